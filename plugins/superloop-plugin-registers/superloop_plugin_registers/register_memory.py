@@ -1,0 +1,49 @@
+"""A memory of registers, addressed by softmax."""
+
+from typing import Any, NamedTuple
+
+from keras import ops
+
+from superloop_core import Sequence, System
+from superloop_core.builder import Tensor
+
+
+class RegisterMemoryState(NamedTuple):
+    """What the registers hold."""
+
+    memory: Tensor  # (batch, depth, width)
+
+
+class RegisterMemory(System):
+    """``depth`` registers of ``width`` numbers; read after the write.
+
+    ::
+
+        store, recall, data = control, split in depth, depth and width numbers
+        s = softmax(store),  r = softmax(recall)
+        memory' = (1 - s) * memory + s data^T
+        read    = r^T memory'
+
+    Source: Csirmaz, superloop, 2018, https://github.com/csirmaz/superloop
+
+    Traces: ``memory`` ``(batch, depth, width)``; ``write_weights`` s and ``read_weights`` r,
+    ``(batch, depth)``.
+    """
+
+    def initial_state(self, sequence: Sequence) -> RegisterMemoryState:
+        """Start with registers of zeros."""
+        shape = (sequence.batch_size, self.config.depth, self.config.width)
+        return RegisterMemoryState(ops.zeros(shape, dtype=self.variable_dtype))
+
+    def step(
+        self, control: Tensor, state: RegisterMemoryState, constants: Any
+    ) -> tuple[Tensor, RegisterMemoryState, dict[str, Tensor]]:
+        """Write, then read: control ``(batch, 2 depth + width)``."""
+        del constants
+        depth = self.config.depth
+        store, recall, data = ops.split(control, [depth, 2 * depth], axis=-1)
+        store, recall = ops.softmax(store), ops.softmax(recall)  # (batch, depth)
+        written = store[:, :, None] * data[:, None]  # (batch, depth, width)
+        memory = (1 - store)[:, :, None] * state.memory + written
+        read = ops.squeeze(recall[:, None] @ memory, axis=1)  # (batch, width)
+        return read, RegisterMemoryState(memory), {"write_weights": store, "read_weights": recall}

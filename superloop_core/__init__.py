@@ -1,0 +1,64 @@
+"""Recurrent networks with external memory, as plugins, on TensorFlow and Keras 3.
+
+What needs Keras is imported when it is first used, so that ``import superloop_core`` is quick.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from superloop_core.errors import (
+    ConfigError,
+    PluginError,
+    SourceError,
+    SuperloopError,
+    TraceError,
+    WeightsError,
+)
+from superloop_core.hookspecs import hookimpl
+from superloop_core.plugin import CellSpec, SystemSpec, TableSpec, TaskSpec
+
+if TYPE_CHECKING:
+    from superloop_core.builder import Builder, Sequence, System
+    from superloop_core.layer import Superloop, load_model
+    from superloop_core.model import Model
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Builder",
+    "CellSpec",
+    "ConfigError",
+    "Model",
+    "PluginError",
+    "Sequence",
+    "SourceError",
+    "Superloop",
+    "SuperloopError",
+    "System",
+    "SystemSpec",
+    "TableSpec",
+    "TaskSpec",
+    "TraceError",
+    "WeightsError",
+    "hookimpl",
+    "load_model",
+]
+
+_TENSORS = {
+    "Builder": "builder",
+    "Model": "model",
+    "Sequence": "builder",
+    "Superloop": "layer",
+    "System": "builder",
+    "load_model": "layer",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _TENSORS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_TENSORS[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

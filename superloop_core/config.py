@@ -1,0 +1,492 @@
+"""The schema of a loop, and configs in and out: TOML files, JSON files and dicts.
+
+A config is checked whole: :class:`ConfigError` lists every problem with its place, the rule, the
+value and the nearest right name. What comes out are frozen attrs objects, comparable and printable.
+"""
+
+import json
+import numbers
+import re
+import tomllib
+import types
+import typing
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import attrs
+import cattrs
+from attrs.validators import ge
+
+from superloop_core.errors import ConfigError, PluginError, Problem, did_you_mean
+from superloop_core.plugin import PluginSpec, TableSpec
+
+MAX_BYTES = 1_000_000
+MAX_DEPTH = 32
+RESERVED_IDS = frozenset({"cells", "inputs", "outputs", "initial_feedback"})
+
+T = TypeVar("T")
+
+
+class Plugin(Protocol):
+    """A plugin that a name resolved to."""
+
+    @property
+    def spec(self) -> PluginSpec: ...
+    @property
+    def qualified_name(self) -> str: ...
+
+
+class Plugins(Protocol):
+    """What a config needs of the plugins there are; ``Registry`` is one."""
+
+    @property
+    def tables(self) -> Mapping[str, TableSpec]: ...
+    def resolve(self, kind: str, name: str) -> Plugin: ...
+
+
+@attrs.frozen(kw_only=True)
+class PartConfig:
+    """A plugin in use: its qualified name, and its settings as the plugin's own attrs object."""
+
+    use: str
+    settings: Any
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the part as a table of a config file."""
+        own = {field.name: getattr(self, field.name) for field in attrs.fields(type(self))}
+        del own["settings"]
+        return own | settings_to_dict(self.settings)
+
+
+@attrs.frozen(kw_only=True)
+class CellConfig(PartConfig):
+    """``layers`` recurrent cells of one kind, stacked."""
+
+    layers: int = attrs.field(default=1, validator=ge(1))
+
+
+@attrs.frozen(kw_only=True)
+class SystemConfig(PartConfig):
+    """An external system, with the ``id`` that its sources and traces are named after."""
+
+    id: str
+
+
+@attrs.frozen(kw_only=True)
+class LoopConfig:
+    """A superloop: stacked cells, and the external systems that the loop closes through.
+
+    Args:
+        timesteps: timesteps of a sequence; 0: as many as the input has.
+        inputs: size of the external input at each timestep; 0: none.
+        outputs: size of the output at each timestep; 0: no projection, the loop gives the last
+            cell's output.
+        suppress_output: how many timesteps at the start give no output.
+        outputs_read_systems: let the output at t also read what the systems answer at t, as the
+            DNC does.
+        cells: the stack of recurrent cells, from the input up.
+        systems: the external systems.
+    """
+
+    timesteps: int = attrs.field(default=0, validator=ge(0))
+    inputs: int = attrs.field(default=0, validator=ge(0))
+    outputs: int = attrs.field(default=0, validator=ge(0))
+    suppress_output: int = attrs.field(default=0, validator=ge(0))
+    outputs_read_systems: bool = False
+    cells: tuple[CellConfig, ...] = ()
+    systems: tuple[SystemConfig, ...] = ()
+
+    @property
+    def feedback_size(self) -> int:
+        """How many numbers the systems together answer with at each timestep."""
+        return sum(system.settings.output_size for system in self.systems)
+
+    @property
+    def sources(self) -> dict[str, tuple[int | None, ...]]:
+        """Shapes, less the batch, of every system's sources, named ``<id>_<source>``."""
+        return dict(_named_sources(self))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the loop as the ``[loop]`` table of a config file."""
+        own = {field.name: getattr(self, field.name) for field in attrs.fields(LoopConfig)}
+        parts = {
+            "cells": [cell.to_dict() for cell in self.cells],
+            "systems": [system.to_dict() for system in self.systems],
+        }
+        return own | parts
+
+
+@attrs.frozen(kw_only=True)
+class Config:
+    """A config file: the loop, the tables that plugins own, and the versions it was resolved with."""
+
+    loop: LoopConfig
+    tables: Mapping[str, Any] = attrs.field(factory=dict)
+    plugins: Mapping[str, str] = attrs.field(factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the config as a dict that :func:`read_config` takes and TOML can hold."""
+        tables = {
+            name: table.to_dict() if isinstance(table, PartConfig) else settings_to_dict(table)
+            for name, table in self.tables.items()
+        }
+        return {"loop": self.loop.to_dict(), **tables, "plugins": dict(self.plugins)}
+
+
+def read_config(
+    source: str | Path | Mapping[str, Any], plugins: Plugins, overrides: Iterable[str] = ()
+) -> Config:
+    """Read a whole config.
+
+    Args:
+        source: a dict, or the path of a TOML or JSON file.
+        plugins: the registry.
+        overrides: ``"loop.timesteps=64"``, ``"loop.systems.tape.width=3"``, ``"train.seed=7"``: a
+            dotted key (a list's entry by its index, id or name) and a TOML value.
+
+    Raises:
+        ConfigError: with every problem found.
+    """
+    data = apply_overrides(load_dict(source), overrides)
+    problems: list[Problem] = []
+    known = {"loop", "plugins", *plugins.tables}
+    for name in data:
+        if name not in known:
+            problems.append(Problem("", f"no table [{name}]{did_you_mean(name, known)}"))
+    loop = None
+    if "loop" in data:
+        loop = _read_loop(data["loop"], plugins, "loop", problems)
+    else:
+        problems.append(Problem("", "a table [loop] is missing"))
+    tables = {
+        name: _read_table(data[name], spec, plugins, problems)
+        for name, spec in plugins.tables.items()
+        if name in data
+    }
+    versions = data.get("plugins", {})
+    if not _is_table(versions, "plugins", problems) or problems:
+        raise ConfigError(problems)
+    assert loop is not None
+    return Config(loop=loop, tables=tables, plugins=versions)
+
+
+def read_loop(data: Mapping[str, Any], plugins: Plugins, where: str = "loop") -> LoopConfig:
+    """Read a ``[loop]`` table; ``where`` is the place that problems are reported at.
+
+    Raises:
+        ConfigError: with every problem found.
+    """
+    problems: list[Problem] = []
+    loop = _read_loop(data, plugins, where, problems)
+    if problems:
+        raise ConfigError(problems)
+    assert loop is not None
+    return loop
+
+
+def load_dict(source: str | Path | Mapping[str, Any]) -> dict[str, Any]:
+    """Return a config as a plain dict; a path's ending, ``.toml`` or ``.json``, tells the format."""
+    if isinstance(source, Mapping):
+        data: Any = dict(source)
+        where = "config"
+    else:
+        path = Path(source)
+        where = str(path)
+        parsers = {".toml": tomllib.loads, ".json": json.loads}
+        if path.suffix not in parsers:
+            raise ConfigError(f"{where}: a config must be a .toml or a .json file")
+        try:
+            raw = path.read_bytes()
+            if len(raw) > MAX_BYTES:
+                raise ConfigError(f"{where}: a config may have {MAX_BYTES} bytes at most: {len(raw)}")
+            data = parsers[path.suffix](raw.decode())
+        except OSError as error:
+            raise ConfigError(f"{where}: cannot be read: {error.strerror}") from error
+        except (ValueError, RecursionError) as error:
+            if isinstance(error, ConfigError):
+                raise
+            raise ConfigError(f"{where}: is no valid {path.suffix[1:].upper()}: {error}") from error
+        if not isinstance(data, dict):
+            raise ConfigError(f"{where}: must hold a table, not a {type(data).__name__}")
+    if _depth(data) > MAX_DEPTH:
+        raise ConfigError(f"{where}: tables may be nested {MAX_DEPTH} deep at most")
+    return data
+
+
+def apply_overrides(data: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+    """Return a copy of ``data`` with each ``"dotted.key=value"`` set."""
+    result = _copied(data)
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals or not key.strip():
+            raise ConfigError(f"{override!r}: an override must read KEY=VALUE")
+        *path, last = (part.strip() for part in key.split("."))
+        place = result
+        for part in path:
+            if isinstance(place, dict):
+                place = place.setdefault(part, {})
+            else:
+                place = place[_entry(place, part, override)]
+            if not isinstance(place, dict | list):
+                raise ConfigError(f"{override!r}: {part!r} is a value, and has no {last!r}")
+        if isinstance(place, dict):
+            place[last] = _toml_value(text)
+        else:
+            place[_entry(place, last, override)] = _toml_value(text)
+    return result
+
+
+def settings_to_dict(settings: Any) -> dict[str, Any]:
+    """Return an attrs object of settings as a table; what is ``None`` is left out, as TOML has no null."""
+    return {k: v for k, v in _converter.unstructure(settings).items() if v is not None}
+
+
+def read_settings(
+    cls: type[T], data: Mapping[str, Any], where: str, problems: list[Problem], reserved: Iterable[str] = ()
+) -> T | None:
+    """Make an attrs object of a table; note every problem, and return None if there was one."""
+    before = len(problems)
+    attrs.resolve_types(cls)  # type: ignore[type-var]
+    fields = {field.name: field for field in attrs.fields(cls) if field.init}  # type: ignore[misc]
+    for name in data:
+        if name not in fields:
+            hint = did_you_mean(name, [*fields, *reserved])
+            problems.append(Problem(where, f"no setting {name!r}{hint}"))
+    values = {}
+    for name, field in fields.items():
+        if name in data:
+            try:
+                values[name] = _structured(data[name], field)
+            except _Unsuitable as error:
+                problems.append(Problem(where, str(error)))
+        elif field.default is attrs.NOTHING:
+            problems.append(Problem(where, f"{name!r} is missing; it must be {_expected(field.type)}"))
+    if len(problems) > before:
+        return None
+    try:
+        return cls(**values)
+    except (ValueError, TypeError) as error:
+        problems.append(Problem(where, str(error)))
+        return None
+
+
+def _read_loop(data: Any, plugins: Plugins, where: str, problems: list[Problem]) -> LoopConfig | None:
+    if not _is_table(data, where, problems):
+        return None
+    before = len(problems)
+    own = {key: value for key, value in data.items() if key not in ("cells", "systems")}
+    loop = read_settings(LoopConfig, own, where, problems, reserved=("cells", "systems"))
+    cells = _read_parts(data, "cell", CellConfig, plugins, where, problems)
+    systems = _read_parts(data, "system", SystemConfig, plugins, where, problems)
+    if not data.get("cells"):
+        problems.append(Problem(where, "needs a cell: add a [[loop.cells]] table with use = NAME"))
+    _check_ids(systems, where, problems)
+    if loop is None or len(problems) > before:
+        return None
+    loop = attrs.evolve(loop, cells=tuple(cells), systems=tuple(systems))
+    _check_sizes(loop, where, problems)
+    return loop
+
+
+def _read_parts(
+    data: Mapping[str, Any], kind: str, part: type[Any], plugins: Plugins, where: str, problems: list[Problem]
+) -> list[Any]:
+    key = f"{kind}s"
+    tables = data.get(key, [])
+    if not isinstance(tables, Sequence) or isinstance(tables, str):
+        problems.append(Problem(f"{where}.{key}", f"must be a list of tables: {tables!r}"))
+        return []
+    parts = []
+    for index, table in enumerate(tables):
+        place = f"{where}.{key}[{index}]"
+        if _is_table(table, place, problems):
+            parts.append(_read_part(table, kind, part, plugins, place, problems))
+    return [part for part in parts if part is not None]
+
+
+def _read_part(
+    table: Mapping[str, Any], kind: str, part: type[Any], plugins: Plugins, where: str, problems: list[Problem]
+) -> Any:
+    """Read a table that names a plugin with ``use``: the part's own keys, and the plugin's settings."""
+    name = table.get("use")
+    if not isinstance(name, str):
+        what = f"'use' must be the name of a {kind}: {name!r}" if "use" in table else "'use' is missing"
+        problems.append(Problem(where, f"{what}; write use = NAME"))
+        return None
+    try:
+        plugin = plugins.resolve(kind, name)
+    except PluginError as error:
+        problems.append(Problem(where, str(error)))
+        return None
+    where = f'{where} "{table.get("id", name)}"'
+    own_keys = {field.name for field in attrs.fields(part)} - {"settings"}
+    own = {key: value for key, value in table.items() if key in own_keys}
+    own["use"] = plugin.qualified_name
+    if "id" in own_keys:
+        own.setdefault("id", plugin.spec.name.partition(".")[0])
+    rest = {key: value for key, value in table.items() if key not in own_keys}
+    before = len(problems)
+    settings = read_settings(plugin.spec.config, rest, where, problems, reserved=own_keys)
+    read = read_settings(part, own | {"settings": settings}, where, problems)
+    return read if len(problems) == before else None
+
+
+def _read_table(data: Any, spec: TableSpec, plugins: Plugins, problems: list[Problem]) -> Any:
+    if not _is_table(data, spec.name, problems):
+        return None
+    if spec.kind is not None:
+        return _read_part(data, spec.kind, PartConfig, plugins, spec.name, problems)
+    assert spec.config is not None
+    return read_settings(spec.config, data, spec.name, problems)
+
+
+def _named_sources(loop: LoopConfig) -> list[tuple[str, tuple[int | None, ...]]]:
+    return [
+        (f"{system.id}_{name}", shape)
+        for system in loop.systems
+        for name, shape in getattr(system.settings, "sources", {}).items()
+    ]
+
+
+def _check_ids(systems: list[SystemConfig], where: str, problems: list[Problem]) -> None:
+    for id, count in Counter(system.id for system in systems).items():
+        if count > 1:
+            what = f"{count} systems have the id {id!r}; give each an id of its own"
+            problems.append(Problem(f"{where}.systems", what))
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", id):
+            what = f"an id must be of letters, digits and underscores: {id!r}"
+            problems.append(Problem(f"{where}.systems", what))
+        if id in RESERVED_IDS:
+            problems.append(Problem(f"{where}.systems", f"the id {id!r} is taken by the loop itself"))
+
+
+def _check_sizes(loop: LoopConfig, where: str, problems: list[Problem]) -> None:
+    if not loop.inputs and not loop.feedback_size:
+        what = "has neither inputs nor systems, so its cells would be fed nothing; set inputs"
+        problems.append(Problem(where, what))
+    if not loop.inputs and not loop.timesteps:
+        what = "'timesteps' must be >= 1 where inputs = 0, as no input tells how many there are: 0"
+        problems.append(Problem(where, what))
+    if loop.timesteps and loop.suppress_output >= loop.timesteps:
+        what = f"'suppress_output' must be < timesteps ({loop.timesteps}): {loop.suppress_output}"
+        problems.append(Problem(where, what))
+    if loop.outputs_read_systems and not (loop.outputs and loop.systems):
+        problems.append(Problem(where, "'outputs_read_systems' needs outputs >= 1 and a system"))
+    names = ["inputs", "initial_feedback", *(name for name, _ in _named_sources(loop))]
+    for name, count in Counter(names).items():
+        if count > 1:
+            what = f"two inputs of the loop would be called {name!r}; give a system another id"
+            problems.append(Problem(where, what))
+
+
+class _Unsuitable(Exception):
+    """A value that a field does not take."""
+
+
+def _structured(value: Any, field: "attrs.Attribute[Any]") -> Any:
+    if field.type is None or field.type is Any:
+        structured = value
+    else:
+        try:
+            structured = _converter.structure(value, field.type)
+        except Exception as error:
+            hint = ""
+            if typing.get_origin(field.type) is typing.Literal:
+                hint = did_you_mean(value, map(str, typing.get_args(field.type)))
+            kind = f" ({type(value).__name__})" if not hint else ""
+            what = f"{field.name!r} must be {_expected(field.type)}: {value!r}{kind}{hint}"
+            raise _Unsuitable(what) from error
+    if field.validator is not None:
+        try:
+            field.validator(None, field, structured)
+        except (ValueError, TypeError) as error:
+            raise _Unsuitable(str(error.args[0])) from error
+    return structured
+
+
+_NUMBERS = {
+    bool: (bool, "true or false"),
+    int: (numbers.Integral, "an integer"),
+    float: (numbers.Real, "a number"),
+    str: (str, "a string"),
+}
+
+
+def _expected(kind: Any) -> str:
+    """``int`` -> ``an integer``."""
+    if kind in _NUMBERS:
+        return _NUMBERS[kind][1]
+    if typing.get_origin(kind) is typing.Literal:
+        return "one of " + ", ".join(map(repr, typing.get_args(kind)))
+    if typing.get_origin(kind) in (types.UnionType, typing.Union):
+        return " or ".join(_expected(one) for one in typing.get_args(kind) if one is not type(None))
+    return f"a {getattr(kind, '__name__', kind)}".replace("a tuple", "a list")
+
+
+def _strict(kind: type) -> Any:
+    accepted = _NUMBERS[kind][0]
+
+    def structure(value: Any, _: Any) -> Any:
+        if isinstance(value, bool) is not (kind is bool) or not isinstance(value, accepted):
+            raise TypeError(f"not {_expected(kind)}: {value!r}")
+        return kind(value)
+
+    return structure
+
+
+_converter = cattrs.Converter()
+for _kind in _NUMBERS:
+    _converter.register_structure_hook(_kind, _strict(_kind))
+
+
+def _is_table(data: Any, where: str, problems: list[Problem]) -> bool:
+    if isinstance(data, Mapping):
+        return True
+    problems.append(Problem(where, f"must be a table: {data!r}"))
+    return False
+
+
+def _depth(data: Any) -> int:
+    """How deep tables and lists are nested, counted to just past MAX_DEPTH."""
+    depth, level = 0, [data]
+    while level and depth <= MAX_DEPTH:
+        depth += 1
+        level = [
+            value
+            for parent in level
+            for value in (parent.values() if isinstance(parent, Mapping) else parent)
+            if isinstance(value, Mapping | list | tuple)
+        ]
+    return depth
+
+
+def _copied(data: Any) -> Any:
+    if isinstance(data, Mapping):
+        return {key: _copied(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_copied(value) for value in data]
+    return data
+
+
+def _entry(entries: list[Any], name: str, override: str) -> int:
+    """The index of the list's entry that an override names by its index, its id or its plugin."""
+    names = {str(index): index for index in range(len(entries))}
+    for index, entry in enumerate(entries):
+        if isinstance(entry, Mapping):
+            for key in ("use", "id"):
+                if isinstance(entry.get(key), str):
+                    names[entry[key]] = index
+    if name not in names:
+        raise ConfigError(f"{override!r}: no entry {name!r}{did_you_mean(name, names)}")
+    return names[name]
+
+
+def _toml_value(text: str) -> Any:
+    """``16`` -> 16, ``[1, 2]`` -> [1, 2]; what is no TOML value is a string: ``adam`` -> "adam"."""
+    try:
+        parsed = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        return text.strip()
+    return parsed["value"] if len(parsed) == 1 else text.strip()

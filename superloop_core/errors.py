@@ -1,0 +1,62 @@
+"""Every error the package raises, under one base class.
+
+An error says where, which rule, what was received and what to do next.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+import attrs
+
+
+class SuperloopError(Exception):
+    """The base of every error that superloop_core and its plugins raise on purpose."""
+
+    # Keras marks so an error that has been explained; others it wraps in a dump of the arguments.
+    _keras_call_info_injected = True
+
+
+@attrs.frozen
+class Problem:
+    """One thing wrong with a config: ``where`` it stands, and ``what`` is wrong and to be done."""
+
+    where: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}" if self.where else self.what
+
+
+class ConfigError(SuperloopError, ValueError):
+    """A config that cannot be used; ``problems`` lists everything found wrong with it."""
+
+    def __init__(self, problems: Iterable[Problem] | str):
+        self.problems = (Problem("", problems),) if isinstance(problems, str) else tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+class PluginError(SuperloopError):
+    """A plugin that is unknown, ambiguous or broken."""
+
+
+class SourceError(SuperloopError, ValueError):
+    """An input or a source that a loop was called without, with too much of, or of a wrong shape."""
+
+
+class TraceError(SuperloopError, KeyError):
+    """A trace asked for by a name that the loop does not have."""
+
+    def __str__(self) -> str:  # KeyError would show the repr
+        return str(self.args[0])
+
+
+class WeightsError(SuperloopError, ValueError):
+    """A file of weights that does not belong to this config; no weight was changed."""
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """Return ``"; did you mean 'X'?"`` for the nearest known name, else all of them, else nothing."""
+    known = sorted(known)
+    if near := difflib.get_close_matches(str(name), known, n=1, cutoff=0.6):
+        return f"; did you mean {near[0]!r}?"
+    return f"; there are: {', '.join(known)}" if known else ""

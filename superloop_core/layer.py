@@ -1,0 +1,237 @@
+"""Superloop, the Keras layer; where configs, by way of the registry, become tensors."""
+
+from collections.abc import Mapping, Sequence as Seq
+from pathlib import Path
+from typing import Any
+
+import keras
+from keras import ops
+
+from superloop_core.builder import KerasCell, Sequence, Tensor, addressing_dtype
+from superloop_core.config import LoopConfig, read_config, read_loop
+from superloop_core.errors import SourceError, SuperloopError, did_you_mean
+from superloop_core.original import is_original, read_original
+from superloop_core.registry import load_registry
+from superloop_core.unroll import unroll
+from superloop_core.wiring import Wiring
+
+if keras.backend.backend() != "tensorflow":
+    raise SuperloopError(
+        f"superloop_core runs on Keras's TensorFlow backend, not on {keras.backend.backend()!r}: "
+        "set KERAS_BACKEND=tensorflow before Keras is imported"
+    )
+
+INPUTS, OUTPUTS, FEEDBACK = "inputs", "outputs", "initial_feedback"
+
+
+@keras.saving.register_keras_serializable("superloop_core")
+class Superloop(keras.layers.Layer):  # type: ignore[misc]
+    """A recurrent network with external systems, as one Keras layer.
+
+    Call it with a tensor ``(batch, timesteps, inputs)`` where the loop takes nothing else, or with a
+    dict: ``"inputs"`` (where inputs > 0), every source as ``"<id>_<source>"`` (the shapes are
+    ``config.sources``), and, if you like, ``"initial_feedback"``, ``(batch, feedback_size)``, which is
+    what the cells see of the systems at t = 0 instead of zeros. A loop with neither inputs nor sources
+    needs the last, since nothing else tells the batch size.
+
+    It answers with the outputs ``(batch, timesteps - suppress_output, outputs)``, or with the last
+    valid timestep's if ``return_sequences`` is False; where traces are asked for, with a dict of
+    ``"outputs"`` and every trace by name, each ``(batch, timesteps, ...)``. A trace of a state or a
+    read at t holds what the cells saw as they took step t.
+
+    A mask ``(batch, timesteps)`` freezes every state where it is False, and outputs and traces repeat
+    those of the last valid timestep.
+
+    Args:
+        config: a :class:`~superloop_core.config.LoopConfig`, the path of a config file, or a dict: a
+            config file's, its ``loop`` table's, or the original superloop's.
+        traces: names of the traces to record, such as ``"tape.position"``; or ``"all"``.
+        return_sequences: whether to answer with every timestep's output.
+        unroll: whether to unroll the timesteps statically; they must be known then.
+
+    Raises:
+        ConfigError: the config cannot be used.
+        SourceError: at a call: something is missing, unknown or of a wrong shape.
+        TraceError: at a call: there is no trace of this name.
+    """
+
+    def __init__(
+        self,
+        config: LoopConfig | Mapping[str, Any] | str | Path,
+        *,
+        traces: Seq[str] | str = (),
+        return_sequences: bool = True,
+        unroll: bool = False,
+        **kwargs: Any,
+    ):
+        super().__init__(autocast=False, **kwargs)
+        self.supports_masking = True
+        self.config = _read(config)
+        self.traces = traces if isinstance(traces, str) else tuple(traces)
+        self.return_sequences = return_sequences
+        self.unroll = unroll
+        self.wiring = _wired(self.config, self.dtype_policy)
+
+    @property
+    def input_shapes(self) -> dict[str, tuple[int | None, ...]]:
+        """Shapes, less the batch, of what the layer must be called with, by name."""
+        shapes = dict(self.config.sources)
+        if self.config.inputs:
+            shapes = {INPUTS: (self.config.timesteps or None, self.config.inputs)} | shapes
+        return shapes or {FEEDBACK: (self.config.feedback_size,)}
+
+    def symbolic_inputs(self, batch_size: int | None = None) -> Any:
+        """Return Keras inputs to build a functional model on: one for each of :attr:`input_shapes`."""
+        made = {
+            name: keras.Input(shape, batch_size=batch_size, dtype=self.compute_dtype, name=name)
+            for name, shape in self.input_shapes.items()
+        }
+        return made[INPUTS] if list(made) == [INPUTS] else made
+
+    def build(self, input_shape: Any) -> None:
+        """Make the weights; every size comes from the config."""
+        del input_shape
+        self.wiring.build(self.config.inputs)
+
+    def call(self, inputs: Any, mask: Any = None, training: bool = False) -> Any:
+        """Run the loop: see the class."""
+        given = self._checked(inputs)
+        mask = mask.get(INPUTS) if isinstance(mask, Mapping) else mask
+        sequence = self._sequence(given, mask, training)
+        state = self.wiring.initial_state(sequence)
+        if FEEDBACK in given:
+            state = self.wiring.with_feedback(state, given[FEEDBACK])
+        unrolled = unroll(
+            self.wiring,
+            given.get(INPUTS),
+            sequence,
+            state,
+            mask=mask,
+            static=self.unroll,
+            traces=self.traces,
+        )
+        outputs = unrolled.outputs[:, self.config.suppress_output :]
+        if not self.return_sequences:
+            outputs = unrolled.outputs[:, -1]
+        if not self.traces:
+            return outputs
+        return unrolled.traces | {OUTPUTS: outputs}
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """Pass the mask of the inputs on to a sequence of outputs."""
+        mask = previous_mask.get(INPUTS) if isinstance(previous_mask, Mapping) else previous_mask
+        if mask is None or not self.return_sequences or self.traces:
+            return None
+        return mask[:, self.config.suppress_output :]
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what :meth:`from_config` makes the layer from; plugins by their qualified names."""
+        own = {
+            "config": self.config.to_dict(),
+            "traces": self.traces,
+            "return_sequences": self.return_sequences,
+            "unroll": self.unroll,
+        }
+        return super().get_config() | own
+
+    def _checked(self, inputs: Any) -> dict[str, Tensor]:
+        """Return everything given by name, in the dtype of its use; refuse what does not fit."""
+        given = dict(inputs) if isinstance(inputs, Mapping) else {INPUTS: inputs}
+        shapes = self.input_shapes
+        known = shapes | {FEEDBACK: (self.config.feedback_size,)}
+        for name in shapes:
+            if name not in given:
+                raise SourceError(
+                    f"{self.name}: {name!r} is missing; call the layer with a dict that holds "
+                    f"{', '.join(f'{n!r} {_with_batch(s)}' for n, s in shapes.items())}"
+                )
+        for name, tensor in given.items():
+            if name not in known:
+                raise SourceError(f"{self.name}: takes no {name!r}{did_you_mean(name, known)}")
+            received, shape = tuple(tensor.shape), (None, *known[name])
+            fits = len(received) == len(shape) and all(
+                size is None or expected is None or size == expected
+                for size, expected in zip(received, shape, strict=True)
+            )
+            if not fits:
+                raise SourceError(
+                    f"{self.name}: {name!r} must have the shape {_with_batch(known[name])}: {received}"
+                )
+        of_sources = addressing_dtype(self.dtype_policy)
+        return {
+            name: ops.cast(tensor, of_sources if name in self.config.sources else self.compute_dtype)
+            for name, tensor in given.items()
+        }
+
+    def _sequence(self, given: Mapping[str, Tensor], mask: Tensor | None, training: bool) -> Sequence:
+        batch_size = ops.shape(next(iter(given.values())))[0]
+        timesteps = self.config.timesteps or ops.shape(given[INPUTS])[1]
+        if self.unroll and not isinstance(timesteps, int):
+            raise SourceError(
+                f"{self.name}: unroll = True needs the number of timesteps: set 'timesteps' in the "
+                "config, or give inputs of a known shape"
+            )
+        if mask is None:
+            lengths = ops.broadcast_to(ops.cast(timesteps, "int32"), (batch_size,))
+        else:
+            lengths = ops.sum(ops.cast(mask, "int32"), axis=1)
+        return Sequence(
+            batch_size=batch_size,
+            timesteps=timesteps,
+            lengths=lengths,
+            dtype=self.compute_dtype,
+            sources={name: given[name] for name in self.config.sources},
+            training=bool(training),
+        )
+
+
+def load_model(path: str | Path) -> keras.Model:
+    """Load a ``.keras`` file, or a run folder's ``model.keras``, in Keras's safe mode.
+
+    Raises:
+        PluginError: a plugin that the model needs is not installed.
+    """
+    path = Path(path)
+    return keras.saving.load_model(path / "model.keras" if path.is_dir() else path, safe_mode=True)
+
+
+def _read(config: LoopConfig | Mapping[str, Any] | str | Path) -> LoopConfig:
+    if isinstance(config, LoopConfig):
+        return config
+    plugins = load_registry()
+    if isinstance(config, Mapping):
+        if is_original(config):
+            return read_original(config, plugins)[1]
+        if "loop" not in config:
+            return read_loop(config, plugins)
+    return read_config(config, plugins).loop
+
+
+def _wired(config: LoopConfig, policy: keras.DTypePolicy) -> Wiring:
+    """Make the parts that a config names, and wire them."""
+    plugins = load_registry()
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)  # the factories are told their settings only
+    try:
+        cells = [
+            KerasCell(plugins.resolve("cell", cell.use).spec.create(cell.settings))
+            for cell in config.cells
+            for _ in range(cell.layers)
+        ]
+        systems = {
+            system.id: plugins.resolve("system", system.use).spec.create(system.settings)
+            for system in config.systems
+        }
+        return Wiring(
+            cells,
+            systems,
+            outputs=config.outputs,
+            outputs_read_systems=config.outputs_read_systems,
+            name="wiring",
+        )
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _with_batch(shape: tuple[int | None, ...]) -> str:
+    return f"({', '.join(['batch', *('any' if size is None else str(size) for size in shape)])})"

@@ -1,0 +1,238 @@
+"""Model: the interface of the original superloop (csirmaz/superloop, 2018), on today's wiring.
+
+A thin facade: it reads the original's config and files of weights, and answers with what the
+original's attributes held after its last timestep.
+"""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import keras
+import numpy as np
+import tensorflow as tf
+
+from superloop_core.builder import Tensor
+from superloop_core.errors import WeightsError
+from superloop_core.layer import FEEDBACK, INPUTS, OUTPUTS, Superloop
+from superloop_core.original import read_original
+from superloop_core.registry import load_registry
+from superloop_core.unroll import ALL
+
+
+class Model:
+    """The original's ``Model``.
+
+    Args:
+        config: the original's flat dict: ``superloop_core.original.OriginalConfig`` lists its keys.
+            Inputs and sources are named ``<model_name>_Input`` and ``<model_name>_<id>_<source>``.
+        unroll: whether to unroll the timesteps statically, as the original did, instead of looping.
+
+    Attributes:
+        superloop_models: the systems, in the config's order, each a :class:`SuperloopModel`.
+
+    Raises:
+        ConfigError: with every problem found in the config.
+    """
+
+    def __init__(self, config: Mapping[str, Any], *, unroll: bool = False):
+        self.config, loop = read_original(config, load_registry())
+        self.layer = Superloop(loop, traces=ALL, unroll=unroll, name=self._named("superloop"))
+        self._inputs = {
+            name: keras.Input(shape, name=self._named("Input" if name in (INPUTS, FEEDBACK) else name))
+            for name, shape in self.layer.input_shapes.items()
+        }
+        if not loop.inputs:
+            # The original had no other way to say zeros than to be fed them.
+            size = loop.feedback_size
+            self._inputs.setdefault(FEEDBACK, keras.Input((size,), name=self._named("NoInputInput")))
+        self.superloop_models = [
+            SuperloopModel(
+                system.id,
+                {
+                    name.removeprefix(f"{system.id}_"): self._inputs[name]
+                    for name in loop.sources
+                    if name.startswith(f"{system.id}_")
+                },
+            )
+            for system in loop.systems
+        ]
+        self._model: keras.Model | None = None
+
+    def build_all(self) -> tuple[Tensor, Tensor | None]:
+        """Build every timestep.
+
+        Returns:
+            the input, ``(batch, timesteps, model_inputs)``, or where ``model_inputs`` is 0 a placeholder
+            ``(batch, sum of the systems' outputs)`` to be fed zeros; and the output,
+            ``(batch, timesteps - suppress_output, model_outputs)``, or None where there is none.
+        """
+        results = self.layer(self._inputs)
+        if self.config.printvalues:
+            results = PrintTraces(self.config.printvalues, self._traced_ids())(results)
+        outputs = results.pop(OUTPUTS)
+        for system in self.superloop_models:
+            system.take(results)
+        self._model = keras.Model(list(self._inputs.values()), {OUTPUTS: outputs} | results)
+        fed = self._inputs[INPUTS if INPUTS in self._inputs else FEEDBACK]
+        return fed, outputs if self.config.model_outputs else None
+
+    def save_weights(self, path: str | Path) -> None:
+        """Write the weights in Keras's format, under any name; an older file is replaced at once or not.
+
+        Raises:
+            WeightsError: ``build_all`` has not been called.
+        """
+        path = Path(path)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
+            written = Path(folder) / "new.weights.h5"
+            self._built().save_weights(written)
+            written.replace(path)
+
+    def load_weights(self, path: str | Path) -> None:
+        """Read weights that ``save_weights`` wrote, the original's or ours.
+
+        Raises:
+            WeightsError: the file is none of these, or is another config's; no weight was changed.
+        """
+        path, model = Path(path), self._built()
+        try:
+            file = h5py.File(path, "r")
+        except OSError as error:
+            raise WeightsError(f"{path}: is no file of weights that can be read: {error}") from error
+        with file:
+            if self.config.model_name in file:
+                return self._load_original(file)
+        before = model.get_weights()
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder) / "copy.weights.h5"  # Keras refuses other endings
+            shutil.copyfile(path, copy)
+            try:
+                model.load_weights(copy)
+            except Exception as error:
+                model.set_weights(before)
+                raise WeightsError(f"{path}: holds the weights of another config: {error}") from error
+
+    def _load_original(self, file: h5py.File) -> None:
+        """Assign the original's arrays, all or none."""
+        wiring, name = self.layer.wiring, self.config.model_name
+        new: list[tuple[Any, np.ndarray]] = []
+        problems: list[str] = []
+
+        def take(place: str, layers: Mapping[str, Any]) -> None:
+            """Match the layers that a group of the file holds with variables here, by name."""
+            groups = {group.partition(".")[2]: file[place][group] for group in file.get(place, ())}
+            for layer, variables in layers.items():
+                if layer not in groups:
+                    problems.append(f"{place}/{layer} is missing")
+                    continue
+                for index, variable in enumerate(variables):
+                    new.append((variable, np.asarray(groups[layer][str(index)])))
+                    if tuple(variable.shape) != new[-1][1].shape:
+                        problems.append(
+                            f"{place}/{layer}/{index} has the shape {new[-1][1].shape}, "
+                            f"but this config needs {tuple(variable.shape)}"
+                        )
+
+        dense = {f"DenseOut{id}": layer for id, layer in zip(wiring.ids, wiring.controls, strict=True)}
+        if wiring.projection is not None:
+            dense["DenseOutMain"] = wiring.projection
+        take(name, {key: (layer.kernel, layer.bias) for key, layer in dense.items()})
+        for index, cell in enumerate(wiring.cells):
+            original_weights = getattr(cell.cell, "original_weights", None)
+            if original_weights is None:
+                raise WeightsError(f"{file.filename}: the original had no cell {cell.cell.name!r}")
+            take(f"{name}/Recur{index}", original_weights())
+        extra = f"{name}/Recur{len(wiring.cells)}"
+        if extra in file:
+            problems.append(f"{extra} is one layer too many")
+        if problems:
+            raise WeightsError(f"{file.filename}: holds another config's weights: {'; '.join(problems)}")
+        for variable, array in new:
+            variable.assign(array)
+
+    def _built(self) -> keras.Model:
+        if self._model is None:
+            raise WeightsError("there are no weights before build_all() was called")
+        return self._model
+
+    def _named(self, name: str) -> str:
+        return f"{self.config.model_name}_{name}".replace("/", "_")
+
+    def _traced_ids(self) -> list[str]:
+        return [system.id for system in self.superloop_models]
+
+
+class SuperloopModel:
+    """A system of a :class:`Model`, with what the original's attributes held.
+
+    Each is what the cells saw as they took the last timestep: the original left out the system's own
+    part of the last one.
+
+    Attributes:
+        id: the system's name in ``superloop_models``.
+        out: its answer, ``(batch, output_size)``, after ``build_all``.
+
+    A source (``data`` of Attention) is a Keras input of this name; a field of the state (``position``,
+    ``memory``) is a tensor of this name, after ``build_all``.
+    """
+
+    def __init__(self, id: str, sources: Mapping[str, Tensor]):
+        self.id = id
+        self.__dict__.update(sources)
+
+    def take(self, traces: Mapping[str, Tensor]) -> None:
+        """Keep the last timestep of this system's traces."""
+        for path, trace in traces.items():
+            id, _, name = path.partition(".")
+            if id == self.id:
+                self.__dict__["out" if name == "read" else name] = trace[:, -1]
+
+    def __getattr__(self, name: str) -> Tensor:
+        known = ", ".join(sorted(self.__dict__))
+        raise AttributeError(
+            f"{self.id} has no {name!r}; it has {known} (and more after build_all())"
+        )
+
+
+@keras.saving.register_keras_serializable("superloop_core")
+class PrintTraces(keras.layers.Layer):  # type: ignore[misc]
+    """Prints the systems' traces as JSON lines whenever the model runs, and passes them on.
+
+    Each line is ``{"timestep": 0, "trace": "Attention.position", "values": [...]}``, a trace's values
+    of all rows in order, ``limit`` of them at most.
+    """
+
+    def __init__(self, limit: int, ids: list[str], **kwargs: Any):
+        super().__init__(autocast=False, **kwargs)
+        self.limit = limit
+        self.ids = list(ids)
+        self.supports_jit = False  # nothing can be printed under XLA
+
+    def call(self, results: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Print, and return ``results``."""
+        names = [name for name in sorted(results) if name.partition(".")[0] in self.ids]
+        done = tf.py_function(self._print, [tf.constant(names), *(results[name] for name in names)], [])
+        with tf.control_dependencies([done] if done is not None else []):
+            return {name: tf.identity(tensor) for name, tensor in results.items()}
+
+    def compute_output_spec(self, results: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return the specs of ``results``."""
+        return {name: keras.KerasTensor(t.shape, t.dtype) for name, t in results.items()}
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments of ``__init__``."""
+        return super().get_config() | {"limit": self.limit, "ids": self.ids}
+
+    def _print(self, names: Any, *traces: Any) -> None:
+        decoded = [name.decode() for name in names.numpy()]
+        arrays = [trace.numpy() for trace in traces]
+        for timestep in range(arrays[0].shape[1] if arrays else 0):
+            for name, array in zip(decoded, arrays, strict=True):
+                values = array[:, timestep].ravel()[: self.limit]
+                line = {"timestep": timestep, "trace": name, "values": [float(v) for v in values]}
+                print(json.dumps(line), flush=True)

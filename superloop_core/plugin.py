@@ -1,0 +1,122 @@
+"""What a plugin tells of itself, before anything of Keras is imported."""
+
+import importlib
+import re
+from collections.abc import Mapping
+from typing import Any, ClassVar, Protocol
+
+import attrs
+from attrs.validators import deep_mapping, instance_of, matches_re
+
+from superloop_core.errors import PluginError
+
+_NAME = matches_re(r"[a-z][a-z0-9_]*(\.v[0-9]+)?")
+
+
+def _is_attrs_class(instance: Any, attribute: Any, value: Any) -> None:
+    if not (isinstance(value, type) and attrs.has(value)):
+        raise TypeError(f"{attribute.name!r} must be an attrs class: {value!r}")
+
+
+class SystemSettings(Protocol):
+    """What the core reads off a system's settings, so that sizes are known without Keras.
+
+    ``sources`` may be left out by a system that reads nothing but its control.
+    """
+
+    @property
+    def control_size(self) -> int:
+        """How many numbers control the system at each timestep."""
+
+    @property
+    def output_size(self) -> int:
+        """How many numbers the system answers with at each timestep."""
+
+    @property
+    def sources(self) -> Mapping[str, tuple[int | None, ...]]:
+        """Shapes, less the batch, of what the system reads besides its control, by name.
+
+        ``None`` stands for a size that the data decides.
+        """
+
+
+@attrs.frozen(kw_only=True)
+class PluginSpec:
+    """A cell, system or task by name: its settings, and where its implementation is.
+
+    Args:
+        name: how configs name it: lower case with underscores; ``.v2`` may follow.
+        config: the attrs class of its settings, which are validated by its fields' validators.
+        factory: ``"package.module:attribute"``, imported when a config names the plugin and called
+            with the settings.
+        summary: one line for ``superloop plugins``.
+        example: settings that make a small, valid instance.
+        original_names: settings that the original superloop named otherwise, theirs to ours.
+    """
+
+    kind: ClassVar[str]
+
+    name: str = attrs.field(validator=[instance_of(str), _NAME])
+    config: type = attrs.field(validator=_is_attrs_class)
+    factory: str = attrs.field(validator=[instance_of(str), matches_re(r"[\w.]+:\w+")])
+    summary: str = attrs.field(validator=instance_of(str))
+    example: Mapping[str, Any] = attrs.field(factory=dict, validator=instance_of(Mapping))
+    original_names: Mapping[str, str] = attrs.field(
+        factory=dict, validator=deep_mapping(instance_of(str), instance_of(str))
+    )
+
+    def create(self, settings: Any) -> Any:
+        """Import the factory and call it with ``settings``, an instance of :attr:`config`."""
+        module, _, attribute = self.factory.partition(":")
+        try:
+            factory = getattr(importlib.import_module(module), attribute)
+        except (ImportError, AttributeError) as error:
+            raise PluginError(
+                f"{self.kind} {self.name!r}: its factory {self.factory!r} cannot be imported: {error}"
+            ) from error
+        return factory(settings)
+
+
+@attrs.frozen(kw_only=True)
+class CellSpec(PluginSpec):
+    """A recurrent cell. The factory returns a Keras RNN cell (``keras.layers.RNN`` tells what that is)."""
+
+    kind: ClassVar[str] = "cell"
+
+
+@attrs.frozen(kw_only=True)
+class SystemSpec(PluginSpec):
+    """An external system. The config follows :class:`SystemSettings`; the factory returns a ``System``."""
+
+    kind: ClassVar[str] = "system"
+
+
+@attrs.frozen(kw_only=True)
+class TaskSpec(PluginSpec):
+    """A task to train on. The factory returns a :class:`superloop_core.task.Task`."""
+
+    kind: ClassVar[str] = "task"
+
+
+@attrs.frozen(kw_only=True)
+class TableSpec:
+    """A top-level table of a config file, and the schema of what it holds.
+
+    Args:
+        name: the table's name, such as ``"train"``.
+        config: the attrs class of its settings; ``None`` where the table names a plugin with ``use``.
+        kind: the kind of plugin that ``use`` names.
+    """
+
+    name: str = attrs.field(validator=[instance_of(str), _NAME])
+    config: type | None = None
+    kind: str | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if (self.config is None) == (self.kind is None):
+            raise ValueError(f"table {self.name!r} must have either a config or a kind")
+
+
+def snake_case(name: str) -> str:
+    """``RegisterMemory`` -> ``register_memory``, ``SGU`` -> ``sgu``, ``SimpleRNN`` -> ``simple_rnn``."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
