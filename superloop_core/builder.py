@@ -162,13 +162,12 @@ class KerasCell(keras.layers.Layer):  # type: ignore[misc]
     def constants(self, sequence: Sequence) -> Any:
         """Draw the dropout masks of a sequence; drawn inside the loop they would leak out of its scope."""
         masks: dict[str, Any] = {}
-        if sequence.training:
-            for name, size in (("dropout", self.input_size), ("recurrent_dropout", self.output_size)):
-                if getattr(self.cell, name, 0):
-                    like = keras.ops.zeros((sequence.batch_size, size), dtype=sequence.dtype)
-                    _forget_masks(self.cell)
-                    masks[f"_{name}_mask"] = getattr(self.cell, f"get_{name}_mask")(like)
-            _forget_masks(self.cell)
+        for name, size in (("dropout", self.input_size), ("recurrent_dropout", self.output_size)):
+            if sequence.training and getattr(self.cell, name, 0):
+                like = keras.ops.zeros((sequence.batch_size, size), dtype=sequence.dtype)
+                _forget_masks(self.cell)
+                masks[f"_{name}_mask"] = getattr(self.cell, f"get_{name}_mask")(like)
+                _forget_masks(self.cell)
         return sequence.training, masks
 
     def step(
