@@ -1,0 +1,104 @@
+"""A run folder's model, on fresh sequences: figures, traces and pictures."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import attrs
+import numpy as np
+
+from superloop_core import ConfigError, Superloop, load_model
+from superloop_core.config import load_dict
+from superloop_plugin_lab.diagnosis import traced
+from superloop_plugin_lab.picture import draw
+from superloop_plugin_lab.run_folder import RunFolder
+from superloop_plugin_lab.training import Experiment, Measurement, measure, read_experiment
+
+
+@attrs.frozen(kw_only=True)
+class Evaluation:
+    """Figures of one length of sequences; ``length`` is None for a task that has no such setting."""
+
+    length: int | None
+    timesteps: int
+    sequences: int
+    measured: Measurement
+
+
+def evaluate_run(
+    run: Path,
+    lengths: Iterable[int] = (),
+    *,
+    sequences: int = 4096,
+    seed: int | None = None,
+    overrides: Iterable[str] = (),
+) -> list[Evaluation]:
+    """Measure a run's model on fresh sequences of each length, or of the length trained on.
+
+    Raises:
+        ConfigError: there is no run folder, or its task has no ``length`` to change.
+    """
+    rows = []
+    for length in list(lengths) or [None]:
+        experiment = open_run(run, length=length, overrides=overrides)
+        rows.append(
+            Evaluation(
+                length=getattr(experiment.config.tables["task"].settings, "length", None),
+                timesteps=experiment.config.loop.timesteps,
+                sequences=sequences,
+                measured=measure(experiment, _fresh(experiment, seed, "final"), sequences),
+            )
+        )
+    return rows
+
+
+def trace_run(
+    run: Path,
+    out: Path,
+    *,
+    sequences: int = 4,
+    length: int | None = None,
+    seed: int | None = None,
+    overrides: Iterable[str] = (),
+) -> tuple[Path, Path]:
+    """Save every trace on fresh sequences to ``out``, and a picture beside it; return both paths.
+
+    The ``.npz`` file holds each trace by its name, ``(sequences, timesteps, ...)``, and the task's
+    ``inputs.<name>`` and ``targets``.
+    """
+    experiment = open_run(run, length=length, overrides=overrides)
+    batch = experiment.task.sample(_fresh(experiment, seed, "picture"), sequences)
+    traces = traced(experiment.layer, batch)
+    out = out.with_suffix(".npz")
+    inputs = {f"inputs.{name}": array for name, array in batch.inputs.items()}
+    try:
+        np.savez_compressed(out, targets=batch.targets, **inputs, **traces)
+        draw(experiment.task, batch, traces, out.with_suffix(".png"))
+    except OSError as error:
+        raise ConfigError(f"--out {out}: cannot be written: {error.strerror}") from error
+    return out, out.with_suffix(".png")
+
+
+def open_run(run: Path, *, length: int | None = None, overrides: Iterable[str] = ()) -> Experiment:
+    """Return a run's experiment with its best weights, for sequences of another length if one is given.
+
+    The number of timesteps is scaled as the length is.
+    """
+    folder = RunFolder.open(run)
+    overrides = list(overrides)
+    if length is not None:
+        config = load_dict(folder.config)
+        trained = config["task"].get("length")
+        if trained is None:
+            raise ConfigError(f"{run}: its task {config['task']['use']!r} has no setting 'length' to change")
+        timesteps = -(-config["loop"]["timesteps"] * length // trained)
+        overrides = [f"task.length={length}", f"loop.timesteps={timesteps}", *overrides]
+    experiment = read_experiment(folder.config, overrides)
+    saved = next(layer for layer in load_model(folder.model).layers if isinstance(layer, Superloop))
+    experiment.layer.set_weights(saved.get_weights())
+    return experiment
+
+
+def _fresh(experiment: Experiment, seed: int | None, purpose: str) -> np.random.Generator:
+    if seed is not None:
+        experiment = attrs.evolve(experiment, settings=attrs.evolve(experiment.settings, seed=seed))
+    return experiment.generator(purpose)

@@ -1,0 +1,26 @@
+"""TensorFlow started without the notes that it writes to the terminal whatever its log level is."""
+
+import os
+import sys
+import tempfile
+
+
+def start_tensorflow() -> None:
+    """Import TensorFlow with what it writes to stderr held back; shown if the import fails."""
+    if "tensorflow" in sys.modules or "TF_CPP_MAX_VLOG_LEVEL" in os.environ:
+        return
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            import tensorflow as tf
+
+            tf.config.list_physical_devices()
+        except BaseException:
+            held.seek(0)
+            os.write(terminal, held.read())
+            raise
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)

@@ -1,0 +1,49 @@
+"""What the commands show when they are done."""
+
+import json
+from collections.abc import Iterable
+
+import attrs
+from rich.console import Console
+from rich.table import Table
+
+from superloop_plugin_lab.diagnosis import traced
+from superloop_plugin_lab.evaluation import Evaluation
+from superloop_plugin_lab.picture import draw
+from superloop_plugin_lab.run_folder import RunFolder
+from superloop_plugin_lab.training import Experiment, Outcome
+
+PICTURED = 4
+
+
+def report(experiment: Experiment, folder: RunFolder, outcome: Outcome) -> None:
+    """Draw the picture of a run, and print its table."""
+    batch = experiment.task.sample(experiment.generator("picture"), PICTURED)
+    draw(experiment.task, batch, traced(experiment.layer, batch), folder.picture)
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column()
+    sequences = f"on {experiment.settings.final_on:,} fresh sequences"
+    steps = f"{outcome.steps:,} in {outcome.seconds:.0f} s; the best was {outcome.best_step:,}"
+    table.add_row("accuracy", f"{outcome.final.accuracy:.2%} {sequences}")
+    table.add_row("loss", f"{outcome.final.loss:.4g}")
+    table.add_row("steps", steps + ("  (interrupted)" if outcome.interrupted else ""))
+    table.add_row("run folder", str(folder.path))
+    table.add_row("picture", str(folder.picture))
+    Console(soft_wrap=True).print(table)
+
+
+def print_evaluations(rows: Iterable[Evaluation], *, as_json: bool) -> None:
+    """Print a row a length."""
+    if as_json:
+        flat = [attrs.asdict(row) for row in rows]
+        print(json.dumps([{**row, **row.pop("measured")} for row in flat], indent=2))
+        return
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("length", "timesteps", "sequences", "loss", "accuracy"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        length = "" if row.length is None else str(row.length)
+        figures = (f"{row.measured.loss:.4g}", f"{row.measured.accuracy:.2%}")
+        table.add_row(length, str(row.timesteps), f"{row.sequences:,}", *figures)
+    Console().print(table)

@@ -1,0 +1,111 @@
+"""A run folder: what a training run leaves behind. Every file is there whole, or as it was before."""
+
+import json
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import attrs
+import keras
+import tomli_w
+
+from superloop_core import ConfigError
+from superloop_core.config import Config
+
+
+@attrs.frozen
+class RunFolder:
+    """``config.toml``, ``metrics.jsonl``, ``tensorboard/``, weights, ``model.keras`` and ``traces.png``.
+
+    ``model.keras`` and ``best.weights.h5`` hold the weights that measured best on fresh sequences;
+    ``last.weights.h5`` those of the last good step.
+    """
+
+    path: Path
+
+    @classmethod
+    def create(cls, path: Path | None, default: Path) -> "RunFolder":
+        """Make an empty folder at ``path``; without one at ``default``, numbered if that is taken.
+
+        Raises:
+            ConfigError: there is something at ``path`` already.
+        """
+        if path is None:
+            path, number = default, 1
+            while path.exists():
+                number += 1
+                path = default.with_name(f"{default.name}-{number}")
+        elif path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise ConfigError(f"--out {path}: is there already, and is not empty; name another folder")
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"--out {path}: cannot be made: {error.strerror}") from error
+        return cls(path)
+
+    @classmethod
+    def open(cls, path: Path) -> "RunFolder":
+        """Return the run folder at ``path``.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        for name in ("config.toml", "model.keras"):
+            if not (path / name).is_file():
+                raise ConfigError(f"{path}: is no run folder, as it holds no {name}")
+        return cls(path)
+
+    @property
+    def config(self) -> Path:
+        """The resolved config: plugins by qualified names, and their versions."""
+        return self.path / "config.toml"
+
+    @property
+    def model(self) -> Path:
+        """The best model, for ``superloop_core.load_model``."""
+        return self.path / "model.keras"
+
+    @property
+    def picture(self) -> Path:
+        """What the systems did on a few fresh sequences."""
+        return self.path / "traces.png"
+
+    @property
+    def tensorboard(self) -> Path:
+        """TensorBoard's events."""
+        return self.path / "tensorboard"
+
+    @property
+    def metrics(self) -> Path:
+        """Loss and accuracy as they came, a JSON object a line."""
+        return self.path / "metrics.jsonl"
+
+    def write_config(self, config: Config) -> None:
+        """Write the resolved config."""
+        text = tomli_w.dumps(config.to_dict())
+        tomllib.loads(text)
+        _replace(self.config, lambda path: path.write_text(text))
+
+    def add_metrics(self, **values: Any) -> None:
+        """Add a line to the metrics."""
+        with self.metrics.open("a") as file:
+            file.write(json.dumps(values) + "\n")
+
+    def write_weights(self, model: keras.Model, name: str) -> None:
+        """Write ``best`` or ``last`` weights."""
+        _replace(self.path / f"{name}.weights.h5", model.save_weights)
+
+    def write_model(self, model: keras.Model) -> None:
+        """Write the model."""
+        _replace(self.model, model.save)
+
+
+def _replace(path: Path, write: Callable[[Path], Any]) -> None:
+    """Write beside ``path``, and put it there in one move."""
+    new = path.with_name(f"new.{path.name}")
+    try:
+        write(new)
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
