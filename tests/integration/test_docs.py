@@ -1,0 +1,163 @@
+"""Every example in the README and the docs runs, and says what is so."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import attrs
+import keras
+import numpy as np
+import pytest
+
+import superloop_core
+from superloop_core.config import read_config
+from superloop_core.registry import load_registry
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+QUICKSTART = (ROOT / "docs/quickstart.md").read_text()
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """The fenced blocks of a language that stand under no file's name."""
+    return re.findall(rf"(?<!\*\*\n\n)(?<!it:\n\n)```{language}\n(.*?)```", text, flags=re.DOTALL)
+
+
+def files(text: str) -> dict[str, str]:
+    """The fenced blocks that stand under a file's name in bold, by that name."""
+    return dict(re.findall(r"\*\*`([^`]+)`\*\*[^`]*?```\w+\n(.*?)```", text, flags=re.DOTALL))
+
+
+def test_the_readme_config_is_valid():
+    (table,) = (block for block in blocks(README, "toml") if "[loop]" in block)
+    loop = read_config(tomllib.loads(table), load_registry()).loop
+    assert [cell.layers for cell in loop.cells] == [2]
+    assert loop.systems[0].id == "scratch"
+
+
+def test_the_readme_layer_trains():
+    (code,) = (block for block in blocks(README, "python") if "symbolic_inputs" in block)
+    names: dict = {}
+    exec(code, names)
+    x = np.zeros((3, 32, 8), "float32")
+    y = np.ones((3, 32, 4), "float32")
+    first = names["model"].train_on_batch(x, y)
+    assert names["model"].train_on_batch(x, y) < first
+
+
+def test_the_originals_example_runs_as_it_stands():
+    (code,) = (block for block in blocks(README, "python") if "CONFIG" in block)
+    names: dict = {}
+    exec(code, names)
+    assert names["dummy_output"] is None
+    model = names["model"]
+    model.compile(loss="mean_squared_error", optimizer=keras.optimizers.RMSprop(4e-4))
+    data = np.arange(32, dtype="float32").reshape(2, 16, 1)
+    position = model.predict([np.zeros((2, 64, 2), "float32"), data], verbose=0)
+    assert position.shape == (2, 1)
+    assert (position > 1).all()  # it starts by walking along the tape
+
+
+@pytest.fixture(scope="module")
+def installed_plugin(tmp_path_factory):
+    """The README's plugin, written from its text and installed by pip; gives an environment that has it."""
+    folder = tmp_path_factory.mktemp("plugin")
+    for name, text in files(README).items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    distribution = folder / "superloop-plugin-mystack"
+    target = folder / "installed"
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--disable-pip-version-check"]
+    subprocess.run([*pip, "--target", target, distribution], check=True)
+    return distribution, os.environ | {"PYTHONPATH": str(target), "TF_CPP_MIN_LOG_LEVEL": "2"}
+
+
+def test_the_readme_plugin_is_found_once_it_is_installed(installed_plugin):
+    _, environment = installed_plugin
+    listed = subprocess.run(
+        [sys.executable, "-m", "superloop_core.cli", "plugins", "--json"],
+        env=environment, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    (row,) = (row for row in json.loads(listed.stdout) if row["name"] == "mystack")
+    assert row == {
+        "name": "mystack",
+        "kind": "system",
+        "summary": "Continuous stack (Joulin and Mikolov, 2015)",
+        "distribution": "superloop-plugin-mystack",
+        "version": "0.1.0",
+        "state": "ready",
+    }
+
+
+def test_the_readme_plugin_passes_its_own_test_and_the_papers_worked_values(installed_plugin):
+    distribution, environment = installed_plugin
+    (distribution / "tests/test_worked_values.py").write_text(
+        """
+import numpy as np
+from superloop_core import Sequence, SystemSpec
+from superloop_plugin_mystack import StackConfig
+from superloop_plugin_mystack.stack import Stack
+
+
+def test_three_steps_of_push_pop_and_stay():
+    stack = Stack(StackConfig(depth=4, width=2))
+    sequence = Sequence(batch_size=1, timesteps=3, lengths=np.array([3]), dtype="float32")
+    state = stack.initial_state(sequence)
+    for actions, value in (
+        ((0.8, 0.1, 0.1), (1, 2)), ((0.6, 0.3, 0.1), (3, -1)), ((0.1, 0.7, 0.2), (5, 5)),
+    ):
+        control = np.array([[*np.log(actions), *value]], "float32")
+        top, state, _ = stack.step(control, state, None)
+    np.testing.assert_allclose(top, [[1.212, 1.084]], rtol=1e-5)
+    np.testing.assert_allclose(state.cells[0, 1:3], [[0.284, 0.148], [0.048, 0.096]], rtol=1e-5)
+"""
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", distribution],
+        env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 passed" in done.stdout
+
+
+def test_the_readme_tree_names_every_module_and_plugin_and_no_other():
+    tree = README.partition("## What is where")[2]
+    listed = set(re.findall(r"^ {6}(\w+\.py) ", tree, flags=re.MULTILINE))
+    there = {path.name for path in (ROOT / "superloop_core").glob("*.py")} - {"__init__.py"}
+    assert listed == there
+    listed = set(re.findall(r"^ {6}(superloop-plugin-\w+)/", tree, flags=re.MULTILINE))
+    assert listed == {path.name for path in (ROOT / "plugins").iterdir()}
+
+
+def test_the_links_lead_somewhere():
+    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md")):
+        for link in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_the_quickstart_lists_every_key_of_train_with_its_default():
+    train = load_registry().tables["train"].config
+    (table,) = (block for block in blocks(QUICKSTART, "toml") if "[train]" in block)
+    assert tomllib.loads(table)["train"] == attrs.asdict(train())
+
+
+def test_the_quickstart_shows_the_error_that_there_is():
+    shown = re.search(r"    \$ superloop (train .*)\n((?:    .*\n)+)", QUICKSTART)
+    done = subprocess.run(
+        [sys.executable, "-m", "superloop_core.cli", *shown[1].split()],
+        cwd=ROOT, capture_output=True, text=True, env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"},
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr == re.sub("^    ", "", shown[2], flags=re.MULTILINE)
+
+
+def test_the_quickstart_systems_are_two_of_a_kind():
+    (table,) = (block for block in blocks(QUICKSTART, "toml") if "question" in block)
+    config = tomllib.loads(table)["loop"] | {"timesteps": 4, "cells": [{"use": "gru", "units": 3}]}
+    loop = superloop_core.Superloop(config)
+    assert set(loop.input_shapes) == {"question_data", "text_data"}
