@@ -54,9 +54,7 @@ class Builder(Protocol):
     def constants(self, sequence: Sequence) -> Any:
         """Return what every timestep of a sequence shares, computed once, before the loop."""
 
-    def step(
-        self, inputs: Tensor, state: State, constants: Any
-    ) -> tuple[Tensor, State, dict[str, Tensor]]:
+    def step(self, inputs: Tensor, state: State, constants: Any) -> tuple[Tensor, State, dict[str, Tensor]]:
         """Take one timestep.
 
         Pure: it makes no weights, keeps nothing on ``self`` and has no side effects.
@@ -110,9 +108,7 @@ class System(keras.layers.Layer, abc.ABC):  # type: ignore[misc]
         return sequence.sources
 
     @abc.abstractmethod
-    def step(
-        self, control: Tensor, state: State, constants: Any
-    ) -> tuple[Tensor, State, dict[str, Tensor]]:
+    def step(self, control: Tensor, state: State, constants: Any) -> tuple[Tensor, State, dict[str, Tensor]]:
         """Take the system's part of one timestep: see :meth:`Builder.step`.
 
         Args:
@@ -143,9 +139,8 @@ class KerasCell(keras.layers.Layer):  # type: ignore[misc]
         self.cell = cell
         sizes = keras.tree.flatten(cell.state_size)
         names = getattr(cell, "state_names", ("h", "c")[: len(sizes)])
-        if len(names) != len(sizes):
-            names = [f"_{index}" for index in range(len(sizes))]
-        self._state = namedtuple("CellState", names)  # type: ignore[misc]
+        named = len(names) == len(sizes)
+        self._state: Any = namedtuple("CellState", names)._make if named else tuple  # type: ignore[misc]
         self.output_size = getattr(cell, "output_size", sizes[0])
 
     def build(self, input_size: int) -> None:
@@ -155,32 +150,33 @@ class KerasCell(keras.layers.Layer):  # type: ignore[misc]
             self.cell.build((None, input_size))
 
     def initial_state(self, sequence: Sequence) -> State:
-        """Return the cell's own initial state, as a NamedTuple."""
+        """Return the cell's own initial state, as a NamedTuple, or as a tuple where it has no names."""
         state = self.cell.get_initial_state(batch_size=sequence.batch_size)
-        return self._state(*keras.tree.flatten(state))
+        return self._state(keras.tree.flatten(state))
 
     def constants(self, sequence: Sequence) -> Any:
         """Draw the dropout masks of a sequence; drawn inside the loop they would leak out of its scope."""
         masks: dict[str, Any] = {}
         for name, size in (("dropout", self.input_size), ("recurrent_dropout", self.output_size)):
-            if sequence.training and getattr(self.cell, name, 0):
+            draw = getattr(self.cell, f"get_{name}_mask", None)
+            if sequence.training and draw is not None and getattr(self.cell, name):
                 like = keras.ops.zeros((sequence.batch_size, size), dtype=sequence.dtype)
                 _forget_masks(self.cell)
-                masks[f"_{name}_mask"] = getattr(self.cell, f"get_{name}_mask")(like)
+                masks[f"_{name}_mask"] = draw(like)
                 _forget_masks(self.cell)
         return sequence.training, masks
 
-    def step(
-        self, inputs: Tensor, state: State, constants: Any
-    ) -> tuple[Tensor, State, dict[str, Tensor]]:
+    def step(self, inputs: Tensor, state: State, constants: Any) -> tuple[Tensor, State, dict[str, Tensor]]:
         """Call the cell once."""
         training, masks = constants
         for name, mask in masks.items():
             setattr(self.cell, name, mask)
-        output, state = self.cell(inputs, list(state), training=training)
+        states = keras.tree.pack_sequence_as(self.cell.state_size, list(state))
+        states = states if keras.tree.is_nested(states) else [states]
+        output, state = self.cell(inputs, states, training=training)
         if masks:
             _forget_masks(self.cell)
-        return output, self._state(*keras.tree.flatten(state)), {"output": output}
+        return output, self._state(keras.tree.flatten(state)), {"output": output}
 
 
 def _forget_masks(cell: keras.layers.Layer) -> None:

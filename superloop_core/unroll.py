@@ -37,7 +37,8 @@ def unroll(
         sequence: what is known of the sequence.
         state: the state at t = 0.
         mask: ``(batch, timesteps)`` of bool; where False, every state stays as it is, and outputs and
-            traces repeat the last valid timestep's (zeros where there was none yet).
+            traces repeat the last valid timestep's (zeros where there was none yet). What the inputs
+            hold there is never read, be it NaN.
         static: unroll the timesteps one by one, which needs their number to be known; otherwise one
             loop serves any number.
         traces: names of what to record, or ``"all"``.
@@ -46,6 +47,10 @@ def unroll(
         TraceError: a trace has a name that the builder does not give.
     """
     constants = builder.constants(sequence)
+    if mask is not None:
+        mask = tf.cast(mask, tf.bool)
+        if inputs is not None:
+            inputs = tf.where(mask[:, :, None], inputs, tf.zeros_like(inputs))
 
     def step(inputs_t: Tensor | None, state: State, valid: Tensor | None) -> tuple[Tensor, State, dict]:
         output, new, named = builder.step(inputs_t, state, constants)
@@ -114,7 +119,8 @@ def _dynamic_steps(
     rows = sequence.batch_size if isinstance(sequence.batch_size, int) else None
     specs = {"": tf.TensorSpec((rows, output_size), sequence.dtype)}
     if traces:
-        named = _named_by(lambda: step_at(tf.constant(0), state)[2])
+        first = [None if over is None else over[:, 0] for over in (inputs, mask)]
+        named = _named_by(lambda: step(first[0], state, first[1])[2])
         specs |= {name: named[name] for name in _wanted(traces, named)}
     arrays = {
         name: tf.TensorArray(spec.dtype, size=timesteps, element_shape=spec.shape)

@@ -1,0 +1,116 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from superloop_plugin_attention import AttentionConfig
+from superloop_plugin_attention.attention import Attention
+
+from superloop_core.builder import KerasCell, Sequence, addressing_dtype
+
+
+def sequence(batch=2, timesteps=3, training=False):
+    lengths = tf.fill([batch], timesteps)
+    return Sequence(
+        batch_size=batch, timesteps=timesteps, lengths=lengths, dtype="float32", training=training
+    )
+
+
+class TwoSums(keras.layers.Layer):
+    """A stranger's cell: three states of sizes of their own, and an attribute that Keras's mean more by."""
+
+    state_size = (2, 1, 2)
+    output_size = 2
+    dropout = 0.5
+
+    def call(self, inputs, states, training=False):
+        total, count, last = states
+        return total + inputs, [total + inputs, count + 1, last * 0 + inputs]
+
+    def get_initial_state(self, batch_size=None):
+        return [keras.ops.zeros((batch_size, size)) for size in self.state_size]
+
+
+@pytest.mark.parametrize(
+    ("cell", "fields"),
+    [
+        (keras.layers.LSTMCell(3), ("h", "c")),
+        (keras.layers.GRUCell(3), ("h",)),
+        (keras.layers.SimpleRNNCell(3), ("h",)),
+        (TwoSums(), None),
+    ],
+)
+def test_the_states_of_a_keras_cell_get_names_where_they_are_one_or_two(cell, fields):
+    state = KerasCell(cell).initial_state(sequence())
+    assert getattr(state, "_fields", None) == fields
+    assert len(state) == len(fields or cell.state_size)
+
+
+def test_a_step_of_a_keras_cell_is_the_call_of_the_cell():
+    cell = keras.layers.LSTMCell(3)
+    builder = KerasCell(cell)
+    builder.build(2)
+    inputs, state = tf.random.normal((2, 2)), [tf.random.normal((2, 3)), tf.random.normal((2, 3))]
+    output, new, named = builder.step(inputs, state, builder.constants(sequence()))
+    expected, (h, c) = cell(inputs, state)
+    np.testing.assert_array_equal(output, expected)
+    np.testing.assert_array_equal(new.h, h)
+    np.testing.assert_array_equal(new.c, c)
+    np.testing.assert_array_equal(named["output"], expected)
+
+
+def test_a_cell_that_knows_nothing_of_dropout_masks_is_taken_in_training_too():
+    builder = KerasCell(TwoSums())
+    builder.build(2)
+    constants = builder.constants(sequence(training=True))
+    state = builder.initial_state(sequence())
+    for count in (1, 2):
+        output, state, _ = builder.step(tf.ones((2, 2)), state, constants)
+        np.testing.assert_array_equal(output, np.full((2, 2), count))
+        np.testing.assert_array_equal(state[1], np.full((2, 1), count))
+
+
+def test_a_stack_of_keras_cells_in_one_gets_its_states_in_their_structure():
+    stack = keras.layers.StackedRNNCells([keras.layers.LSTMCell(3), keras.layers.LSTMCell(2)])
+    builder = KerasCell(stack)
+    builder.build(2)
+    inputs = tf.random.normal((2, 4, 2))
+    state = builder.initial_state(sequence())
+    for t in range(4):
+        output, state, _ = builder.step(inputs[:, t], state, builder.constants(sequence()))
+    expected = keras.layers.RNN(stack)(inputs)
+    np.testing.assert_allclose(output, expected, atol=1e-6)
+
+
+def test_dropout_masks_are_drawn_in_training_only_and_leave_nothing_on_the_cell():
+    cell = keras.layers.LSTMCell(3, dropout=0.5, recurrent_dropout=0.5)
+    builder = KerasCell(cell)
+    builder.build(2)
+    assert builder.constants(sequence()) == (False, {})
+    training, masks = builder.constants(sequence(training=True))
+    assert training
+    assert masks.keys() == {"_dropout_mask", "_recurrent_dropout_mask"}
+    builder.step(tf.ones((2, 2)), builder.initial_state(sequence()), (training, masks))
+    assert cell._dropout_mask is None
+    assert cell._recurrent_dropout_mask is None
+
+
+@pytest.mark.parametrize(
+    ("policy", "dtype"),
+    [
+        ("float32", "float32"),
+        ("float64", "float64"),
+        ("mixed_float16", "float32"),
+        ("mixed_bfloat16", "float32"),
+        ("bfloat16", "float32"),
+    ],
+)
+def test_systems_compute_in_float32_at_least(policy, dtype):
+    assert addressing_dtype(keras.DTypePolicy(policy)) == dtype
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        system = Attention(AttentionConfig(width=1))
+    finally:
+        keras.config.set_dtype_policy(before)
+    assert system.initial_state(sequence()).position.dtype == dtype
+    assert system.add_weight(shape=(1,), name="of_mine").value.dtype == dtype

@@ -1,0 +1,164 @@
+from typing import NamedTuple
+
+import attrs
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from superloop_core import Sequence, System
+from superloop_core.builder import KerasCell
+from superloop_core.unroll import unroll
+from superloop_core.wiring import Wiring
+
+
+@attrs.frozen(kw_only=True)
+class KeptConfig:
+    size: int
+    sources: dict = attrs.field(factory=dict)
+
+    @property
+    def control_size(self):
+        return self.size
+
+    @property
+    def output_size(self):
+        return self.size
+
+
+class KeptState(NamedTuple):
+    last: tf.Tensor  # (batch, size)
+
+
+class Kept(System):
+    """Answers with its control, plus its source if it has one; remembers it."""
+
+    control_kernel_initializer = "ones"
+    control_bias_initializer = keras.initializers.Constant(0.5)
+
+    def initial_state(self, sequence):
+        return KeptState(tf.fill((sequence.batch_size, self.config.size), -1.0))
+
+    def step(self, control, state, constants):
+        read = control + sum(constants.values(), start=tf.zeros_like(control))
+        return read, KeptState(control), {"doubled": control * 2}
+
+
+class Passing(keras.layers.Layer):
+    """A cell whose output is its input, and whose state counts."""
+
+    state_names = ("count",)
+    state_size = 1
+
+    def __init__(self, output_size):
+        super().__init__()
+        self.output_size = output_size
+
+    def call(self, inputs, states, training=False):
+        return inputs, [states[0] + 1]
+
+    def get_initial_state(self, batch_size=None):
+        return [tf.zeros((batch_size, 1))]
+
+
+def sequence(batch=1, timesteps=3, **sources):
+    lengths = tf.fill([batch], timesteps)
+    return Sequence(batch_size=batch, timesteps=timesteps, lengths=lengths, dtype="float32", sources=sources)
+
+
+def wired(input_size=1, build=True, **settings):
+    systems = {"a": Kept(KeptConfig(size=1)), "b": Kept(KeptConfig(size=2, sources={"data": (2,)}))}
+    wiring = Wiring([KerasCell(Passing(input_size + 3))], systems, **settings)
+    if build:
+        wiring.build(input_size)
+    return wiring
+
+
+DATA = {"b_data": tf.constant([[100.0, 200.0]])}
+
+
+def test_the_cells_see_the_input_and_then_the_answers_of_the_systems_in_order():
+    wiring, given = wired(), sequence(**DATA)
+    constants = wiring.constants(given)
+    output, state, _ = wiring.step(tf.constant([[7.0]]), wiring.initial_state(given), constants)
+    np.testing.assert_array_equal(output, [[7, 0, 0, 0]])
+    # Each control is the sum of what the cell gave, plus the bias 0.5; b adds its source.
+    output, _, _ = wiring.step(tf.constant([[1.0]]), state, constants)
+    np.testing.assert_array_equal(output, [[1, 7.5, 107.5, 207.5]])
+
+
+def test_a_system_sees_its_own_sources_by_its_own_names_and_no_others():
+    constants = wired().constants(sequence(a_data=tf.zeros((1, 1)), **DATA))
+    assert constants.systems[0] == {}
+    assert constants.systems[1].keys() == {"data"}
+
+
+def test_traces_of_states_and_reads_stand_as_the_cells_saw_them_and_what_happened_as_it_came_to_be():
+    wiring, given = wired(outputs=2), sequence(**DATA)
+    state = wiring.initial_state(given)
+    output, _, traces = wiring.step(tf.constant([[7.0]]), state, wiring.constants(given))
+    expected = {
+        "cells.0.count": [[0]],
+        "cells.0.output": [[7, 0, 0, 0]],
+        "a.last": [[-1]],
+        "a.read": [[0]],
+        "a.control": [[7.5]],
+        "a.doubled": [[15]],
+        "b.last": [[-1, -1]],
+        "b.read": [[0, 0]],
+        "b.control": [[7.5, 7.5]],
+        "b.doubled": [[15, 15]],
+        "outputs": output,
+    }
+    assert traces.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(traces[name], value, err_msg=name)
+
+
+def test_the_feedback_can_be_set_and_is_dealt_out_in_the_order_of_the_systems():
+    wiring, given = wired(), sequence(**DATA)
+    state = wiring.with_feedback(wiring.initial_state(given), tf.constant([[1.0, 2.0, 3.0]]))
+    output, _, _ = wiring.step(tf.constant([[0.0]]), state, wiring.constants(given))
+    np.testing.assert_array_equal(output, [[0, 1, 2, 3]])
+
+
+def test_an_output_may_read_what_the_systems_answer_in_the_same_timestep():
+    wiring, given = wired(outputs=1, outputs_read_systems=True), sequence(**DATA)
+    wiring.projection.set_weights([np.array([[1], [0], [0], [0], [10], [100], [1000]]), np.array([0.25])])
+    output, _, _ = wiring.step(tf.constant([[7.0]]), wiring.initial_state(given), wiring.constants(given))
+    np.testing.assert_allclose(output, [[7 + 10 * 7.5 + 100 * 107.5 + 1000 * 207.5 + 0.25]])
+
+
+def test_without_inputs_the_cells_see_the_answers_only():
+    wiring, given = wired(input_size=0), sequence(**DATA)
+    output, _, _ = wiring.step(None, wiring.initial_state(given), wiring.constants(given))
+    np.testing.assert_array_equal(output, [[0, 0, 0]])
+
+
+def test_a_step_changes_nothing_but_what_it_returns():
+    wiring, given = wired(outputs=2), sequence(**DATA)
+    state, constants = wiring.initial_state(given), wiring.constants(given)
+    first = wiring.step(tf.constant([[7.0]]), state, constants)
+    wiring.step(tf.constant([[9.0]]), first[1], constants)
+    again = wiring.step(tf.constant([[7.0]]), state, constants)
+    tf.nest.map_structure(np.testing.assert_array_equal, first, again)
+
+
+@pytest.mark.parametrize("static", [False, True])
+def test_a_loop_can_be_the_cell_of_another(static):
+    inner = wired(input_size=3, build=False)  # 2 inputs and the outer system's answer
+    outer = Wiring([inner, KerasCell(keras.layers.SimpleRNNCell(2))], {"c": Kept(KeptConfig(size=1))})
+    outer.build(2)
+    given = sequence(batch=1, timesteps=3, **DATA)
+    inputs = tf.random.stateless_normal((1, 3, 2), seed=(1, 2))
+    result = unroll(outer, inputs, given, outer.initial_state(given), static=static, traces="all")
+    assert "cells.0.b.last" in result.traces
+
+    inner_state, read, h = inner.initial_state(given), tf.zeros((1, 1)), tf.zeros((1, 2))
+    for t in range(3):
+        fed = tf.concat([inputs[:, t], read], axis=-1)
+        hidden, inner_state, _ = inner.step(fed, inner_state, inner.constants(given))
+        h, _ = outer.cells[1].cell(hidden, [h])
+        np.testing.assert_allclose(result.outputs[:, t], h, rtol=1e-5)
+        read = tf.reduce_sum(h, axis=-1, keepdims=True) + 0.5
+    np.testing.assert_allclose(result.state.reads[0], read, rtol=1e-5)
