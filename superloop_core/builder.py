@@ -140,7 +140,7 @@ class KerasCell(keras.layers.Layer):  # type: ignore[misc]
         sizes = keras.tree.flatten(cell.state_size)
         names = getattr(cell, "state_names", ("h", "c")[: len(sizes)])
         named = len(names) == len(sizes)
-        self._state: Any = namedtuple("CellState", names)._make if named else tuple  # type: ignore[misc]
+        self._state: Any = namedtuple("CellState", names)._make if named else tuple  # type: ignore
         self.output_size = getattr(cell, "output_size", sizes[0])
 
     def build(self, input_size: int) -> None:

@@ -1,6 +1,7 @@
 """Superloop, the Keras layer; where configs, by way of the registry, become tensors."""
 
-from collections.abc import Mapping, Sequence as Seq
+from collections.abc import Mapping
+from collections.abc import Sequence as Seq
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from superloop_core.config import LoopConfig, read_config, read_loop
 from superloop_core.errors import SourceError, SuperloopError, did_you_mean
 from superloop_core.original import is_original, read_original
 from superloop_core.registry import load_registry
-from superloop_core.unroll import unroll
+from superloop_core.unroll import ALL, unroll
 from superloop_core.wiring import Wiring
 
 if keras.backend.backend() != "tensorflow":
@@ -45,7 +46,8 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
     Args:
         config: a :class:`~superloop_core.config.LoopConfig`, the path of a config file, or a dict: a
             config file's, its ``loop`` table's, or the original superloop's.
-        traces: names of the traces to record, such as ``"tape.position"``; or ``"all"``.
+        traces: names of the traces to record, such as ``"tape.position"``, or patterns, such as
+            ``"tape.*"``; or ``"all"``.
         return_sequences: whether to answer with every timestep's output.
         unroll: whether to unroll the timesteps statically; they must be known then.
 
@@ -67,7 +69,7 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         super().__init__(autocast=False, **kwargs)
         self.supports_masking = True
         self.config = _read(config)
-        self.traces = traces if isinstance(traces, str) else tuple(traces)
+        self.traces = traces if traces == ALL else (traces,) if isinstance(traces, str) else tuple(traces)
         self.return_sequences = return_sequences
         self.unroll = unroll
         self.wiring = _wired(self.config, self.dtype_policy)
@@ -83,7 +85,7 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
     def symbolic_inputs(self, batch_size: int | None = None) -> Any:
         """Return Keras inputs to build a functional model on: one for each of :attr:`input_shapes`."""
         made = {
-            name: keras.Input(shape, batch_size=batch_size, dtype=self.compute_dtype, name=name)
+            name: keras.Input(shape, batch_size=batch_size, dtype=self._dtype_of(name), name=name)
             for name, shape in self.input_shapes.items()
         }
         return made[INPUTS] if list(made) == [INPUTS] else made
@@ -95,8 +97,8 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
 
     def call(self, inputs: Any, mask: Any = None, training: bool = False) -> Any:
         """Run the loop: see the class."""
-        given = self._checked(inputs)
-        mask = mask.get(INPUTS) if isinstance(mask, Mapping) else mask
+        given = {name: ops.cast(tensor, self._dtype_of(name)) for name, tensor in self._check(inputs).items()}
+        mask = self._checked_mask(mask)
         sequence = self._sequence(given, mask, training)
         state = self.wiring.initial_state(sequence)
         if FEEDBACK in given:
@@ -117,9 +119,14 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
             return outputs
         return unrolled.traces | {OUTPUTS: outputs}
 
+    def compute_output_spec(self, inputs: Any, mask: Any = None, training: bool = False) -> Any:
+        """Return the specs of what a call gives; refuse what does not fit here, as Keras would reword it."""
+        self._check(inputs)
+        return super().compute_output_spec(inputs, mask=mask, training=training)
+
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
-        """Pass the mask of the inputs on to a sequence of outputs."""
-        mask = previous_mask.get(INPUTS) if isinstance(previous_mask, Mapping) else previous_mask
+        """Pass the mask of the inputs on to a sequence of outputs, where there are no traces beside it."""
+        mask = _of_inputs(previous_mask)
         if mask is None or not self.return_sequences or self.traces:
             return None
         return mask[:, self.config.suppress_output :]
@@ -132,10 +139,10 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
             "return_sequences": self.return_sequences,
             "unroll": self.unroll,
         }
-        return super().get_config() | own
+        return dict(super().get_config(), **own)
 
-    def _checked(self, inputs: Any) -> dict[str, Tensor]:
-        """Return everything given by name, in the dtype of its use; refuse what does not fit."""
+    def _check(self, inputs: Any) -> dict[str, Tensor]:
+        """Return everything given by name; refuse what does not fit."""
         given = dict(inputs) if isinstance(inputs, Mapping) else {INPUTS: inputs}
         shapes = self.input_shapes
         known = shapes | {FEEDBACK: (self.config.feedback_size,)}
@@ -148,20 +155,34 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         for name, tensor in given.items():
             if name not in known:
                 raise SourceError(f"{self.name}: takes no {name!r}{did_you_mean(name, known)}")
-            received, shape = tuple(tensor.shape), (None, *known[name])
-            fits = len(received) == len(shape) and all(
-                size is None or expected is None or size == expected
-                for size, expected in zip(received, shape, strict=True)
+            self._check_shape(name, tensor, known[name])
+        rows = {name: tensor.shape[0] for name, tensor in given.items() if tensor.shape[0] is not None}
+        if len(set(rows.values())) > 1:
+            raise SourceError(f"{self.name}: everything must have the same number of rows: {rows}")
+        return given
+
+    def _checked_mask(self, mask: Any) -> Tensor | None:
+        mask = _of_inputs(mask)
+        if mask is not None:
+            self._check_shape("mask", mask, (self.config.timesteps or None,))
+        return mask
+
+    def _check_shape(self, name: str, tensor: Tensor, expected: tuple[int | None, ...]) -> None:
+        received = tuple(tensor.shape)
+        fits = len(received) == len(expected) + 1 and all(
+            size is None or wanted is None or size == wanted
+            for size, wanted in zip(received[1:], expected, strict=True)
+        )
+        if not fits:
+            raise SourceError(
+                f"{self.name}: {name!r} must have the shape {_with_batch(expected)}: {received}"
             )
-            if not fits:
-                raise SourceError(
-                    f"{self.name}: {name!r} must have the shape {_with_batch(known[name])}: {received}"
-                )
-        of_sources = addressing_dtype(self.dtype_policy)
-        return {
-            name: ops.cast(tensor, of_sources if name in self.config.sources else self.compute_dtype)
-            for name, tensor in given.items()
-        }
+
+    def _dtype_of(self, name: str) -> str:
+        """What an input is computed in; mixed precision leaves the sources, which may be addresses, alone."""
+        if name in self.config.sources:
+            return addressing_dtype(self.dtype_policy)
+        return str(self.compute_dtype)
 
     def _sequence(self, given: Mapping[str, Tensor], mask: Tensor | None, training: bool) -> Sequence:
         batch_size = ops.shape(next(iter(given.values())))[0]
@@ -231,6 +252,11 @@ def _wired(config: LoopConfig, policy: keras.DTypePolicy) -> Wiring:
         )
     finally:
         keras.config.set_dtype_policy(before)
+
+
+def _of_inputs(mask: Any) -> Any:
+    """The mask of the inputs, which Keras gives in a dict where the inputs are in a dict."""
+    return mask.get(INPUTS) if isinstance(mask, Mapping) else mask
 
 
 def _with_batch(shape: tuple[int | None, ...]) -> str:

@@ -1,5 +1,6 @@
 """Any Builder, over all the timesteps of a sequence: unrolled statically, or in one ``tf.while_loop``."""
 
+import fnmatch
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
@@ -41,7 +42,7 @@ def unroll(
             hold there is never read, be it NaN.
         static: unroll the timesteps one by one, which needs their number to be known; otherwise one
             loop serves any number.
-        traces: names of what to record, or ``"all"``.
+        traces: names of what to record, or patterns of them such as ``"tape.*"``; or ``"all"``.
 
     Raises:
         TraceError: a trace has a name that the builder does not give.
@@ -52,7 +53,9 @@ def unroll(
         if inputs is not None:
             inputs = tf.where(mask[:, :, None], inputs, tf.zeros_like(inputs))
 
-    def step(inputs_t: Tensor | None, state: State, valid: Tensor | None) -> tuple[Tensor, State, dict]:
+    def step(
+        inputs_t: Tensor | None, state: State, valid: Tensor | None
+    ) -> tuple[Tensor, State, dict[str, Tensor]]:
         output, new, named = builder.step(inputs_t, state, constants)
         if valid is not None:
             new = tf.nest.map_structure(lambda n, o: tf.where(_aligned(valid, n), n, o), new, state)
@@ -109,7 +112,7 @@ def _dynamic_steps(
 
     inputs_over_time, mask_over_time = over_time(inputs), over_time(mask)
 
-    def step_at(t: Tensor, state: State) -> tuple[Tensor, State, dict]:
+    def step_at(t: Tensor, state: State) -> Any:
         return step(
             None if inputs_over_time is None else inputs_over_time.read(t),
             state,
@@ -127,7 +130,7 @@ def _dynamic_steps(
         for name, spec in specs.items()
     }
 
-    def body(t: Tensor, state: State, arrays: dict) -> tuple[Tensor, State, dict]:
+    def body(t: Tensor, state: State, arrays: dict[str, Any]) -> tuple[Tensor, State, dict[str, Tensor]]:
         output, state, named = step_at(t, state)
         named = {"": output} | {name: named[name] for name in arrays if name}
         return t + 1, state, {name: array.write(t, named[name]) for name, array in arrays.items()}
@@ -148,16 +151,19 @@ def _dynamic_steps(
 def _wanted(traces: Collection[str] | str, named: Collection[str]) -> list[str]:
     if traces == ALL:
         return sorted(named)
-    for name in traces:
-        if name not in named:
-            raise TraceError(f"no trace {name!r}{did_you_mean(name, named)}")
-    return list(traces)
+    wanted: dict[str, None] = {}
+    for pattern in traces:
+        found = fnmatch.filter(sorted(named), pattern)
+        if not found:
+            raise TraceError(f"no trace {pattern!r}{did_you_mean(pattern, named)}")
+        wanted |= dict.fromkeys(found)
+    return list(wanted)
 
 
 def _named_by(function: Any) -> dict[str, tf.TensorSpec]:
     """Trace ``function`` without running it, to learn what it names."""
     traced = tf.function(function, autograph=False).get_concrete_function()
-    return tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape, t.dtype), traced.structured_outputs)
+    return {name: tf.TensorSpec(t.shape, t.dtype) for name, t in traced.structured_outputs.items()}
 
 
 def _aligned(valid: Tensor, tensor: Tensor) -> Tensor:

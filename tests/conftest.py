@@ -92,7 +92,8 @@ def unrolled():
     def run(layer, feed, *, mask=None, static=False, traces=ALL):
         feed = {name: tf.convert_to_tensor(value) for name, value in feed.items()}
         inputs = feed.get("inputs")
-        batch, timesteps = inputs.shape[:2] if inputs is not None else (1, layer.config.timesteps)
+        batch = next(iter(feed.values())).shape[0]
+        timesteps = layer.config.timesteps if inputs is None else inputs.shape[1]
         lengths = np.full(batch, timesteps) if mask is None else np.sum(mask, axis=1)
         sequence = Sequence(
             batch_size=batch,

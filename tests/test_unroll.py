@@ -125,6 +125,14 @@ def test_only_the_traces_asked_for_are_recorded(static):
 
 
 @both
+def test_traces_may_be_asked_for_by_a_pattern_and_come_once(static):
+    assert run([[1, 2]], static=static, traces=["t*", "total"]).traces.keys() == {"total"}
+    assert run([[1, 2]], static=static, traces=["*a*"]).traces.keys() == {"total", "pair"}
+    with pytest.raises(TraceError, match="no trace 'x\\*'; there are: pair, total"):
+        run([[1, 2]], static=static, traces=["x*"])
+
+
+@both
 @where
 def test_an_unknown_trace_is_answered_with_the_nearest_name(static, graph):
     function = tf.function(run, autograph=False) if graph else run
