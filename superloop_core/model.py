@@ -5,6 +5,7 @@ original's attributes held after its last timestep.
 """
 
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -21,7 +22,8 @@ from superloop_core.errors import WeightsError
 from superloop_core.layer import FEEDBACK, INPUTS, OUTPUTS, Superloop
 from superloop_core.original import read_original
 from superloop_core.registry import load_registry
-from superloop_core.unroll import ALL
+
+PARTS = "superloop_parts"  # the attribute of a file of weights that names what they are of
 
 
 class Model:
@@ -41,7 +43,8 @@ class Model:
 
     def __init__(self, config: Mapping[str, Any], *, unroll: bool = False):
         self.config, loop = read_original(config, load_registry())
-        self.layer = Superloop(loop, traces=ALL, unroll=unroll, name=self._named("superloop"))
+        traces = [f"{system.id}.*" for system in loop.systems] or [OUTPUTS]
+        self.layer = Superloop(loop, traces=traces, unroll=unroll, name=self._named("superloop"))
         self._inputs = {
             name: keras.Input(shape, name=self._named("Input" if name in (INPUTS, FEEDBACK) else name))
             for name, shape in self.layer.input_shapes.items()
@@ -91,6 +94,8 @@ class Model:
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
             written = Path(folder) / "new.weights.h5"
             self._built().save_weights(written)
+            with h5py.File(written, "r+") as file:
+                file.attrs[PARTS] = self._parts()
             written.replace(path)
 
     def load_weights(self, path: str | Path) -> None:
@@ -100,60 +105,68 @@ class Model:
             WeightsError: the file is none of these, or is another config's; no weight was changed.
         """
         path, model = Path(path), self._built()
-        try:
-            file = h5py.File(path, "r")
-        except OSError as error:
-            raise WeightsError(f"{path}: is no file of weights that can be read: {error}") from error
-        with file:
-            if self.config.model_name in file:
-                return self._load_original(file)
         before = model.get_weights()
+        try:
+            with h5py.File(path, "r") as file:
+                originals = file.get(self.config.model_name)
+                if isinstance(originals, h5py.Group):
+                    self._load_original(originals)
+                else:
+                    self._load(file, path)
+        except WeightsError as error:
+            raise WeightsError(f"{path}: {error}") from error
+        except Exception as error:
+            model.set_weights(before)
+            raise WeightsError(f"{path}: is no file of weights that can be read: {error}") from error
+
+    def _load(self, file: h5py.File, path: Path) -> None:
+        """Load Keras's format; Keras itself would overlook weights that there is no layer for here."""
+        model = self._built()
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder) / "copy.weights.h5"  # Keras refuses other endings
+            model.save_weights(copy)
+            with h5py.File(copy, "r") as own:
+                _refuse_others(_arrays(file), _arrays(own))
+            if file.attrs.get(PARTS, self._parts()) != self._parts():
+                raise WeightsError(f"holds the weights of {file.attrs[PARTS]}, not of {self._parts()}")
             shutil.copyfile(path, copy)
-            try:
-                model.load_weights(copy)
-            except Exception as error:
-                model.set_weights(before)
-                raise WeightsError(f"{path}: holds the weights of another config: {error}") from error
+            model.load_weights(copy)
 
-    def _load_original(self, file: h5py.File) -> None:
-        """Assign the original's arrays, all or none."""
-        wiring, name = self.layer.wiring, self.config.model_name
-        new: list[tuple[Any, np.ndarray]] = []
-        problems: list[str] = []
+    def _load_original(self, group: h5py.Group) -> None:
+        """Assign the original's arrays, whose layers it numbered (``Recur0/1.DenseCtrl/0``), all or none."""
+        ours = self._original_variables()
+        theirs = {re.sub(r"(^|/)\d+\.", r"\1", path): array for path, array in _arrays(group).items()}
+        theirs = {path: array for path, array in theirs.items() if not path.endswith("/length")}
+        _refuse_others(theirs, ours)
+        arrays = {path: np.asarray(theirs[path], dtype=ours[path].dtype) for path in ours}
+        for path, array in arrays.items():
+            ours[path].assign(array)
 
-        def take(place: str, layers: Mapping[str, Any]) -> None:
-            """Match the layers that a group of the file holds with variables here, by name."""
-            groups = {group.partition(".")[2]: file[place][group] for group in file.get(place, ())}
-            for layer, variables in layers.items():
-                if layer not in groups:
-                    problems.append(f"{place}/{layer} is missing")
-                    continue
-                for index, variable in enumerate(variables):
-                    new.append((variable, np.asarray(groups[layer][str(index)])))
-                    if tuple(variable.shape) != new[-1][1].shape:
-                        problems.append(
-                            f"{place}/{layer}/{index} has the shape {new[-1][1].shape}, "
-                            f"but this config needs {tuple(variable.shape)}"
-                        )
-
-        dense = {f"DenseOut{id}": layer for id, layer in zip(wiring.ids, wiring.controls, strict=True)}
+    def _original_variables(self) -> dict[str, Any]:
+        """Return the variables by where the original kept them."""
+        wiring = self.layer.wiring
+        layers = {
+            f"DenseOut{id}": (control.kernel, control.bias)
+            for id, control in zip(wiring.ids, wiring.controls, strict=True)
+        }
         if wiring.projection is not None:
-            dense["DenseOutMain"] = wiring.projection
-        take(name, {key: (layer.kernel, layer.bias) for key, layer in dense.items()})
+            layers["DenseOutMain"] = (wiring.projection.kernel, wiring.projection.bias)
         for index, cell in enumerate(wiring.cells):
-            original_weights = getattr(cell.cell, "original_weights", None)
+            original_weights = getattr(getattr(cell, "cell", cell), "original_weights", None)
             if original_weights is None:
-                raise WeightsError(f"{file.filename}: the original had no cell {cell.cell.name!r}")
-            take(f"{name}/Recur{index}", original_weights())
-        extra = f"{name}/Recur{len(wiring.cells)}"
-        if extra in file:
-            problems.append(f"{extra} is one layer too many")
-        if problems:
-            raise WeightsError(f"{file.filename}: holds another config's weights: {'; '.join(problems)}")
-        for variable, array in new:
-            variable.assign(array)
+                raise WeightsError(f"is the original's, which had no cell {self.config.recurrent_model!r}")
+            layers |= {f"Recur{index}/{layer}": of_layer for layer, of_layer in original_weights().items()}
+        return {
+            f"{layer}/{index}": variable
+            for layer, variables in layers.items()
+            for index, variable in enumerate(variables)
+        }
+
+    def _parts(self) -> str:
+        """What the weights are of; parts of the same shapes may mean other things by them."""
+        loop = self.layer.config
+        cells = [cell.use for cell in loop.cells for _ in range(cell.layers)]
+        return json.dumps({"cells": cells, "systems": [system.use for system in loop.systems]})
 
     def _built(self) -> keras.Model:
         if self._model is None:
@@ -194,9 +207,29 @@ class SuperloopModel:
 
     def __getattr__(self, name: str) -> Tensor:
         known = ", ".join(sorted(self.__dict__))
-        raise AttributeError(
-            f"{self.id} has no {name!r}; it has {known} (and more after build_all())"
-        )
+        raise AttributeError(f"a system has no {name!r}; it has {known} (and more after build_all())")
+
+
+def _arrays(group: h5py.Group) -> dict[str, h5py.Dataset]:
+    """Return every array of a file, by its path."""
+    arrays: dict[str, h5py.Dataset] = {}
+    group.visititems(lambda path, item: arrays.update({path: item} if isinstance(item, h5py.Dataset) else {}))
+    return arrays
+
+
+def _refuse_others(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
+    """Raise unless both have the same paths, and arrays of the same shapes there."""
+    problems = []
+    for path in sorted(theirs.keys() | ours.keys()):
+        if path not in theirs:
+            problems.append(f"{path} is missing")
+        elif path not in ours:
+            problems.append(f"{path} has no place here")
+        elif tuple(theirs[path].shape) != tuple(ours[path].shape):
+            shapes = tuple(theirs[path].shape), tuple(ours[path].shape)
+            problems.append(f"{path} has the shape {shapes[0]}, but this config needs {shapes[1]}")
+    if problems:
+        raise WeightsError(f"holds another config's weights: {'; '.join(problems)}")
 
 
 @keras.saving.register_keras_serializable("superloop_core")
@@ -226,7 +259,7 @@ class PrintTraces(keras.layers.Layer):  # type: ignore[misc]
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of ``__init__``."""
-        return super().get_config() | {"limit": self.limit, "ids": self.ids}
+        return dict(super().get_config(), limit=self.limit, ids=self.ids)
 
     def _print(self, names: Any, *traces: Any) -> None:
         decoded = [name.decode() for name in names.numpy()]
