@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+import tensorflow as tf
 from keras import ops
 
 from superloop_core import Sequence, System
@@ -42,7 +43,8 @@ class RegisterMemory(System):
         del constants
         depth = self.config.depth
         store, recall, data = ops.split(control, [depth, 2 * depth], axis=-1)
-        store, recall = ops.softmax(store), ops.softmax(recall)  # (batch, depth)
+        # Not Keras's softmax, which warns of a single register.
+        store, recall = tf.nn.softmax(store), tf.nn.softmax(recall)  # (batch, depth)
         written = store[:, :, None] * data[:, None]  # (batch, depth, width)
         memory = (1 - store)[:, :, None] * state.memory + written
         read = ops.squeeze(recall[:, None] @ memory, axis=1)  # (batch, width)

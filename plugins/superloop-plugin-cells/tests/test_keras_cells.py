@@ -1,0 +1,57 @@
+import keras
+import numpy as np
+import pytest
+from superloop_plugin_cells import KerasCellConfig, keras_cells
+
+from superloop_core import ConfigError, Superloop
+
+INPUTS = np.random.default_rng(0).normal(size=(3, 5, 2)).astype("float32")
+LAYERS = {
+    "lstm": keras.layers.LSTM,
+    "gru": keras.layers.GRU,
+    "simple_rnn": keras.layers.SimpleRNN,
+}
+
+
+def loop_of(cell, **settings):
+    loop = Superloop({"inputs": 2, "cells": [{"use": cell, "units": 4}]}, **settings)
+    loop(INPUTS)
+    rng = np.random.default_rng(1)
+    for weight in loop.trainable_weights:
+        weight.assign(rng.normal(size=weight.shape))
+    return loop
+
+
+@pytest.mark.parametrize("unroll", [False, True])
+@pytest.mark.parametrize("cell", LAYERS)
+def test_a_loop_without_systems_is_keras_own_layer(cell, unroll):
+    loop = loop_of(cell, unroll=unroll)
+    layer = LAYERS[cell](4, return_sequences=True)
+    layer.build(INPUTS.shape)
+    for ours, theirs in zip(loop.trainable_weights, layer.trainable_weights, strict=True):
+        theirs.assign(ours)
+    np.testing.assert_allclose(loop(INPUTS), layer(INPUTS), atol=1e-6)
+
+
+@pytest.mark.parametrize("cell", LAYERS)
+def test_a_cell_in_keras_rnn_answers_as_in_a_loop_without_systems(cell):
+    loop = loop_of(cell)
+    rnn = keras.layers.RNN(getattr(keras_cells, cell)(KerasCellConfig(units=4)), return_sequences=True)
+    rnn.build(INPUTS.shape)
+    for ours, theirs in zip(loop.trainable_weights, rnn.trainable_weights, strict=True):
+        theirs.assign(ours)
+    np.testing.assert_allclose(loop(INPUTS), rnn(INPUTS), atol=1e-6)
+
+
+@pytest.mark.parametrize("cell", LAYERS)
+def test_a_cell_has_the_dropout_of_its_settings(cell):
+    made = getattr(keras_cells, cell)(KerasCellConfig(units=4, dropout=0.25, recurrent_dropout=0.5))
+    assert (made.units, made.dropout, made.recurrent_dropout) == (4, 0.25, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"), [("units", 0), ("dropout", 1.0), ("dropout", -0.1), ("recurrent_dropout", 1.5)]
+)
+def test_settings_out_of_range_are_refused_by_name(setting, value):
+    with pytest.raises(ConfigError, match=f"'{setting}' must be"):
+        Superloop({"inputs": 2, "cells": [{"use": "lstm", "units": 4} | {setting: value}]})
