@@ -20,7 +20,7 @@ import cattrs
 from attrs.validators import ge
 
 from superloop_core.errors import ConfigError, PluginError, Problem, did_you_mean
-from superloop_core.plugin import PluginSpec, TableSpec
+from superloop_core.plugin import PluginSpec, TableSpec, snake_case
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 32
@@ -33,17 +33,23 @@ class Plugin(Protocol):
     """A plugin that a name resolved to."""
 
     @property
-    def spec(self) -> PluginSpec: ...
+    def spec(self) -> PluginSpec:
+        """What the plugin tells of itself."""
+
     @property
-    def qualified_name(self) -> str: ...
+    def qualified_name(self) -> str:
+        """``distribution:name``."""
 
 
 class Plugins(Protocol):
     """What a config needs of the plugins there are; ``Registry`` is one."""
 
     @property
-    def tables(self) -> Mapping[str, TableSpec]: ...
-    def resolve(self, kind: str, name: str) -> Plugin: ...
+    def tables(self) -> Mapping[str, TableSpec]:
+        """The top-level tables that plugins own, by name."""
+
+    def resolve(self, kind: str, name: str) -> Plugin:
+        """Return the plugin of a name, or raise :class:`PluginError`."""
 
 
 @attrs.frozen(kw_only=True)
@@ -189,8 +195,7 @@ def read_loop(data: Mapping[str, Any], plugins: Plugins, where: str = "loop") ->
 def load_dict(source: str | Path | Mapping[str, Any]) -> dict[str, Any]:
     """Return a config as a plain dict; a path's ending, ``.toml`` or ``.json``, tells the format."""
     if isinstance(source, Mapping):
-        data: Any = dict(source)
-        where = "config"
+        data, where = dict(source), "config"
     else:
         path = Path(source)
         where = str(path)
@@ -201,7 +206,7 @@ def load_dict(source: str | Path | Mapping[str, Any]) -> dict[str, Any]:
             raw = path.read_bytes()
             if len(raw) > MAX_BYTES:
                 raise ConfigError(f"{where}: a config may have {MAX_BYTES} bytes at most: {len(raw)}")
-            data = parsers[path.suffix](raw.decode())
+            data = parsers[path.suffix](raw.decode())  # type: ignore[operator]
         except OSError as error:
             raise ConfigError(f"{where}: cannot be read: {error.strerror}") from error
         except (ValueError, RecursionError) as error:
@@ -217,7 +222,7 @@ def load_dict(source: str | Path | Mapping[str, Any]) -> dict[str, Any]:
 
 def apply_overrides(data: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
     """Return a copy of ``data`` with each ``"dotted.key=value"`` set."""
-    result = _copied(data)
+    result: dict[str, Any] = _copied(data)
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals or not key.strip():
@@ -249,7 +254,7 @@ def read_settings(
     """Make an attrs object of a table; note every problem, and return None if there was one."""
     before = len(problems)
     attrs.resolve_types(cls)  # type: ignore[type-var]
-    fields = {field.name: field for field in attrs.fields(cls) if field.init}  # type: ignore[misc]
+    fields = {field.name: field for field in attrs.fields(cls) if field.init}  # type: ignore[arg-type]
     for name in data:
         if name not in fields:
             hint = did_you_mean(name, [*fields, *reserved])
@@ -282,7 +287,7 @@ def _read_loop(data: Any, plugins: Plugins, where: str, problems: list[Problem])
     systems = _read_parts(data, "system", SystemConfig, plugins, where, problems)
     if not data.get("cells"):
         problems.append(Problem(where, "needs a cell: add a [[loop.cells]] table with use = NAME"))
-    _check_ids(systems, where, problems)
+    _check_ids(data, where, problems)
     if loop is None or len(problems) > before:
         return None
     loop = attrs.evolve(loop, cells=tuple(cells), systems=tuple(systems))
@@ -307,7 +312,12 @@ def _read_parts(
 
 
 def _read_part(
-    table: Mapping[str, Any], kind: str, part: type[Any], plugins: Plugins, where: str, problems: list[Problem]
+    table: Mapping[str, Any],
+    kind: str,
+    part: type[Any],
+    plugins: Plugins,
+    where: str,
+    problems: list[Problem],
 ) -> Any:
     """Read a table that names a plugin with ``use``: the part's own keys, and the plugin's settings."""
     name = table.get("use")
@@ -325,7 +335,7 @@ def _read_part(
     own = {key: value for key, value in table.items() if key in own_keys}
     own["use"] = plugin.qualified_name
     if "id" in own_keys:
-        own.setdefault("id", plugin.spec.name.partition(".")[0])
+        own.setdefault("id", _default_id(name))
     rest = {key: value for key, value in table.items() if key not in own_keys}
     before = len(problems)
     settings = read_settings(plugin.spec.config, rest, where, problems, reserved=own_keys)
@@ -350,16 +360,26 @@ def _named_sources(loop: LoopConfig) -> list[tuple[str, tuple[int | None, ...]]]
     ]
 
 
-def _check_ids(systems: list[SystemConfig], where: str, problems: list[Problem]) -> None:
-    for id, count in Counter(system.id for system in systems).items():
+def _check_ids(data: Mapping[str, Any], where: str, problems: list[Problem]) -> None:
+    """Check the systems' ids as they are written, so that another problem with one hides nothing."""
+    systems = data.get("systems", ())
+    tables = [table for table in systems if isinstance(table, Mapping)] if isinstance(systems, list) else []
+    ids = [table.get("id", _default_id(table.get("use"))) for table in tables]
+    ids = [id for id in ids if isinstance(id, str)]
+    for id, count in Counter(ids).items():
+        place = f"{where}.systems"
         if count > 1:
-            what = f"{count} systems have the id {id!r}; give each an id of its own"
-            problems.append(Problem(f"{where}.systems", what))
+            problems.append(Problem(place, f"{count} systems have the id {id!r}; give each an id of its own"))
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", id):
-            what = f"an id must be of letters, digits and underscores: {id!r}"
-            problems.append(Problem(f"{where}.systems", what))
+            what = f"an id must be of letters, digits and underscores, and start with no digit: {id!r}"
+            problems.append(Problem(place, what))
         if id in RESERVED_IDS:
-            problems.append(Problem(f"{where}.systems", f"the id {id!r} is taken by the loop itself"))
+            problems.append(Problem(place, f"the id {id!r} is taken by the loop itself; choose another"))
+
+
+def _default_id(use: Any) -> str | None:
+    """``superloop-plugin-stacks:stack.v2`` -> ``stack``."""
+    return snake_case(use.rpartition(":")[2].partition(".")[0]) if isinstance(use, str) else None
 
 
 def _check_sizes(loop: LoopConfig, where: str, problems: list[Problem]) -> None:

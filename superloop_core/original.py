@@ -84,7 +84,8 @@ def read_original(source: Mapping[str, Any], plugins: Plugins) -> tuple[Original
 def _system(name: str, data: Mapping[str, Any], plugins: Plugins, problems: list[Problem]) -> dict[str, Any]:
     settings = data.get(name)
     if not isinstance(settings, Mapping):
-        problems.append(Problem("config", f"the settings of {name!r} must stand under its name: {settings!r}"))
+        what = f"the settings of {name!r} must stand under its name, as a dict: {settings!r}"
+        problems.append(Problem("config", what))
         return {}
     try:
         renamed = plugins.resolve("system", name).spec.original_names

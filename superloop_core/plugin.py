@@ -60,7 +60,7 @@ class PluginSpec:
     config: type = attrs.field(validator=_is_attrs_class)
     factory: str = attrs.field(validator=[instance_of(str), matches_re(r"[\w.]+:\w+")])
     summary: str = attrs.field(validator=instance_of(str))
-    example: Mapping[str, Any] = attrs.field(factory=dict, validator=instance_of(Mapping))
+    example: dict[str, Any] = attrs.field(factory=dict, validator=instance_of(dict))
     original_names: Mapping[str, str] = attrs.field(
         factory=dict, validator=deep_mapping(instance_of(str), instance_of(str))
     )

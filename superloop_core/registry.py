@@ -9,15 +9,17 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
-import click
 import pluggy
 
 from superloop_core import hookspecs
 from superloop_core.errors import PluginError, did_you_mean
 from superloop_core.plugin import PluginSpec, TableSpec, snake_case
+
+if TYPE_CHECKING:
+    import click
 
 
 @attrs.frozen(kw_only=True)
@@ -93,7 +95,7 @@ class Registry:
             raise PluginError(f"{len(found)} distributions have a {kind} {name!r}; write {choices}")
         raise PluginError(f"no {kind} {name!r}{self._hint(kind, name)}")
 
-    def add_commands(self, cli: click.Group) -> None:
+    def add_commands(self, cli: "click.Group") -> None:
         """Let each plugin add its commands to ``cli``; one that fails is noted as broken."""
         for implementation in self._manager.hook.superloop_add_commands.get_hookimpls():
             try:
@@ -158,7 +160,8 @@ class Registry:
         known = sorted({record.spec.name for record in self.records if record.spec.kind == kind})
         hint = did_you_mean(snake_case(name), known)
         if "did you mean" not in hint:
-            hint += f"; a plugin may bring it: pip install superloop-plugin-{snake_case(name).replace('_', '-')}"
+            distribution = f"superloop-plugin-{snake_case(name).replace('_', '-')}"
+            hint += f"; a plugin may bring it: pip install {distribution}"
         return hint + "".join(self._broken_note(plugin.distribution) for plugin in self.broken)
 
     def _broken_note(self, distribution: str) -> str:
@@ -191,7 +194,7 @@ def _called(hook: pluggy.HookCaller, plugin_name: str, expected: type) -> list[A
     results: list[Any] = []
     for implementation in hook.get_hookimpls():
         if implementation.plugin_name == plugin_name:
-            results += implementation.function()
+            results.extend(implementation.function())  # type: ignore[arg-type]
     for result in results:
         if not isinstance(result, expected):
             raise PluginError(f"{hook.name} must yield {expected.__name__} objects: {result!r}")

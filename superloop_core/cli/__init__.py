@@ -22,7 +22,7 @@ def cli() -> None:
 def plugins(as_json: bool) -> None:
     """List the cells, systems and tasks that are installed."""
     registry = load_registry()
-    rows = [
+    rows: list[dict[str, str | None]] = [
         {
             "name": record.spec.name,
             "kind": record.spec.kind,
@@ -57,7 +57,7 @@ def plugins(as_json: bool) -> None:
     table.add_column("from", style="dim")
     table.add_column("state")
     for row in rows:
-        state = str(row["state"]) if row["state"] == "ready" else f"[red]{row['state']}[/red]"
+        state = "ready" if row["state"] == "ready" else f"[red]{row['state']}[/red]"
         origin = f"{row['distribution']} {row['version']}"
         table.add_row(row["kind"] or "?", row["name"], row["summary"], origin, state)
     Console().print(table if rows else "No plugins are installed: pip install superloop-plugin-NAME")
