@@ -1,0 +1,164 @@
+"""The registry: plugins found, named, and kept apart when they are broken."""
+
+import sys
+import textwrap
+from importlib.metadata import distributions
+
+import pytest
+
+from superloop_core import PluginError
+from superloop_core.registry import Registry, load_registry
+
+SPEC = """
+import attrs
+from superloop_core import CellSpec, SystemSpec, TableSpec, hookimpl
+
+@attrs.frozen
+class Settings:
+    size: int = 1
+
+@hookimpl
+def superloop_register():
+    yield SystemSpec(name="{name}", config=Settings, factory="nowhere:nothing", summary="A system.")
+"""
+
+
+@pytest.fixture
+def registry_of(tmp_path, monkeypatch):
+    """Install distributions, each a name and the text of its light module, and read their registry."""
+
+    def read(**modules):
+        for module, text in modules.items():
+            name = module.replace("_", "-")
+            (tmp_path / f"{module}.py").write_text(textwrap.dedent(text))
+            info = tmp_path / f"{module}-1.2.dist-info"
+            info.mkdir()
+            (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n")
+            (info / "entry_points.txt").write_text(f"[superloop.plugins]\n{module} = {module}\n")
+        monkeypatch.syspath_prepend(str(tmp_path))
+        for module in modules:
+            monkeypatch.delitem(sys.modules, module, raising=False)
+        found = [entry for dist in distributions(path=[str(tmp_path)]) for entry in dist.entry_points]
+        return Registry(found)
+
+    yield read
+    for module in [name for name in sys.modules if name.startswith("fake_")]:
+        del sys.modules[module]
+
+
+def test_a_plugin_is_known_with_its_distribution_and_version(registry_of):
+    registry = registry_of(fake_one=SPEC.format(name="stack"))
+    record = registry.resolve("system", "stack")
+    assert (record.distribution, record.version, record.state) == ("fake-one", "1.2", "ready")
+    assert record is registry.resolve("system", "fake-one:stack")
+    assert not registry.broken
+
+
+@pytest.mark.parametrize(
+    ("name", "original"), [("register_memory", "RegisterMemory"), ("attention", "Attention")]
+)
+def test_the_originals_names_of_systems_resolve(name, original):
+    assert load_registry().resolve("system", original).spec.name == name
+
+
+@pytest.mark.parametrize(
+    ("name", "original"), [("sgu", "SGU"), ("lstm", "LSTM"), ("gru", "GRU"), ("simple_rnn", "SimpleRNN")]
+)
+def test_the_originals_names_of_cells_resolve(name, original):
+    assert load_registry().resolve("cell", original).spec.name == name
+
+
+def test_a_name_that_two_distributions_bring_is_refused_and_both_long_ones_work(registry_of):
+    registry = registry_of(fake_one=SPEC.format(name="stack"), fake_two=SPEC.format(name="stack"))
+    with pytest.raises(PluginError, match="2 distributions have a system 'stack'") as refused:
+        registry.resolve("system", "stack")
+    assert "'fake-one:stack' or 'fake-two:stack'" in str(refused.value)
+    assert registry.resolve("system", "fake-two:stack").distribution == "fake-two"
+
+
+def test_an_unknown_name_is_answered_with_the_nearest_or_with_what_to_install(registry_of):
+    registry = registry_of(fake_one=SPEC.format(name="stack"))
+    with pytest.raises(PluginError, match=r"no system 'stak'; did you mean 'stack'\?"):
+        registry.resolve("system", "stak")
+    with pytest.raises(PluginError, match="pip install superloop-plugin-turing-tape"):
+        registry.resolve("system", "turing_tape")
+    with pytest.raises(PluginError, match="pip install superloop-plugin-tapes"):
+        registry.resolve("system", "superloop-plugin-tapes:tape")
+    with pytest.raises(PluginError, match="no cell 'stack'"):
+        registry.resolve("cell", "stack")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("import nowhere_at_all", "ModuleNotFoundError: No module named 'nowhere_at_all'"),
+        ("def broken(:", "SyntaxError"),
+        ("import sys; sys.exit(3)", "SystemExit: 3"),
+        (
+            "from superloop_core import hookimpl\n@hookimpl\ndef superloop_register():\n    1 / 0",
+            "ZeroDivisionError: division by zero",
+        ),
+        (
+            "from superloop_core import hookimpl\n@hookimpl\ndef superloop_register():\n    return ['x']",
+            "PluginError: superloop_register must yield PluginSpec objects: 'x'",
+        ),
+        (
+            "from superloop_core import hookimpl\n@hookimpl\ndef superloop_registre():\n    return []",
+            "PluginError: there is no hook 'superloop_registre'; did you mean 'superloop_register'?",
+        ),
+        (
+            "from superloop_core import hookimpl\n@hookimpl\ndef superloop_register(loop):\n    return []",
+            "PluginValidationError",
+        ),
+        (SPEC.format(name="Bad Name"), "ValueError"),
+        (SPEC.format(name="x").replace("config=Settings", "config=dict"), "TypeError"),
+        (
+            SPEC.format(name="x")
+            + "@hookimpl\ndef superloop_config_tables():\n    yield TableSpec(name='loop', config=Settings)",
+            "PluginError: the table [loop] is owned by the core already",
+        ),
+    ],
+)
+def test_a_broken_plugin_is_recorded_and_the_others_go_on(registry_of, text, reason):
+    registry = registry_of(fake_broken=text, fake_whole=SPEC.format(name="stack"))
+    (broken,) = registry.broken
+    assert (broken.distribution, broken.version, broken.state) == ("fake-broken", "1.2", "broken")
+    assert broken.reason.startswith(reason)
+    assert "Traceback" in broken.traceback
+    assert [record.spec.name for record in registry.records] == ["stack"]
+    with pytest.raises(PluginError, match="fake-broken is installed, but broken"):
+        registry.resolve("system", "tape")
+
+
+def test_two_owners_of_one_table_are_refused(registry_of):
+    table = (
+        SPEC + "@hookimpl\ndef superloop_config_tables():\n    yield TableSpec(name='data', config=Settings)"
+    )
+    registry = registry_of(fake_one=table.format(name="a"), fake_two=table.format(name="b"))
+    assert registry.broken[0].reason == "PluginError: the table [data] is owned by fake-one already"
+
+
+def test_a_plugin_whose_commands_fail_leaves_the_others_theirs(registry_of):
+    import click
+
+    commands = """
+    import click
+    from superloop_core import hookimpl
+    @hookimpl
+    def superloop_add_commands(cli):
+        {body}
+    """
+    registry = registry_of(
+        fake_one=commands.format(body="1 / 0"),
+        fake_two=commands.format(body="cli.add_command(click.Command('hello'))"),
+    )
+    cli = click.Group()
+    registry.add_commands(cli)
+    assert list(cli.commands) == ["hello"]
+    assert [plugin.distribution for plugin in registry.broken] == ["fake-one"]
+
+
+def test_a_factory_that_cannot_be_imported_is_told(registry_of):
+    registry = registry_of(fake_one=SPEC.format(name="stack"))
+    with pytest.raises(PluginError, match="its factory 'nowhere:nothing' cannot be imported"):
+        registry.resolve("system", "stack").spec.create(None)
