@@ -1,32 +1,24 @@
-"""The schema of a loop, and configs in and out: TOML files, JSON files and dicts.
+"""The schema of a config: the loop, its cells and systems, and the tables that plugins own.
 
 A config is checked whole: :class:`ConfigError` lists every problem with its place, the rule, the
 value and the nearest right name. What comes out are frozen attrs objects, comparable and printable.
 """
 
-import json
-import numbers
 import re
-import tomllib
-import types
-import typing
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import attrs
-import cattrs
 from attrs.validators import ge
 
 from superloop_core.errors import ConfigError, PluginError, Problem, did_you_mean
+from superloop_core.files import apply_overrides, load_dict
 from superloop_core.plugin import PluginSpec, TableSpec, snake_case
+from superloop_core.settings import read_settings, settings_to_dict
 
-MAX_BYTES = 1_000_000
-MAX_DEPTH = 32
 RESERVED_IDS = frozenset({"cells", "inputs", "outputs", "initial_feedback"})
-
-T = TypeVar("T")
 
 
 class Plugin(Protocol):
@@ -192,91 +184,6 @@ def read_loop(data: Mapping[str, Any], plugins: Plugins, where: str = "loop") ->
     return loop
 
 
-def load_dict(source: str | Path | Mapping[str, Any]) -> dict[str, Any]:
-    """Return a config as a plain dict; a path's ending, ``.toml`` or ``.json``, tells the format."""
-    if isinstance(source, Mapping):
-        data, where = dict(source), "config"
-    else:
-        path = Path(source)
-        where = str(path)
-        parsers = {".toml": tomllib.loads, ".json": json.loads}
-        if path.suffix not in parsers:
-            raise ConfigError(f"{where}: a config must be a .toml or a .json file")
-        try:
-            raw = path.read_bytes()
-            if len(raw) > MAX_BYTES:
-                raise ConfigError(f"{where}: a config may have {MAX_BYTES} bytes at most: {len(raw)}")
-            data = parsers[path.suffix](raw.decode())  # type: ignore[operator]
-        except OSError as error:
-            raise ConfigError(f"{where}: cannot be read: {error.strerror}") from error
-        except (ValueError, RecursionError) as error:
-            if isinstance(error, ConfigError):
-                raise
-            raise ConfigError(f"{where}: is no valid {path.suffix[1:].upper()}: {error}") from error
-        if not isinstance(data, dict):
-            raise ConfigError(f"{where}: must hold a table, not a {type(data).__name__}")
-    if _depth(data) > MAX_DEPTH:
-        raise ConfigError(f"{where}: tables may be nested {MAX_DEPTH} deep at most")
-    return data
-
-
-def apply_overrides(data: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
-    """Return a copy of ``data`` with each ``"dotted.key=value"`` set."""
-    result: dict[str, Any] = _copied(data)
-    for override in overrides:
-        key, equals, text = override.partition("=")
-        if not equals or not key.strip():
-            raise ConfigError(f"{override!r}: an override must read KEY=VALUE")
-        *path, last = (part.strip() for part in key.split("."))
-        place = result
-        for part in path:
-            if isinstance(place, dict):
-                place = place.setdefault(part, {})
-            else:
-                place = place[_entry(place, part, override)]
-            if not isinstance(place, dict | list):
-                raise ConfigError(f"{override!r}: {part!r} is a value, and has no {last!r}")
-        if isinstance(place, dict):
-            place[last] = _toml_value(text)
-        else:
-            place[_entry(place, last, override)] = _toml_value(text)
-    return result
-
-
-def settings_to_dict(settings: Any) -> dict[str, Any]:
-    """Return an attrs object of settings as a table; what is ``None`` is left out, as TOML has no null."""
-    return {k: v for k, v in _converter.unstructure(settings).items() if v is not None}
-
-
-def read_settings(
-    cls: type[T], data: Mapping[str, Any], where: str, problems: list[Problem], reserved: Iterable[str] = ()
-) -> T | None:
-    """Make an attrs object of a table; note every problem, and return None if there was one."""
-    before = len(problems)
-    attrs.resolve_types(cls)  # type: ignore[type-var]
-    fields = {field.name: field for field in attrs.fields(cls) if field.init}  # type: ignore[arg-type]
-    for name in data:
-        if name not in fields:
-            hint = did_you_mean(name, [*fields, *reserved])
-            problems.append(Problem(where, f"no setting {name!r}{hint}"))
-    values = {}
-    for name, field in fields.items():
-        if name in data:
-            try:
-                values[name] = _structured(data[name], field)
-            except _Unsuitable as error:
-                problems.append(Problem(where, str(error)))
-        elif field.default is attrs.NOTHING:
-            problems.append(Problem(where, f"{name!r} is missing; it must be {_expected(field.type)}"))
-    if len(problems) > before:
-        return None
-    try:
-        return cls(**values)
-    except (ValueError, TypeError) as error:
-        problems.append(Problem(where, str(error)))
-        return None
-
-
 def _read_loop(data: Any, plugins: Plugins, where: str, problems: list[Problem]) -> LoopConfig | None:
     if not _is_table(data, where, problems):
         return None
@@ -401,112 +308,8 @@ def _check_sizes(loop: LoopConfig, where: str, problems: list[Problem]) -> None:
             problems.append(Problem(where, what))
 
 
-class _Unsuitable(Exception):
-    """A value that a field does not take."""
-
-
-def _structured(value: Any, field: "attrs.Attribute[Any]") -> Any:
-    if field.type is None or field.type is Any:
-        structured = value
-    else:
-        try:
-            structured = _converter.structure(value, field.type)
-        except Exception as error:
-            hint = ""
-            if typing.get_origin(field.type) is typing.Literal:
-                hint = did_you_mean(value, map(str, typing.get_args(field.type)))
-            kind = f" ({type(value).__name__})" if not hint else ""
-            what = f"{field.name!r} must be {_expected(field.type)}: {value!r}{kind}{hint}"
-            raise _Unsuitable(what) from error
-    if field.validator is not None:
-        try:
-            field.validator(None, field, structured)
-        except (ValueError, TypeError) as error:
-            raise _Unsuitable(str(error.args[0])) from error
-    return structured
-
-
-_NUMBERS = {
-    bool: (bool, "true or false"),
-    int: (numbers.Integral, "an integer"),
-    float: (numbers.Real, "a number"),
-    str: (str, "a string"),
-}
-
-
-def _expected(kind: Any) -> str:
-    """``int`` -> ``an integer``."""
-    if kind in _NUMBERS:
-        return _NUMBERS[kind][1]
-    if typing.get_origin(kind) is typing.Literal:
-        return "one of " + ", ".join(map(repr, typing.get_args(kind)))
-    if typing.get_origin(kind) in (types.UnionType, typing.Union):
-        return " or ".join(_expected(one) for one in typing.get_args(kind) if one is not type(None))
-    return f"a {getattr(kind, '__name__', kind)}".replace("a tuple", "a list")
-
-
-def _strict(kind: type) -> Any:
-    accepted = _NUMBERS[kind][0]
-
-    def structure(value: Any, _: Any) -> Any:
-        if isinstance(value, bool) is not (kind is bool) or not isinstance(value, accepted):
-            raise TypeError(f"not {_expected(kind)}: {value!r}")
-        return kind(value)
-
-    return structure
-
-
-_converter = cattrs.Converter()
-for _kind in _NUMBERS:
-    _converter.register_structure_hook(_kind, _strict(_kind))
-
-
 def _is_table(data: Any, where: str, problems: list[Problem]) -> bool:
     if isinstance(data, Mapping):
         return True
     problems.append(Problem(where, f"must be a table: {data!r}"))
     return False
-
-
-def _depth(data: Any) -> int:
-    """How deep tables and lists are nested, counted to just past MAX_DEPTH."""
-    depth, level = 0, [data]
-    while level and depth <= MAX_DEPTH:
-        depth += 1
-        level = [
-            value
-            for parent in level
-            for value in (parent.values() if isinstance(parent, Mapping) else parent)
-            if isinstance(value, Mapping | list | tuple)
-        ]
-    return depth
-
-
-def _copied(data: Any) -> Any:
-    if isinstance(data, Mapping):
-        return {key: _copied(value) for key, value in data.items()}
-    if isinstance(data, list | tuple):
-        return [_copied(value) for value in data]
-    return data
-
-
-def _entry(entries: list[Any], name: str, override: str) -> int:
-    """The index of the list's entry that an override names by its index, its id or its plugin."""
-    names = {str(index): index for index in range(len(entries))}
-    for index, entry in enumerate(entries):
-        if isinstance(entry, Mapping):
-            for key in ("use", "id"):
-                if isinstance(entry.get(key), str):
-                    names[entry[key]] = index
-    if name not in names:
-        raise ConfigError(f"{override!r}: no entry {name!r}{did_you_mean(name, names)}")
-    return names[name]
-
-
-def _toml_value(text: str) -> Any:
-    """``16`` -> 16, ``[1, 2]`` -> [1, 2]; what is no TOML value is a string: ``adam`` -> "adam"."""
-    try:
-        parsed = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
-        return text.strip()
-    return parsed["value"] if len(parsed) == 1 else text.strip()

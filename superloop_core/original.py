@@ -6,8 +6,10 @@ from typing import Any
 import attrs
 from attrs.validators import ge, min_len
 
-from superloop_core.config import LoopConfig, Plugins, load_dict, read_loop, read_settings
+from superloop_core.config import LoopConfig, Plugins, read_loop
 from superloop_core.errors import ConfigError, PluginError, Problem
+from superloop_core.files import load_dict
+from superloop_core.settings import read_settings
 
 
 def _false_or_positive(instance: Any, attribute: Any, value: Any) -> None:

@@ -7,7 +7,7 @@ import attrs
 import numpy as np
 
 from superloop_core import ConfigError, Superloop, load_model
-from superloop_core.config import load_dict
+from superloop_core.files import load_dict
 from superloop_plugin_lab.diagnosis import traced
 from superloop_plugin_lab.picture import draw
 from superloop_plugin_lab.run_folder import RunFolder
