@@ -32,6 +32,4 @@ def simple_rnn(settings: KerasCellConfig) -> keras.layers.SimpleRNNCell:
 
 
 def _made(cell: type, settings: KerasCellConfig) -> keras.layers.Layer:
-    return cell(
-        settings.units, dropout=settings.dropout, recurrent_dropout=settings.recurrent_dropout
-    )
+    return cell(settings.units, dropout=settings.dropout, recurrent_dropout=settings.recurrent_dropout)
