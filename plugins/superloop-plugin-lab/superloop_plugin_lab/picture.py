@@ -8,113 +8,137 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
 
 from superloop_core.task import Annotation, Batch, Task
 
 COLORS = LinearSegmentedColormap.from_list("depth", ["#ffffff", "#dcebf5", "#8fbfdc", "#3b82b8", "#123a63"])
+SIGNED = LinearSegmentedColormap.from_list(
+    "signed", ["#7d2a14", "#e4572e", "#f6bfa6", "#ffffff", "#a9cde4", "#3b82b8", "#123a63"]
+)
 PATH = "#e4572e"
 INK = "#2b2d33"
 FAINT = "#8a8d94"
+RULE = "#dfe2e6"
 CROSS_OR_TICK = "\N{BALLOT X}\N{CHECK MARK}"
 NOT_DRAWN = ("control", "read", "position", "output")
+STYLE = {"font.family": "DejaVu Sans", "font.size": 9, "text.color": INK}
 
 
 def draw(task: Task, batch: Batch, traces: Mapping[str, np.ndarray], path: Path) -> None:
-    """Draw every system's traces, a row of panels for each sequence, and save a PNG.
+    """Draw every system's traces, and save a PNG: a row of panels for each sequence.
 
     A trace ``(batch, timesteps, slots)`` is a panel of slots against timesteps; a memory
-    ``(batch, timesteps, slots, width)`` has its cells below each other. Where a system has a
-    ``position``, it is a path over its ``weights``. The slots that the task annotates are labelled.
+    ``(batch, timesteps, slots, width)`` has the numbers of a slot below each other. Where a system has
+    a ``position``, it is a path over its ``weights``. The system that the task annotates comes first,
+    and has its slots labelled. Where no system has slots, the cells' states are drawn.
     """
-    names = _drawable(traces)
+    notes = [task.annotate(batch, row) for row in range(len(batch.targets))]
     right = np.asarray(task.correct(batch.targets, traces))
-    rows = len(batch.targets)
-    across = max(len(names), 1)
-    if len(names) == 1 and rows > 1:  # one panel a sequence: two beside each other
-        across, down = 2, -(-rows // 2)
-    else:
-        down = rows
-    with matplotlib.rc_context(
-        {"font.family": "DejaVu Sans", "font.size": 9, "axes.edgecolor": FAINT, "text.color": INK}
-    ):
-        figure = Figure(figsize=(1 + 5.4 * across, 0.5 + 3.6 * down), dpi=150, layout="constrained")
+    names = sorted(_drawable(traces), key=lambda name: (_system(name) != notes[0].system, name))
+    panels = [(row, name) for row in range(len(notes)) for name in names]
+    across = 2 if len(names) == 1 < len(notes) else len(names)  # one panel a sequence: two beside each other
+    down = -(-len(panels) // across)
+    wide = 5.4 if across < 3 else 4.2
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(1 + wide * across, 0.5 + 3.6 * down), dpi=150, layout="constrained")
         figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12)
-        panels = figure.subplots(down, across, squeeze=False).ravel()
-        for panel in panels[rows * max(len(names), 1) :]:
-            panel.set_axis_off()
-        image = None
-        for index, panel in enumerate(panels[: rows * len(names)]):
-            row, name = index // len(names), names[index % len(names)]
-            image = _draw_panel(panel, name, row, traces, task.annotate(batch, row), right[row])
-        if image is not None:
-            bar = figure.colorbar(image, ax=list(panels), shrink=0.5, aspect=30, pad=0.01)
-            bar.outline.set_visible(False)
-            bar.set_label(_words(names[0].partition(".")[2]), color=FAINT)
-            bar.ax.tick_params(length=0, colors=FAINT)
+        grid = figure.subplots(down, across, squeeze=False)
+        for axes in grid.flat[len(panels) :]:
+            axes.set_axis_off()
+        images = {}
+        for axes, (row, name) in zip(grid.flat, panels, strict=False):
+            images[name] = _draw_panel(axes, name, row, traces[name])
+            _label(axes, name, notes[row], right[row])
+            if name == f"{_system(name)}.weights" and f"{_system(name)}.position" in traces:
+                _draw_path(axes, traces[f"{_system(name)}.position"][row, 1:, 0])
+        for column, (name, image) in enumerate(images.items()):
+            _draw_scale(figure, name, image, grid[:, column] if len(names) > 1 else grid)
         figure.savefig(path)
 
 
 def _drawable(traces: Mapping[str, np.ndarray]) -> list[str]:
-    """The traces of systems, not of cells, that have slots."""
-    return [
+    """The traces that have slots: the systems', or else the cells'."""
+    slotted = [
         name
         for name, trace in traces.items()
-        if name != "outputs"
-        and not name.startswith("cells.")
-        and name.rpartition(".")[2] not in NOT_DRAWN
-        and trace.ndim in (3, 4)
+        if name != "outputs" and name.rpartition(".")[2] not in NOT_DRAWN and trace.ndim in (3, 4)
     ]
+    return [name for name in slotted if _system(name) != "cells"] or slotted
 
 
-def _draw_panel(
-    panel: Axes, name: str, row: int, traces: Mapping[str, np.ndarray], annotation: Annotation, right: bool
-):
-    system, _, what = name.partition(".")
-    trace = traces[name][row]  # (timesteps, slots) or (timesteps, slots, width)
-    timesteps = len(trace)
-    slots = trace.reshape(timesteps, -1).T
-    signed = slots.min() < 0
-    limit = float(np.abs(slots).max()) or 1.0
-    image = panel.imshow(
-        slots,
+def _draw_panel(axes: Axes, name: str, row: int, trace: np.ndarray) -> AxesImage:
+    """Draw one sequence's ``(timesteps, slots)`` or ``(timesteps, slots, width)``, on the batch's scale."""
+    _, timesteps, slots = trace.shape[:3]
+    cells = trace[row].reshape(timesteps, -1).T  # (slots * width, timesteps)
+    limit = float(np.abs(trace).max())
+    signed = trace.min() < 0
+    image = axes.imshow(
+        cells,
         aspect="auto",
         interpolation="nearest",
-        cmap="RdBu_r" if signed else COLORS,
+        cmap=SIGNED if signed else COLORS,
         vmin=-limit if signed else 0,
         vmax=limit if signed else max(limit, 1.0),
-        extent=(-0.5, timesteps - 0.5, len(slots) - 0.5, -0.5),
+        extent=(-0.5, timesteps - 0.5, slots - 0.5, -0.5),
     )
-    position = traces.get(f"{system}.position")
-    if what == "weights" and position is not None:
-        path = np.append(position[row, 1:, 0], np.nan)  # the weights are those after the move
-        panel.plot(range(timesteps), path, color=PATH, linewidth=1.8, solid_capstyle="round")
-        panel.plot(timesteps - 2, path[-2], "o", color=PATH, markersize=5)
-    title = f"{system}: {_words(what)}"
-    if annotation.system == system and len(annotation.slots) == len(slots):
-        panel.set_yticks(range(len(slots)), annotation.slots)
-        title = f"{annotation.title} {CROSS_OR_TICK[int(right)]}"
-        if annotation.target is not None:
-            panel.get_yticklabels()[annotation.target].set(color=PATH, fontweight="bold")
-            panel.add_patch(
-                Rectangle(
-                    (-0.5, annotation.target - 0.5),
-                    timesteps,
-                    1,
-                    fill=False,
-                    edgecolor=PATH,
-                    linewidth=1.0,
-                    linestyle=(0, (4, 2)),
-                )
-            )
-    panel.set_title(title, loc="left", color=INK, fontsize=10)
-    panel.set_xlabel("timestep", color=FAINT)
-    panel.set_ylabel("slot", color=FAINT)
-    panel.tick_params(length=0, colors=INK)
-    panel.tick_params(axis="x", colors=FAINT)
-    for spine in panel.spines.values():
-        spine.set_visible(False)
+    if trace.ndim == 4:
+        axes.hlines(np.arange(1, slots) - 0.5, -0.5, timesteps - 0.5, color="white", linewidth=2.5)
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=16, integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
+    axes.tick_params(length=0, colors=FAINT)
+    axes.set_xlabel("timestep", color=FAINT)
+    for side, spine in axes.spines.items():
+        spine.set(edgecolor=RULE, linewidth=0.8, visible=side in ("left", "bottom"))
     return image
+
+
+def _label(axes: Axes, name: str, note: Annotation, right: bool) -> None:
+    """Say what a panel is of; where it is of the annotated slots, what they hold and whether it is right."""
+    timesteps, slots = (round(abs(high - low)) for low, high in (axes.get_xlim(), axes.get_ylim()))
+    if note.system != _system(name) or len(note.slots) != slots:
+        axes.set_title(_words(name), loc="left", fontsize=10, color=FAINT)
+        return
+    axes.set_title(f"{note.title} {CROSS_OR_TICK[int(right)]}", loc="left", fontsize=10)
+    axes.set_yticks(range(slots), note.slots, color=INK)
+    if note.target is not None:
+        axes.get_yticklabels()[note.target].set(color=PATH, fontweight="bold")
+        axes.add_patch(
+            Rectangle(
+                (-0.5, note.target - 0.5), timesteps, 1, fill=False, edgecolor=PATH, linestyle=(0, (4, 2))
+            )
+        )
+
+
+def _draw_path(axes: Axes, positions: np.ndarray) -> None:
+    """Draw the position after each move, which the weights of the same timestep are of."""
+    axes.plot(positions, color="white", linewidth=3.4, alpha=0.7, solid_capstyle="round")
+    axes.plot(positions, color=PATH, linewidth=1.8, solid_capstyle="round")
+    axes.plot(len(positions) - 1, positions[-1], "o", color=PATH, markeredgecolor="white", markersize=7)
+
+
+def _draw_scale(figure: Figure, name: str, image: AxesImage, panels: np.ndarray) -> None:
+    """Draw what the colors mean below some panels, two fifths as wide as one of them."""
+    shrink = 0.4 / (panels.shape[1] if panels.ndim == 2 else 1)
+    bar = figure.colorbar(
+        image,
+        ax=panels,
+        location="bottom",
+        shrink=shrink,
+        aspect=36,
+        pad=0.02,
+        anchor=(1, 1),
+        ticks=MaxNLocator(2),
+    )
+    bar.outline.set(edgecolor=RULE, linewidth=0.8)
+    bar.set_label(_words(name), color=FAINT)
+    bar.ax.tick_params(length=0, colors=FAINT)
+
+
+def _system(name: str) -> str:
+    return name.partition(".")[0]
 
 
 def _words(name: str) -> str:
