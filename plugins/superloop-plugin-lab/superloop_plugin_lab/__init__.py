@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 import attrs
-from attrs.validators import ge, gt
+from attrs.validators import ge, gt, lt
 
 from superloop_core import TableSpec, hookimpl
 
@@ -35,10 +35,10 @@ class TrainConfig:
     steps: int = attrs.field(default=1500, validator=ge(1))
     batch_size: int = attrs.field(default=128, validator=ge(1))
     optimizer: Literal["adam", "rmsprop", "sgd"] = "adam"
-    learning_rate: float = attrs.field(default=3e-3, validator=gt(0))
+    learning_rate: float = attrs.field(default=3e-3, validator=[gt(0), lt(float("inf"))])
     schedule: Literal["cosine", "constant"] = "cosine"
     clip_norm: float = attrs.field(default=1.0, validator=gt(0))
-    seed: int = attrs.field(default=0, validator=ge(0))
+    seed: int = attrs.field(default=0, validator=[ge(0), lt(2**32)])
     log_every: int = attrs.field(default=20, validator=ge(1))
     evaluate_every: int = attrs.field(default=250, validator=ge(1))
     evaluate_on: int = attrs.field(default=1024, validator=ge(1))

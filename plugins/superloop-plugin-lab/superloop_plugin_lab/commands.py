@@ -15,7 +15,7 @@ SET = click.option(
     metavar="KEY=VALUE",
     help="Set a key of the config, such as loop.cells.0.units=32; may be repeated.",
 )
-SEED = click.option("--seed", type=click.IntRange(0), help="Seed of the fresh sequences.")
+SEED = click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Seed of the fresh sequences.")
 LENGTH = "Length of the sequences, if not the one trained on; timesteps grow alike."
 
 

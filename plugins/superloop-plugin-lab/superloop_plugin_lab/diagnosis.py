@@ -13,7 +13,8 @@ from superloop_core.task import Batch, Task
 def find_not_finite(layer: Superloop, model: keras.Model, task: Task, batch: Batch) -> str:
     """Name the first tensor, in the order of computing, that is not finite for this batch.
 
-    The sequences come first, then every trace by timestep, then the loss, then the gradients.
+    The sequences come first, then every trace by timestep, then the loss, then the gradients, then the
+    weights.
     """
     for name, array in batch.inputs.items():
         if not np.isfinite(array).all():
@@ -21,7 +22,7 @@ def find_not_finite(layer: Superloop, model: keras.Model, task: Task, batch: Bat
     traces = traced(layer, batch)
     if bad := _first_bad(traces):
         timestep, names = bad
-        return f"at timestep {timestep}: {', '.join(names)}"
+        return f"{', '.join(names)} at timestep {timestep}"
     with tf.GradientTape() as tape:
         loss = task.loss(batch.targets, model(dict(batch.inputs), training=True))
     if not np.isfinite(float(loss)):
@@ -30,7 +31,9 @@ def find_not_finite(layer: Superloop, model: keras.Model, task: Task, batch: Bat
     for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
         if not np.isfinite(gradient.numpy()).all():
             return f"the gradient of {variable.path}"
-    return "the norm of all gradients"
+    if not np.isfinite(float(tf.linalg.global_norm(gradients))):
+        return "the norm of all gradients"
+    return "the weights after the update"
 
 
 def traced(layer: Superloop, batch: Batch) -> dict[str, np.ndarray]:

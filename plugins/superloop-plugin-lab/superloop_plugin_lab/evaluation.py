@@ -6,7 +6,7 @@ from pathlib import Path
 import attrs
 import numpy as np
 
-from superloop_core import ConfigError, Superloop, load_model
+from superloop_core import ConfigError, WeightsError, load_model
 from superloop_core.files import load_dict
 from superloop_plugin_lab.diagnosis import traced
 from superloop_plugin_lab.picture import draw
@@ -36,6 +36,7 @@ def evaluate_run(
 
     Raises:
         ConfigError: there is no run folder, or its task has no ``length`` to change.
+        WeightsError: the overrides make another loop than the one trained.
     """
     rows = []
     for length in list(lengths) or [None]:
@@ -71,6 +72,7 @@ def trace_run(
     out = out.with_suffix(".npz")
     inputs = {f"inputs.{name}": array for name, array in batch.inputs.items()}
     try:
+        out.parent.mkdir(parents=True, exist_ok=True)
         np.savez_compressed(out, targets=batch.targets, **inputs, **traces)
         draw(experiment.task, batch, traces, out.with_suffix(".png"))
     except OSError as error:
@@ -93,8 +95,16 @@ def open_run(run: Path, *, length: int | None = None, overrides: Iterable[str] =
         timesteps = -(-config["loop"]["timesteps"] * length // trained)
         overrides = [f"task.length={length}", f"loop.timesteps={timesteps}", *overrides]
     experiment = read_experiment(folder.config, overrides)
-    saved = next(layer for layer in load_model(folder.model).layers if isinstance(layer, Superloop))
-    experiment.layer.set_weights(saved.get_weights())
+    try:
+        weights = load_model(folder.model).get_weights()
+    except Exception as error:  # what Keras raises on a broken file depends on where it is broken
+        raise WeightsError(f"{folder.model}: cannot be loaded: {error}") from error
+    shapes = [weight.shape for weight in weights]
+    needed = [tuple(weight.shape) for weight in experiment.model.weights]
+    if shapes != needed:
+        what = f"holds weights of the shapes {shapes}, but the loop needs {needed}; undo --set {overrides}"
+        raise WeightsError(f"{folder.model}: {what}")
+    experiment.model.set_weights(weights)
     return experiment
 
 

@@ -6,7 +6,10 @@ import tempfile
 
 
 def start_tensorflow() -> None:
-    """Import TensorFlow with what it writes to stderr held back; shown if the import fails."""
+    """Import TensorFlow with what it writes to stderr held back; shown if the import fails.
+
+    Its warnings are for programmers (a function traced again for sequences of another length).
+    """
     if "tensorflow" in sys.modules or "TF_CPP_MAX_VLOG_LEVEL" in os.environ:
         return
     sys.stderr.flush()
@@ -17,6 +20,7 @@ def start_tensorflow() -> None:
             import tensorflow as tf
 
             tf.config.list_physical_devices()
+            tf.get_logger().setLevel("ERROR")
         except BaseException:
             held.seek(0)
             os.write(terminal, held.read())

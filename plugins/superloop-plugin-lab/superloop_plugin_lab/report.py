@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import attrs
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from superloop_plugin_lab.diagnosis import traced
 from superloop_plugin_lab.evaluation import Evaluation
@@ -20,24 +21,25 @@ def report(experiment: Experiment, folder: RunFolder, outcome: Outcome) -> None:
     """Draw the picture of a run, and print its table."""
     batch = experiment.task.sample(experiment.generator("picture"), PICTURED)
     draw(experiment.task, batch, traced(experiment.layer, batch), folder.picture)
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(style="bold")
-    table.add_column()
     sequences = f"on {experiment.settings.final_on:,} fresh sequences"
     steps = f"{outcome.steps:,} in {outcome.seconds:.0f} s; the best was {outcome.best_step:,}"
-    table.add_row("accuracy", f"{outcome.final.accuracy:.2%} {sequences}")
-    table.add_row("loss", f"{outcome.final.loss:.4g}")
-    table.add_row("steps", steps + ("  (interrupted)" if outcome.interrupted else ""))
-    table.add_row("run folder", str(folder.path))
-    table.add_row("picture", str(folder.picture))
-    Console(soft_wrap=True).print(table)
+    rows = {
+        "accuracy": f"{outcome.final.accuracy:.2%} {sequences}",
+        "loss": f"{outcome.final.loss:.4g}",
+        "steps": steps + ("  (interrupted)" if outcome.interrupted else ""),
+        "run folder": str(folder.path),
+        "picture": str(folder.picture),
+    }
+    console = Console(soft_wrap=True)  # a path is not to be broken or cut
+    for name, value in rows.items():
+        console.print(Text.assemble((f"{name:<12}", "bold"), value))
 
 
 def print_evaluations(rows: Iterable[Evaluation], *, as_json: bool) -> None:
     """Print a row a length."""
     if as_json:
         flat = [attrs.asdict(row) for row in rows]
-        print(json.dumps([{**row, **row.pop("measured")} for row in flat], indent=2))
+        print(json.dumps([row.pop("measured") | row for row in flat], indent=2))
         return
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in ("length", "timesteps", "sequences", "loss", "accuracy"):

@@ -1,7 +1,6 @@
 """A run folder: what a training run leaves behind. Every file is there whole, or as it was before."""
 
 import json
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ class RunFolder:
     """``config.toml``, ``metrics.jsonl``, ``tensorboard/``, weights, ``model.keras`` and ``traces.png``.
 
     ``model.keras`` and ``best.weights.h5`` hold the weights that measured best on fresh sequences;
-    ``last.weights.h5`` those of the last good step.
+    ``last.weights.h5`` those of the last step, and after a failure of the last good one.
     """
 
     path: Path
@@ -51,10 +50,11 @@ class RunFolder:
         Raises:
             ConfigError: there is none.
         """
-        for name in ("config.toml", "model.keras"):
-            if not (path / name).is_file():
-                raise ConfigError(f"{path}: is no run folder, as it holds no {name}")
-        return cls(path)
+        folder = cls(path)
+        for file in (folder.config, folder.model):
+            if not file.is_file():
+                raise ConfigError(f"{path}: is no folder that `superloop train` wrote: no {file.name}")
+        return folder
 
     @property
     def config(self) -> Path:
@@ -81,20 +81,23 @@ class RunFolder:
         """Loss and accuracy as they came, a JSON object a line."""
         return self.path / "metrics.jsonl"
 
+    def weights(self, name: str) -> Path:
+        """The ``best`` or the ``last`` weights."""
+        return self.path / f"{name}.weights.h5"
+
     def write_config(self, config: Config) -> None:
         """Write the resolved config."""
         text = tomli_w.dumps(config.to_dict())
-        tomllib.loads(text)
         _replace(self.config, lambda path: path.write_text(text))
 
     def add_metrics(self, **values: Any) -> None:
         """Add a line to the metrics."""
         with self.metrics.open("a") as file:
-            file.write(json.dumps(values) + "\n")
+            file.write(json.dumps(values, allow_nan=False) + "\n")
 
     def write_weights(self, model: keras.Model, name: str) -> None:
         """Write ``best`` or ``last`` weights."""
-        _replace(self.path / f"{name}.weights.h5", model.save_weights)
+        _replace(self.weights(name), model.save_weights)
 
     def write_model(self, model: keras.Model) -> None:
         """Write the model."""

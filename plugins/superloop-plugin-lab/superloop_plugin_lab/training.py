@@ -1,7 +1,9 @@
 """Training: a config made into a model and a task, and the loop over batches."""
 
+import signal
+import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import attrs
 import keras
 import numpy as np
 import tensorflow as tf
+from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -23,14 +26,14 @@ from superloop_core import ConfigError, Superloop, SuperloopError, TraceError
 from superloop_core.config import Config, read_config
 from superloop_core.errors import Problem
 from superloop_core.registry import load_registry
-from superloop_core.task import Batch, Task
+from superloop_core.task import Task
 from superloop_plugin_lab import TrainConfig
 from superloop_plugin_lab.diagnosis import find_not_finite
 from superloop_plugin_lab.run_folder import RunFolder
 
 
 class TrainingError(SuperloopError):
-    """Training that cannot go on: a loss or a gradient is not finite."""
+    """Something is not finite: a loss, a gradient, the weights."""
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -80,7 +83,8 @@ def read_experiment(source: Path | Mapping[str, Any], overrides: Iterable[str] =
     registry = load_registry()
     config = read_config(source, registry, overrides)
     if "task" not in config.tables:
-        raise ConfigError([Problem("", "a table [task] with use = NAME is missing")])
+        names = ", ".join(record.spec.name for record in registry.records if record.spec.kind == "task")
+        raise ConfigError(f"a table [task] is missing; add one with use = NAME; there are: {names}")
     settings = config.tables.get("train", TrainConfig())
     use = config.tables["task"]
     records = [registry.resolve("task", use.use)]
@@ -104,56 +108,56 @@ def read_experiment(source: Path | Mapping[str, Any], overrides: Iterable[str] =
 
 
 def train(experiment: Experiment, folder: RunFolder) -> Outcome:
-    """Train, and leave a run folder that is usable whenever it ends.
+    """Train, and leave a run folder that is usable whenever it ends once the untrained model was measured.
+
+    Ctrl-C ends it after the step under way, and the model so far is measured; a second Ctrl-C raises
+    ``KeyboardInterrupt`` at once. The experiment's model ends with the best weights.
 
     Raises:
-        TrainingError: the loss or a gradient was not finite; the weights before that step are kept.
+        TrainingError: something was not finite; the weights before that step are kept.
     """
     settings, model = experiment.settings, experiment.model
     folder.write_config(experiment.config)
     take_step = compiled_step(experiment)
     sequences = experiment.generator("train")
-    best = _Best(experiment, folder)
-    best.measure(step=0)
-    began, step, interrupted = time.monotonic(), 0, False
+    began, step = time.monotonic(), 0
     recent: list[tuple[float, float]] = []
-    with _progress(settings.steps) as show, _tensorboard(folder) as log:
-        try:
-            while step < settings.steps:
-                batch = experiment.task.sample(sequences, settings.batch_size)
-                loss, accuracy, finite = take_step(dict(batch.inputs), batch.targets)
-                if not finite:
-                    folder.write_weights(model, "last")
-                    folder.add_metrics(step=step + 1, failed="not finite")
-                    raise TrainingError(_not_finite(experiment, batch, step + 1, folder))
-                step += 1
-                recent.append((float(loss), float(accuracy)))
-                if step % settings.log_every == 0 or step == settings.steps:
-                    figures = dict(zip(("loss", "accuracy"), np.mean(recent, axis=0).tolist(), strict=True))
-                    recent.clear()
-                    folder.add_metrics(step=step, **figures)
-                    log(step, figures)
-                    show(step, **figures)
-                if step % settings.evaluate_every == 0 or step == settings.steps:
-                    measured = best.measure(step)
-                    log(step, {f"fresh_{name}": value for name, value in attrs.asdict(measured).items()})
-        except KeyboardInterrupt:
-            interrupted = True
+    with _interrupts() as interrupt, _progress(settings.steps) as show, _records(folder) as record:
+        best = _Best(experiment, folder, record)
+        best.measure(step)
+        while step < settings.steps and not interrupt.asked:
+            batch = experiment.task.sample(sequences, settings.batch_size)
+            loss, accuracy, finite = take_step(dict(batch.inputs), batch.targets)
+            if not finite:
+                folder.write_weights(model, "last")
+                found = find_not_finite(experiment.layer, model, experiment.task, batch)
+                raise _stopped(folder, step + 1, f"not finite: {found}", kept=step)
+            step += 1
+            recent.append((float(loss), float(accuracy)))
+            if step % settings.log_every == 0 or step == settings.steps:
+                loss, accuracy = np.mean(recent, axis=0).tolist()
+                recent.clear()
+                record(step, loss=loss, accuracy=accuracy)
+                show(step, loss, accuracy)
+            if step % settings.evaluate_every == 0:
+                best.measure(step)
+        if best.measured_at != step:
             best.measure(step)
-    seconds = time.monotonic() - began
-    folder.write_weights(model, "last")
-    model.set_weights(best.weights)
-    final = measure(experiment, experiment.generator("final"), settings.final_on)
+        seconds = time.monotonic() - began
+        model.load_weights(folder.weights("best"))
+        final = measure(experiment, experiment.generator("final"), settings.final_on)
     folder.add_metrics(
         final=True, **attrs.asdict(final), steps=step, seconds=round(seconds, 3), best_step=best.step
     )
-    return Outcome(final=final, steps=step, best_step=best.step, seconds=seconds, interrupted=interrupted)
+    return Outcome(
+        final=final, steps=step, best_step=best.step, seconds=seconds, interrupted=step < settings.steps
+    )
 
 
 def compiled_step(experiment: Experiment) -> Callable[..., tuple[Any, Any, Any]]:
     """Return the training step: of inputs and targets, it gives loss, accuracy, and whether all is finite.
 
-    Where the loss or the gradient is not finite, the weights stay as they are.
+    Where the loss, the gradient or the weights to be are not finite, the weights stay as they are.
     """
     settings, model, task = experiment.settings, experiment.model, experiment.task
     rate: Any = settings.learning_rate
@@ -169,8 +173,12 @@ def compiled_step(experiment: Experiment) -> Callable[..., tuple[Any, Any, Any]]
     optimizer.build(variables)
 
     def apply(gradients: list[Any]) -> Any:
+        before = [tf.identity(variable.value) for variable in variables]
         optimizer.apply(gradients, variables)
-        return tf.constant(True)
+        finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(variable.value)) for variable in variables])
+        for variable, old in zip(variables, before, strict=True):
+            variable.assign(tf.where(finite, variable.value, old))
+        return finite
 
     @tf.function(jit_compile=settings.xla, reduce_retracing=True)
     def step(inputs: Any, targets: Any) -> tuple[Any, Any, Any]:
@@ -187,109 +195,158 @@ def compiled_step(experiment: Experiment) -> Callable[..., tuple[Any, Any, Any]]
 
 
 def measure(experiment: Experiment, rng: np.random.Generator, sequences: int) -> Measurement:
-    """Measure loss and accuracy on fresh sequences, in batches of 1,024 at most."""
+    """Measure loss and accuracy on fresh sequences, in batches of 1,024 at most.
+
+    Raises:
+        TrainingError: the loss is not finite.
+    """
     losses, correct, done = [], [], 0
     while done < sequences:
         size = min(1024, sequences - done)
         batch = experiment.task.sample(rng, size)
         results = experiment.model.predict_on_batch(dict(batch.inputs))
         losses.append(float(experiment.task.loss(batch.targets, results)) * size)
+        if not np.isfinite(losses[-1]):
+            found = find_not_finite(experiment.layer, experiment.model, experiment.task, batch)
+            raise TrainingError(f"not finite on fresh sequences: {found}")
         correct.append(np.asarray(experiment.task.correct(batch.targets, results)))
         done += size
     return Measurement(loss=sum(losses) / sequences, accuracy=float(np.concatenate(correct).mean()))
 
 
 class _Best:
-    """The best weights so far: those of the highest accuracy, then of the lowest loss."""
+    """Keeps the best weights so far: those of the highest accuracy, then of the lowest loss."""
 
-    def __init__(self, experiment: Experiment, folder: RunFolder):
+    def __init__(self, experiment: Experiment, folder: RunFolder, record: Callable[..., None]):
         self._experiment = experiment
         self._folder = folder
+        self._record = record
         self._merit: tuple[float, float] | None = None
-        self.step = 0
-        self.weights = experiment.model.get_weights()
+        self.step = self.measured_at = 0
 
-    def measure(self, step: int) -> Measurement:
-        """Measure now; keep the weights if they are the best."""
+    def measure(self, step: int) -> None:
+        """Save the weights as the last; measure, and save them as the best if they are."""
         experiment, folder = self._experiment, self._folder
-        rng = experiment.generator("validation")
-        measured = measure(experiment, rng, experiment.settings.evaluate_on)
-        folder.add_metrics(step=step, **{f"fresh_{k}": v for k, v in attrs.asdict(measured).items()})
         folder.write_weights(experiment.model, "last")
+        rng = experiment.generator("validation")
+        try:
+            measured = measure(experiment, rng, experiment.settings.evaluate_on)
+        except TrainingError as error:
+            raise _stopped(folder, step, str(error), kept=self.step, name="best") from error
+        self.measured_at = step
+        self._record(step, fresh_loss=measured.loss, fresh_accuracy=measured.accuracy)
         merit = (measured.accuracy, -measured.loss)
         if self._merit is None or merit > self._merit:
             self._merit, self.step = merit, step
-            self.weights = experiment.model.get_weights()
             folder.write_weights(experiment.model, "best")
             folder.write_model(experiment.model)
-        return measured
 
 
 def _check_fit(task: Task, layer: Superloop) -> None:
     """Refuse a task whose sequences the loop does not take."""
-    given = {name: array.shape[1:] for name, array in task.sample(np.random.default_rng(0), 1).inputs.items()}
+    batch = task.sample(np.random.default_rng(0), 1)
+    given = {name: array.shape[1:] for name, array in batch.inputs.items()}
     taken = layer.input_shapes
-    problems = [
-        Problem(
-            "task", f"the loop takes {name!r}, which this task does not give; it gives {', '.join(given)}"
-        )
-        for name in taken.keys() - given
-    ]
+    mend = "change the task's settings, or the id or the settings of a system"
+    problems = []
+    for name in taken.keys() - given.keys():
+        what = f"gives no {name!r}, which the loop needs; it gives {', '.join(map(repr, given))}; {mend}"
+        problems.append(Problem("task", what))
     for name, shape in given.items():
         if name not in taken:
-            what = f"gives {name!r}, which the loop does not take; it takes {', '.join(taken)}"
+            what = f"gives {name!r}, but the loop takes {', '.join(map(repr, taken))}; {mend}"
             problems.append(Problem("task", what))
-        elif len(shape) != len(taken[name]) or any(
-            size not in (expected, None) and expected is not None
-            for size, expected in zip(shape, taken[name], strict=True)
-        ):
-            what = f"gives {name!r} of the shape {shape}, but the loop takes {taken[name]}"
+        elif not _fits(shape, taken[name]):
+            wanted = tuple("any" if size is None else size for size in taken[name])
+            what = f"gives {name!r} of the shape {_shape(shape)}, but the loop takes {_shape(wanted)}; {mend}"
             problems.append(Problem("task", what))
     if problems:
         raise ConfigError(problems)
+
+
+def _fits(shape: tuple[int, ...], taken: tuple[int | None, ...]) -> bool:
+    return len(shape) == len(taken) and all(
+        wanted in (None, size) for size, wanted in zip(shape, taken, strict=True)
+    )
+
+
+def _shape(sizes: tuple[object, ...]) -> str:
+    return f"({', '.join(map(str, sizes))})"
 
 
 def _as_dict(results: Any) -> dict[str, Any]:
     return results if isinstance(results, dict) else {"outputs": results}
 
 
-def _not_finite(experiment: Experiment, batch: Batch, step: int, folder: RunFolder) -> str:
-    found = find_not_finite(experiment.layer, experiment.model, experiment.task, batch)
-    return (
-        f"step {step}: {found} is not finite; the weights of step {step - 1} are kept in "
-        f"{folder.path / 'last.weights.h5'}; try a lower train.learning_rate or train.clip_norm"
+def _stopped(folder: RunFolder, step: int, why: str, kept: int, name: str = "last") -> TrainingError:
+    """Note in the metrics that training stopped at a step, and return the error that says so."""
+    folder.add_metrics(step=step, failed=why)
+    return TrainingError(
+        f"step {step}: {why}; the weights kept in {folder.weights(name)} are those of step {kept}; "
+        "try a lower train.learning_rate or train.clip_norm"
     )
 
 
+@attrs.define
+class _Interrupt:
+    """Whether Ctrl-C was pressed."""
+
+    asked: bool = False
+
+
 @contextmanager
-def _progress(steps: int):
+def _interrupts() -> Iterator[_Interrupt]:
+    """Note the first Ctrl-C, so that nothing is left half written; the second raises as ever."""
+    interrupt = _Interrupt()
+
+    def ask(*_: object) -> None:
+        if interrupt.asked:
+            raise KeyboardInterrupt
+        interrupt.asked = True
+
+    ours = threading.current_thread() is threading.main_thread()
+    if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield interrupt
+        return
+    signal.signal(signal.SIGINT, ask)
+    try:
+        yield interrupt
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@contextmanager
+def _progress(steps: int) -> Iterator[Callable[[int, float, float], None]]:
     columns = (
         TextColumn("training"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("loss {task.fields[loss]}  accuracy {task.fields[accuracy]}"),
+        TextColumn("{task.fields[figures]}"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns) as progress:
-        bar = progress.add_task("training", total=steps, loss="(compiling)", accuracy="")
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        bar = progress.add_task("training", total=steps, figures="compiling")
 
         def show(step: int, loss: float, accuracy: float) -> None:
-            progress.update(bar, completed=step, loss=f"{loss:.4g}", accuracy=f"{accuracy:.1%}")
+            progress.update(bar, completed=step, figures=f"loss {loss:.4g}  accuracy {accuracy:.1%}")
 
         yield show
 
 
 @contextmanager
-def _tensorboard(folder: RunFolder):
+def _records(folder: RunFolder) -> Iterator[Callable[..., None]]:
+    """Give what writes figures by name, as a line of the metrics and to TensorBoard."""
     writer = tf.summary.create_file_writer(str(folder.tensorboard))
 
-    def log(step: int, figures: Mapping[str, float]) -> None:
+    def record(step: int, **figures: float) -> None:
+        folder.add_metrics(step=step, **figures)
         with writer.as_default(step=step):
             for name, value in figures.items():
                 tf.summary.scalar(name, value)
+        writer.flush()
 
     try:
-        yield log
+        yield record
     finally:
         writer.close()
