@@ -1,0 +1,107 @@
+import os
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import attrs
+import pytest
+import tomli_w
+
+CONFIG = {
+    "loop": {
+        "timesteps": 6,
+        "cells": [{"use": "lstm", "units": 4}],
+        "systems": [{"id": "tape", "use": "attention", "width": 10}],
+    },
+    "task": {"use": "last_two_before_nine", "length": 4},
+    "train": {
+        "steps": 7,
+        "batch_size": 8,
+        "log_every": 2,
+        "evaluate_every": 3,
+        "evaluate_on": 64,
+        "final_on": 256,
+        "xla": False,
+    },
+}
+SCRATCH = {"id": "scratch", "use": "register_memory", "depth": 3, "width": 2}
+
+
+@pytest.fixture(scope="session")
+def small():
+    """A config that trains in a second."""
+    return CONFIG
+
+
+@pytest.fixture(scope="session")
+def small_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("config") / "small.toml"
+    path.write_text(tomli_w.dumps(CONFIG))
+    return path
+
+
+@pytest.fixture(scope="session")
+def small_with_registers():
+    loop = CONFIG["loop"] | {"systems": [SCRATCH, *CONFIG["loop"]["systems"]]}
+    return CONFIG | {"loop": loop}
+
+
+def trained_folder(config, path):
+    from superloop_plugin_lab.report import report
+    from superloop_plugin_lab.run_folder import RunFolder
+    from superloop_plugin_lab.training import read_experiment, train
+
+    experiment = read_experiment(config)
+    folder = RunFolder.create(path, default=path)
+    report(experiment, folder, train(experiment, folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory):
+    """The run folder of the small config; look, but leave it as it is."""
+    return trained_folder(CONFIG, tmp_path_factory.mktemp("runs") / "small")
+
+
+@pytest.fixture(scope="session")
+def run_with_registers(tmp_path_factory, small_with_registers):
+    return trained_folder(small_with_registers, tmp_path_factory.mktemp("runs") / "registers")
+
+
+@pytest.fixture
+def superloop(monkeypatch, capfd):
+    """Runs the command line here; gives the exit code, and what was written to both streams."""
+    from superloop_core.cli import main
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["superloop", *map(str, arguments)])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main()
+        return end.value.code, *capfd.readouterr()
+
+    return call
+
+
+@pytest.fixture
+def experiment_that():
+    """Makes the small experiment with a task that calls ``act(batch)`` before it gives a batch."""
+    from superloop_plugin_lab.training import read_experiment
+
+    class Acting:
+        def __init__(self, task, act):
+            self._task, self._act = task, act
+
+        def __getattr__(self, name):
+            return getattr(self._task, name)
+
+        def sample(self, rng, batch_size):
+            batch = self._task.sample(rng, batch_size)
+            self._act(batch)
+            return batch
+
+    def make(act, *overrides):
+        experiment = read_experiment(CONFIG, overrides)
+        return attrs.evolve(experiment, task=Acting(experiment.task, act))
+
+    return make

@@ -1,0 +1,120 @@
+import json
+
+import numpy as np
+import pytest
+from superloop_plugin_lab.evaluation import evaluate_run, open_run, trace_run
+
+from superloop_core import ConfigError, WeightsError
+
+
+def test_measuring_again_with_the_runs_seed_gives_the_final_figures(run):
+    (row,) = evaluate_run(run.path, sequences=256)
+    final = json.loads(run.metrics.read_text().splitlines()[-1])
+    assert row.measured.accuracy == final["accuracy"]
+    assert row.measured.loss == final["loss"]
+    assert (row.length, row.timesteps, row.sequences) == (4, 6, 256)
+
+
+def test_another_seed_draws_other_sequences(run):
+    losses = {evaluate_run(run.path, sequences=64, seed=seed)[0].measured.loss for seed in (1, 1, 2)}
+    assert len(losses) == 2
+
+
+def test_longer_sequences_get_more_timesteps(run):
+    rows = evaluate_run(run.path, [4, 5, 12], sequences=16)
+    assert [(row.length, row.timesteps) for row in rows] == [(4, 6), (5, 8), (12, 18)]
+
+
+def test_a_longer_sequence_is_measured_with_the_same_weights(run):
+    trained, longer = open_run(run.path), open_run(run.path, length=12)
+    for one, other in zip(trained.model.get_weights(), longer.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    batch = longer.task.sample(longer.generator("final"), 3)
+    assert batch.inputs["tape_data"].shape == (3, 12, 10)
+    assert longer.model.predict_on_batch(dict(batch.inputs))["tape.position"].shape == (3, 18, 1)
+
+
+def test_an_override_changes_what_is_measured(run):
+    plain, distance = (
+        evaluate_run(run.path, sequences=64, overrides=overrides)[0].measured.loss
+        for overrides in ((), ["loop.systems.tape.kernel=inverse_distance"])
+    )
+    assert plain != distance
+
+
+def test_an_override_that_makes_another_loop_is_refused(run):
+    with pytest.raises(
+        WeightsError, match=r"holds weights of the shapes .* but the loop needs .* undo --set"
+    ):
+        open_run(run.path, overrides=["loop.cells.0.layers=2"])
+
+
+def test_a_model_that_is_broken_is_refused(run, tmp_path):
+    (tmp_path / "config.toml").write_bytes(run.config.read_bytes())
+    (tmp_path / "model.keras").write_bytes(run.model.read_bytes()[:1000])
+    with pytest.raises(WeightsError, match=r"model\.keras: cannot be loaded"):
+        open_run(tmp_path)
+
+
+@pytest.mark.parametrize("missing", ["config.toml", "model.keras"])
+def test_a_folder_without_a_config_or_a_model_is_no_run_folder(run, tmp_path, missing):
+    for file in {run.config, run.model}:
+        if file.name != missing:
+            (tmp_path / file.name).write_bytes(file.read_bytes())
+    with pytest.raises(ConfigError, match=f"is no folder that `superloop train` wrote: no {missing}"):
+        open_run(tmp_path)
+
+
+def test_a_trace_holds_every_named_trace_with_the_inputs_and_targets(run, tmp_path):
+    arrays, picture = trace_run(run.path, tmp_path / "traces.npz", sequences=3)
+    with np.load(arrays) as traces:
+        shapes = {name: traces[name].shape for name in traces}
+        assert shapes == {
+            "inputs.tape_data": (3, 4, 10),
+            "targets": (3,),
+            "outputs": (3, 6, 4),
+            "cells.0.h": (3, 6, 4),
+            "cells.0.c": (3, 6, 4),
+            "cells.0.output": (3, 6, 4),
+            "tape.control": (3, 6, 1),
+            "tape.position": (3, 6, 1),
+            "tape.read": (3, 6, 10),
+            "tape.weights": (3, 6, 4),
+        }
+        np.testing.assert_array_equal(traces["tape.position"][:, 0], 0)
+        distance = traces["tape.position"][:, 1:] - np.arange(4)  # the weights are those after the move
+        np.testing.assert_allclose(traces["tape.weights"][:, :-1], 1 / (1 + distance**2), rtol=1e-5)
+    assert picture == tmp_path / "traces.png"
+    assert picture.is_file()
+
+
+def test_a_trace_is_what_the_model_of_the_run_does(run, tmp_path):
+    trace_run(run.path, tmp_path / "traces.npz", sequences=3, seed=5)
+    with np.load(tmp_path / "traces.npz") as traces:
+        results = open_run(run.path).model.predict_on_batch({"tape_data": traces["inputs.tape_data"]})
+        np.testing.assert_allclose(traces["tape.position"], results["tape.position"], rtol=1e-5, atol=1e-6)
+
+
+def test_a_trace_of_a_loop_with_registers_holds_their_memory(run_with_registers, tmp_path):
+    trace_run(run_with_registers.path, tmp_path / "traces.npz", sequences=1)
+    with np.load(tmp_path / "traces.npz") as traces:
+        assert traces["scratch.memory"].shape == (1, 6, 3, 2)
+        np.testing.assert_allclose(traces["scratch.write_weights"].sum(axis=-1), 1, rtol=1e-5)
+
+
+def test_a_trace_of_longer_sequences(run, tmp_path):
+    trace_run(run.path, tmp_path / "traces.npz", sequences=1, length=8)
+    with np.load(tmp_path / "traces.npz") as traces:
+        assert traces["tape.weights"].shape == (1, 12, 8)
+
+
+def test_a_trace_makes_the_folder_that_it_is_to_stand_in(run, tmp_path):
+    arrays, picture = trace_run(run.path, tmp_path / "new/deep/traces", sequences=1)
+    assert arrays == tmp_path / "new/deep/traces.npz"
+    assert picture.is_file()
+
+
+def test_a_trace_that_cannot_be_written_is_refused(run, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match=r"--out .*: cannot be written"):
+        trace_run(run.path, tmp_path / "file/traces.npz", sequences=1)

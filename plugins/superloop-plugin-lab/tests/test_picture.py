@@ -1,0 +1,155 @@
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+from superloop_plugin_lab.picture import draw
+
+from superloop_core.task import Annotation, Batch
+
+TIMESTEPS, SLOTS = 5, 3
+RIGHT, WRONG = "\N{CHECK MARK}", "\N{BALLOT X}"
+
+
+class Pointing:
+    """A task with a target slot for each sequence; every second one is answered right."""
+
+    traces = ()
+
+    def __init__(self, system="tape"):
+        self.system = system
+
+    def correct(self, targets, results):
+        return np.arange(len(targets)) % 2 == 0
+
+    def annotate(self, batch, row):
+        slots = tuple(f"{row}{slot}" for slot in range(SLOTS))
+        return Annotation(title=f"row {row}", system=self.system, slots=slots, target=row % SLOTS)
+
+
+def batch_of(rows):
+    return Batch(inputs={}, targets=np.zeros(rows))
+
+
+def attention(rows):
+    rng = np.random.default_rng(0)
+    position = np.cumsum(rng.random((rows, TIMESTEPS, 1)), axis=1)
+    return {
+        "cells.0.h": rng.normal(size=(rows, TIMESTEPS, 7)),
+        "outputs": rng.normal(size=(rows, TIMESTEPS, 7)),
+        "tape.control": rng.normal(size=(rows, TIMESTEPS, 1)),
+        "tape.position": position,
+        "tape.read": rng.normal(size=(rows, TIMESTEPS, 4)),
+        "tape.weights": 1 / (1 + (position - np.arange(SLOTS)) ** 2),
+    }
+
+
+def registers(rows):
+    rng = np.random.default_rng(1)
+    return {
+        "scratch.memory": rng.normal(size=(rows, TIMESTEPS, 4, 2)),
+        "scratch.write_weights": rng.random((rows, TIMESTEPS, 4)),
+    }
+
+
+@pytest.fixture
+def drawn(tmp_path, monkeypatch):
+    """Draws, checks the file, and gives the panels in which there is a picture."""
+    figures = []
+    save = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda self, path: (figures.append(self), save(self, path)))
+
+    def run(task, rows, traces):
+        path = tmp_path / "picture.png"
+        draw(task, batch_of(rows), traces, path)
+        pixels = imread(path)
+        width, height = figures[-1].get_size_inches()
+        assert pixels.shape[:2] == (round(height * 150), round(width * 150))
+        assert len(np.unique(pixels[::4, ::4, :3].reshape(-1, 3), axis=0)) > 20
+        return [axes for axes in figures[-1].axes if axes.images]
+
+    return run
+
+
+def shown(panel):
+    return np.asarray(panel.images[0].get_array())
+
+
+def titles(panels):
+    return [panel.get_title(loc="left") for panel in panels]
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 4])
+def test_each_sequence_has_a_panel_of_its_weights_against_time(drawn, rows):
+    traces = attention(rows)
+    panels = drawn(Pointing(), rows, traces)
+    assert titles(panels) == [f"row {row} {WRONG if row % 2 else RIGHT}" for row in range(rows)]
+    for row, panel in enumerate(panels):
+        np.testing.assert_array_equal(shown(panel), traces["tape.weights"][row].T)
+        assert [label.get_text() for label in panel.get_yticklabels()] == [
+            f"{row}{slot}" for slot in range(SLOTS)
+        ]
+
+
+def test_the_path_is_the_position_after_each_move_so_that_it_lies_on_the_weights(drawn):
+    traces = attention(2)
+    for row, panel in enumerate(drawn(Pointing(), 2, traces)):
+        *paths, dot = panel.lines
+        for path in paths:
+            np.testing.assert_array_equal(path.get_ydata(), traces["tape.position"][row, 1:, 0])
+        assert (dot.get_xdata().tolist(), dot.get_ydata().tolist()) == (
+            [TIMESTEPS - 2],
+            [traces["tape.position"][row, -1, 0]],
+        )
+
+
+def test_the_target_is_framed_and_its_label_bold(drawn):
+    for row, panel in enumerate(drawn(Pointing(), 4, attention(4))):
+        (frame,) = panel.patches
+        assert frame.get_y() == row % SLOTS - 0.5
+        bold = [label.get_text() for label in panel.get_yticklabels() if label.get_fontweight() == "bold"]
+        assert bold == [f"{row}{row % SLOTS}"]
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_the_annotated_system_comes_first_and_the_other_systems_beside_it(drawn, rows):
+    panels = drawn(Pointing(), rows, registers(rows) | attention(rows))
+    assert titles(panels) == [
+        title
+        for row in range(rows)
+        for title in (
+            f"row {row} {WRONG if row % 2 else RIGHT}",
+            "scratch memory",
+            "scratch write weights",
+        )
+    ]
+
+
+def test_a_memory_shows_the_numbers_of_a_slot_below_each_other_and_zero_is_white(drawn):
+    traces = registers(2) | attention(2)
+    _, memory, _, _, other, _ = drawn(Pointing(), 2, traces)
+    np.testing.assert_array_equal(shown(memory), traces["scratch.memory"][0].reshape(TIMESTEPS, 8).T)
+    image = memory.images[0]
+    assert image.cmap(image.norm(0.0)) == pytest.approx((1, 1, 1, 1), abs=0.02)
+    assert image.get_clim() == other.images[0].get_clim()  # the sequences can be compared
+
+
+def test_a_system_that_the_task_does_not_annotate_has_its_slots_numbered(drawn):
+    (panel,) = drawn(Pointing(system="other"), 1, attention(1))
+    assert titles([panel]) == ["tape weights"]
+    assert not panel.patches
+
+
+def test_where_no_system_has_slots_the_cells_are_drawn(drawn):
+    traces = attention(1)
+    del traces["tape.weights"]
+    panels = drawn(Pointing(), 1, traces)
+    assert titles(panels) == ["cells 0 h"]
+
+
+def test_traces_of_nothing_but_zeros_are_drawn(tmp_path):
+    traces = {
+        "tape.weights": np.zeros((1, TIMESTEPS, SLOTS)),
+        "scratch.memory": np.zeros((1, TIMESTEPS, 2, 2)),
+    }
+    draw(Pointing(), batch_of(1), traces, tmp_path / "zeros.png")
+    assert imread(tmp_path / "zeros.png").min() < 0.5
