@@ -92,7 +92,7 @@ def _entry(entries: list[Any], name: str, override: str) -> int:
         if isinstance(entry, Mapping):
             for key in ("use", "id"):
                 if isinstance(entry.get(key), str):
-                    names[entry[key]] = index
+                    names[entry[key].rpartition(":")[2]] = index
     if name not in names:
         raise ConfigError(f"{override!r}: no entry {name!r}{did_you_mean(name, names)}")
     return names[name]

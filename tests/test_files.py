@@ -9,7 +9,7 @@ from superloop_core.files import apply_overrides, load_dict
 def loop():
     return {
         "inputs": 2,
-        "cells": [{"use": "gru", "units": 3}],
+        "cells": [{"use": "gru", "units": 3}, {"use": "superloop-plugin-cells:lstm", "units": 4}],
         "systems": [{"use": "attention", "id": "tape"}, {"use": "register_memory", "id": "scratch"}],
     }
 
@@ -46,13 +46,16 @@ def test_overrides_reach_tables_list_entries_by_index_id_and_plugin_and_leave_th
             "loop.timesteps=7",
             "loop.cells.0.units=9",
             "loop.cells.gru.layers = 2",
+            "loop.cells.lstm.units = 5",
             "loop.systems.tape.kernel=inverse_distance",
             'loop.systems.scratch.id="pad"',
             "train.learning_rate=1e-3",
         ],
     )
     assert changed["loop"]["timesteps"] == 7
-    assert changed["loop"]["cells"] == [{"use": "gru", "units": 9, "layers": 2}]
+    gru, lstm = changed["loop"]["cells"]
+    assert gru == {"use": "gru", "units": 9, "layers": 2}
+    assert lstm["units"] == 5
     assert changed["loop"]["systems"][0]["kernel"] == "inverse_distance"
     assert changed["loop"]["systems"][1]["id"] == "pad"
     assert changed["train"] == {"learning_rate": 1e-3}
@@ -64,7 +67,7 @@ def test_overrides_reach_tables_list_entries_by_index_id_and_plugin_and_leave_th
     [
         ("loop.timesteps", "must read KEY=VALUE"),
         ("=3", "must read KEY=VALUE"),
-        ("loop.cells.1.units=3", "no entry '1'"),
+        ("loop.cells.2.units=3", "no entry '2'"),
         ("loop.systems.tap.width=3", "no entry 'tap'; did you mean 'tape'?"),
         ("loop.inputs.x=3", "'inputs' is a value, and has no 'x'"),
     ],

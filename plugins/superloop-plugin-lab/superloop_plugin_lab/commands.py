@@ -32,9 +32,10 @@ def train(
     given = {"train.steps": steps, "train.seed": seed}
     overrides += tuple(f"{key}={value}" for key, value in given.items() if value is not None)
     start_tensorflow()
+    from superloop_plugin_lab.experiment import read_experiment
     from superloop_plugin_lab.report import report
     from superloop_plugin_lab.run_folder import RunFolder
-    from superloop_plugin_lab.training import read_experiment, train
+    from superloop_plugin_lab.training import train
 
     experiment = read_experiment(config, overrides)
     folder = RunFolder.create(out, default=Path("runs") / config.stem)

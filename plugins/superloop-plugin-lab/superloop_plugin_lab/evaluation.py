@@ -9,9 +9,9 @@ import numpy as np
 from superloop_core import ConfigError, WeightsError, load_model
 from superloop_core.files import load_dict
 from superloop_plugin_lab.diagnosis import traced
+from superloop_plugin_lab.experiment import Experiment, Measurement, measure, read_experiment
 from superloop_plugin_lab.picture import draw
 from superloop_plugin_lab.run_folder import RunFolder
-from superloop_plugin_lab.training import Experiment, Measurement, measure, read_experiment
 
 
 @attrs.frozen(kw_only=True)

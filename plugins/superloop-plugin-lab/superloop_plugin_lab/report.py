@@ -10,9 +10,10 @@ from rich.text import Text
 
 from superloop_plugin_lab.diagnosis import traced
 from superloop_plugin_lab.evaluation import Evaluation
+from superloop_plugin_lab.experiment import Experiment
 from superloop_plugin_lab.picture import draw
 from superloop_plugin_lab.run_folder import RunFolder
-from superloop_plugin_lab.training import Experiment, Outcome
+from superloop_plugin_lab.training import Outcome
 
 PICTURED = 4
 

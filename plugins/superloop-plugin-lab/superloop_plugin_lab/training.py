@@ -1,11 +1,8 @@
-"""Training: a config made into a model and a task, and the loop over batches."""
+"""Training: the compiled step, the loop over batches, and the best weights so far."""
 
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import attrs
@@ -22,45 +19,10 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from superloop_core import ConfigError, Superloop, SuperloopError, TraceError
-from superloop_core.config import Config, read_config
-from superloop_core.errors import Problem
-from superloop_core.registry import load_registry
-from superloop_core.task import Task
-from superloop_plugin_lab import TrainConfig
 from superloop_plugin_lab.diagnosis import find_not_finite
+from superloop_plugin_lab.experiment import Experiment, Measurement, TrainingError, measure
+from superloop_plugin_lab.interrupt import interrupts
 from superloop_plugin_lab.run_folder import RunFolder
-
-
-class TrainingError(SuperloopError):
-    """Something is not finite: a loss, a gradient, the weights."""
-
-
-@attrs.frozen(kw_only=True, eq=False)
-class Experiment:
-    """A config, and the task and the model it describes.
-
-    ``model`` maps what the loop takes to a dict of ``outputs`` and the traces that the task reads.
-    """
-
-    config: Config
-    settings: TrainConfig
-    task: Task
-    layer: Superloop
-    model: keras.Model
-
-    def generator(self, purpose: str) -> np.random.Generator:
-        """Return the source of a purpose's sequences; no two purposes share any but by chance."""
-        purposes = ("train", "validation", "final", "picture")
-        return np.random.default_rng([self.settings.seed, purposes.index(purpose)])
-
-
-@attrs.frozen(kw_only=True)
-class Measurement:
-    """Figures on fresh sequences."""
-
-    loss: float
-    accuracy: float
 
 
 @attrs.frozen(kw_only=True)
@@ -72,39 +34,6 @@ class Outcome:
     best_step: int
     seconds: float
     interrupted: bool
-
-
-def read_experiment(source: Path | Mapping[str, Any], overrides: Iterable[str] = ()) -> Experiment:
-    """Read a config and make what it describes, with the weights that its seed gives.
-
-    Raises:
-        ConfigError: with every problem found; also where the task does not fit the loop.
-    """
-    registry = load_registry()
-    config = read_config(source, registry, overrides)
-    if "task" not in config.tables:
-        names = ", ".join(record.spec.name for record in registry.records if record.spec.kind == "task")
-        raise ConfigError(f"a table [task] is missing; add one with use = NAME; there are: {names}")
-    settings = config.tables.get("train", TrainConfig())
-    use = config.tables["task"]
-    records = [registry.resolve("task", use.use)]
-    records += [registry.resolve("cell", cell.use) for cell in config.loop.cells]
-    records += [registry.resolve("system", system.use) for system in config.loop.systems]
-    config = attrs.evolve(
-        config,
-        tables={**config.tables, "train": settings},
-        plugins={record.distribution: record.version for record in records},
-    )
-    keras.utils.set_random_seed(settings.seed)
-    task = records[0].spec.create(use.settings)
-    layer = Superloop(config.loop, traces=task.traces, name="superloop")
-    _check_fit(task, layer)
-    inputs = layer.symbolic_inputs()
-    try:
-        model = keras.Model(inputs, _as_dict(layer(inputs)))
-    except TraceError as error:
-        raise ConfigError([Problem("task", str(error))]) from error
-    return Experiment(config=config, settings=settings, task=task, layer=layer, model=model)
 
 
 def train(experiment: Experiment, folder: RunFolder) -> Outcome:
@@ -122,7 +51,7 @@ def train(experiment: Experiment, folder: RunFolder) -> Outcome:
     sequences = experiment.generator("train")
     began, step = time.monotonic(), 0
     recent: list[tuple[float, float]] = []
-    with _interrupts() as interrupt, _progress(settings.steps) as show, _records(folder) as record:
+    with interrupts() as interrupt, _progress(settings.steps) as show, _records(folder) as record:
         best = _Best(experiment, folder, record)
         best.measure(step)
         while step < settings.steps and not interrupt.asked:
@@ -194,26 +123,6 @@ def compiled_step(experiment: Experiment) -> Callable[..., tuple[Any, Any, Any]]
     return step
 
 
-def measure(experiment: Experiment, rng: np.random.Generator, sequences: int) -> Measurement:
-    """Measure loss and accuracy on fresh sequences, in batches of 1,024 at most.
-
-    Raises:
-        TrainingError: the loss is not finite.
-    """
-    losses, correct, done = [], [], 0
-    while done < sequences:
-        size = min(1024, sequences - done)
-        batch = experiment.task.sample(rng, size)
-        results = experiment.model.predict_on_batch(dict(batch.inputs))
-        losses.append(float(experiment.task.loss(batch.targets, results)) * size)
-        if not np.isfinite(losses[-1]):
-            found = find_not_finite(experiment.layer, experiment.model, experiment.task, batch)
-            raise TrainingError(f"not finite on fresh sequences: {found}")
-        correct.append(np.asarray(experiment.task.correct(batch.targets, results)))
-        done += size
-    return Measurement(loss=sum(losses) / sequences, accuracy=float(np.concatenate(correct).mean()))
-
-
 class _Best:
     """Keeps the best weights so far: those of the highest accuracy, then of the lowest loss."""
 
@@ -242,42 +151,6 @@ class _Best:
             folder.write_model(experiment.model)
 
 
-def _check_fit(task: Task, layer: Superloop) -> None:
-    """Refuse a task whose sequences the loop does not take."""
-    batch = task.sample(np.random.default_rng(0), 1)
-    given = {name: array.shape[1:] for name, array in batch.inputs.items()}
-    taken = layer.input_shapes
-    mend = "change the task's settings, or the id or the settings of a system"
-    problems = []
-    for name in taken.keys() - given.keys():
-        what = f"gives no {name!r}, which the loop needs; it gives {', '.join(map(repr, given))}; {mend}"
-        problems.append(Problem("task", what))
-    for name, shape in given.items():
-        if name not in taken:
-            what = f"gives {name!r}, but the loop takes {', '.join(map(repr, taken))}; {mend}"
-            problems.append(Problem("task", what))
-        elif not _fits(shape, taken[name]):
-            wanted = tuple("any" if size is None else size for size in taken[name])
-            what = f"gives {name!r} of the shape {_shape(shape)}, but the loop takes {_shape(wanted)}; {mend}"
-            problems.append(Problem("task", what))
-    if problems:
-        raise ConfigError(problems)
-
-
-def _fits(shape: tuple[int, ...], taken: tuple[int | None, ...]) -> bool:
-    return len(shape) == len(taken) and all(
-        wanted in (None, size) for size, wanted in zip(shape, taken, strict=True)
-    )
-
-
-def _shape(sizes: tuple[object, ...]) -> str:
-    return f"({', '.join(map(str, sizes))})"
-
-
-def _as_dict(results: Any) -> dict[str, Any]:
-    return results if isinstance(results, dict) else {"outputs": results}
-
-
 def _stopped(folder: RunFolder, step: int, why: str, kept: int, name: str = "last") -> TrainingError:
     """Note in the metrics that training stopped at a step, and return the error that says so."""
     folder.add_metrics(step=step, failed=why)
@@ -285,34 +158,6 @@ def _stopped(folder: RunFolder, step: int, why: str, kept: int, name: str = "las
         f"step {step}: {why}; the weights kept in {folder.weights(name)} are those of step {kept}; "
         "try a lower train.learning_rate or train.clip_norm"
     )
-
-
-@attrs.define
-class _Interrupt:
-    """Whether Ctrl-C was pressed."""
-
-    asked: bool = False
-
-
-@contextmanager
-def _interrupts() -> Iterator[_Interrupt]:
-    """Note the first Ctrl-C, so that nothing is left half written; the second raises as ever."""
-    interrupt = _Interrupt()
-
-    def ask(*_: object) -> None:
-        if interrupt.asked:
-            raise KeyboardInterrupt
-        interrupt.asked = True
-
-    ours = threading.current_thread() is threading.main_thread()
-    if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield interrupt
-        return
-    signal.signal(signal.SIGINT, ask)
-    try:
-        yield interrupt
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @contextmanager

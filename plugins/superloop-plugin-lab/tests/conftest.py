@@ -47,9 +47,10 @@ def small_with_registers():
 
 
 def trained_folder(config, path):
+    from superloop_plugin_lab.experiment import read_experiment
     from superloop_plugin_lab.report import report
     from superloop_plugin_lab.run_folder import RunFolder
-    from superloop_plugin_lab.training import read_experiment, train
+    from superloop_plugin_lab.training import train
 
     experiment = read_experiment(config)
     folder = RunFolder.create(path, default=path)
@@ -86,7 +87,7 @@ def superloop(monkeypatch, capfd):
 @pytest.fixture
 def experiment_that():
     """Makes the small experiment with a task that calls ``act(batch)`` before it gives a batch."""
-    from superloop_plugin_lab.training import read_experiment
+    from superloop_plugin_lab.experiment import read_experiment
 
     class Acting:
         def __init__(self, task, act):

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 from superloop_plugin_lab.diagnosis import find_not_finite, traced
-from superloop_plugin_lab.training import read_experiment
+from superloop_plugin_lab.experiment import read_experiment
 
 
 @pytest.fixture

@@ -6,8 +6,9 @@ import tomllib
 import numpy as np
 import pytest
 from superloop_plugin_lab.evaluation import open_run
+from superloop_plugin_lab.experiment import read_experiment
 from superloop_plugin_lab.run_folder import RunFolder
-from superloop_plugin_lab.training import read_experiment, train
+from superloop_plugin_lab.training import train
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorflow import data, make_ndarray
 

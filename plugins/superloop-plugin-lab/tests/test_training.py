@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from superloop_plugin_lab import training
 from superloop_plugin_lab.evaluation import evaluate_run, open_run, trace_run
+from superloop_plugin_lab.experiment import Measurement, TrainingError, measure, read_experiment
 from superloop_plugin_lab.run_folder import RunFolder
-from superloop_plugin_lab.training import Measurement, TrainingError, measure, read_experiment, train
+from superloop_plugin_lab.training import train
 
 from superloop_core import ConfigError
 

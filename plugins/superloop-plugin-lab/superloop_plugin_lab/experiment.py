@@ -1,0 +1,137 @@
+"""An experiment: a config made into a task and a model, and measured on fresh sequences."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+import keras
+import numpy as np
+
+from superloop_core import ConfigError, Superloop, SuperloopError, TraceError, __version__
+from superloop_core.config import Config, read_config
+from superloop_core.errors import Problem
+from superloop_core.registry import load_registry
+from superloop_core.task import Task
+from superloop_plugin_lab import TrainConfig
+from superloop_plugin_lab.diagnosis import find_not_finite
+
+
+class TrainingError(SuperloopError):
+    """Something is not finite: a loss, a gradient, the weights."""
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Experiment:
+    """A config, and the task and the model it describes.
+
+    ``model`` maps what the loop takes to a dict of ``outputs`` and the traces that the task reads.
+    """
+
+    config: Config
+    settings: TrainConfig
+    task: Task
+    layer: Superloop
+    model: keras.Model
+
+    def generator(self, purpose: str) -> np.random.Generator:
+        """Return the source of a purpose's sequences; no two purposes share any but by chance."""
+        purposes = ("train", "validation", "final", "picture")
+        return np.random.default_rng([self.settings.seed, purposes.index(purpose)])
+
+
+@attrs.frozen(kw_only=True)
+class Measurement:
+    """Figures on fresh sequences."""
+
+    loss: float
+    accuracy: float
+
+
+def read_experiment(source: Path | Mapping[str, Any], overrides: Iterable[str] = ()) -> Experiment:
+    """Read a config and make what it describes, with the weights that its seed gives.
+
+    Raises:
+        ConfigError: with every problem found; also where the task does not fit the loop.
+    """
+    registry = load_registry()
+    config = read_config(source, registry, overrides)
+    if "task" not in config.tables:
+        names = ", ".join(record.spec.name for record in registry.records if record.spec.kind == "task")
+        raise ConfigError(f"a table [task] is missing; add one with use = NAME; there are: {names}")
+    settings = config.tables.get("train", TrainConfig())
+    use = config.tables["task"]
+    records = [registry.resolve("task", use.use)]
+    records += [registry.resolve("cell", cell.use) for cell in config.loop.cells]
+    records += [registry.resolve("system", system.use) for system in config.loop.systems]
+    config = attrs.evolve(
+        config,
+        tables={**config.tables, "train": settings},
+        plugins={"superloop-core": __version__} | {r.distribution: r.version for r in records},
+    )
+    keras.utils.set_random_seed(settings.seed)
+    task = records[0].spec.create(use.settings)
+    layer = Superloop(config.loop, traces=task.traces, name="superloop")
+    _check_fit(task, layer)
+    inputs = layer.symbolic_inputs()
+    try:
+        model = keras.Model(inputs, _as_dict(layer(inputs)))
+    except TraceError as error:
+        raise ConfigError([Problem("task", str(error))]) from error
+    return Experiment(config=config, settings=settings, task=task, layer=layer, model=model)
+
+
+def measure(experiment: Experiment, rng: np.random.Generator, sequences: int) -> Measurement:
+    """Measure loss and accuracy on fresh sequences, in batches of 1,024 at most.
+
+    Raises:
+        TrainingError: the loss is not finite.
+    """
+    losses, correct, done = [], [], 0
+    while done < sequences:
+        size = min(1024, sequences - done)
+        batch = experiment.task.sample(rng, size)
+        results = experiment.model.predict_on_batch(dict(batch.inputs))
+        losses.append(float(experiment.task.loss(batch.targets, results)) * size)
+        if not np.isfinite(losses[-1]):
+            found = find_not_finite(experiment.layer, experiment.model, experiment.task, batch)
+            raise TrainingError(f"not finite on fresh sequences: {found}")
+        correct.append(np.asarray(experiment.task.correct(batch.targets, results)))
+        done += size
+    return Measurement(loss=sum(losses) / sequences, accuracy=float(np.concatenate(correct).mean()))
+
+
+def _check_fit(task: Task, layer: Superloop) -> None:
+    """Refuse a task whose sequences the loop does not take."""
+    batch = task.sample(np.random.default_rng(0), 1)
+    given = {name: array.shape[1:] for name, array in batch.inputs.items()}
+    taken = layer.input_shapes
+    mend = "change the task's settings, or the id or the settings of a system"
+    problems = []
+    for name in taken.keys() - given.keys():
+        what = f"gives no {name!r}, which the loop needs; it gives {', '.join(map(repr, given))}; {mend}"
+        problems.append(Problem("task", what))
+    for name, shape in given.items():
+        if name not in taken:
+            what = f"gives {name!r}, but the loop takes {', '.join(map(repr, taken))}; {mend}"
+            problems.append(Problem("task", what))
+        elif not _fits(shape, taken[name]):
+            wanted = tuple("any" if size is None else size for size in taken[name])
+            what = f"gives {name!r} of the shape {_shape(shape)}, but the loop takes {_shape(wanted)}; {mend}"
+            problems.append(Problem("task", what))
+    if problems:
+        raise ConfigError(problems)
+
+
+def _fits(shape: tuple[int, ...], taken: tuple[int | None, ...]) -> bool:
+    return len(shape) == len(taken) and all(
+        wanted in (None, size) for size, wanted in zip(shape, taken, strict=True)
+    )
+
+
+def _shape(sizes: tuple[object, ...]) -> str:
+    return f"({', '.join(map(str, sizes))})"
+
+
+def _as_dict(results: Any) -> dict[str, Any]:
+    return results if isinstance(results, dict) else {"outputs": results}
