@@ -50,6 +50,7 @@ def test_the_config_holds_qualified_names_versions_and_every_setting(run):
     assert [cell["use"] for cell in config["loop"]["cells"]] == ["superloop-plugin-cells:lstm"]
     assert [system["use"] for system in config["loop"]["systems"]] == ["superloop-plugin-attention:attention"]
     assert config["plugins"].keys() == {
+        "superloop-core",
         "superloop-plugin-tasks",
         "superloop-plugin-cells",
         "superloop-plugin-attention",
