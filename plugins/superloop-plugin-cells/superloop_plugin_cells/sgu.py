@@ -46,7 +46,7 @@ class SGUCell(keras.layers.Layer):  # type: ignore[misc]
         both = ops.concatenate([inputs, h], axis=-1)
         f = (ops.softsign(both @ self.ctrl_kernel + self.ctrl_bias) + 1) / 2
         candidate = ops.leaky_relu(inputs @ self.in_kernel + self.in_bias, negative_slope=0.1)
-        h = (1 - f) * candidate + f * h
+        h = candidate + f * (h - candidate)  # as above, with a product and its gradient less
         return h, [h]
 
     def get_initial_state(self, batch_size: Any = None) -> list[Any]:
