@@ -71,6 +71,11 @@ class SystemConfig(PartConfig):
 
     id: str
 
+    @property
+    def sources(self) -> dict[str, tuple[int | None, ...]]:
+        """Shapes, less the batch, of what the system reads, by its own names for them."""
+        return dict(getattr(self.settings, "sources", {}))
+
 
 @attrs.frozen(kw_only=True)
 class LoopConfig:
@@ -261,9 +266,7 @@ def _read_table(data: Any, spec: TableSpec, plugins: Plugins, problems: list[Pro
 
 def _named_sources(loop: LoopConfig) -> list[tuple[str, tuple[int | None, ...]]]:
     return [
-        (f"{system.id}_{name}", shape)
-        for system in loop.systems
-        for name, shape in getattr(system.settings, "sources", {}).items()
+        (f"{system.id}_{name}", shape) for system in loop.systems for name, shape in system.sources.items()
     ]
 
 

@@ -54,14 +54,7 @@ class Model:
             size = loop.feedback_size
             self._inputs.setdefault(FEEDBACK, keras.Input((size,), name=self._named("NoInputInput")))
         self.superloop_models = [
-            SuperloopModel(
-                system.id,
-                {
-                    name.removeprefix(f"{system.id}_"): self._inputs[name]
-                    for name in loop.sources
-                    if name.startswith(f"{system.id}_")
-                },
-            )
+            SuperloopModel(system.id, {name: self._inputs[f"{system.id}_{name}"] for name in system.sources})
             for system in loop.systems
         ]
         self._model: keras.Model | None = None
@@ -76,7 +69,7 @@ class Model:
         """
         results = self.layer(self._inputs)
         if self.config.printvalues:
-            results = PrintTraces(self.config.printvalues, self._traced_ids())(results)
+            results = PrintTraces(self.config.printvalues)(results)
         outputs = results.pop(OUTPUTS)
         for system in self.superloop_models:
             system.take(results)
@@ -176,9 +169,6 @@ class Model:
     def _named(self, name: str) -> str:
         return f"{self.config.model_name}_{name}".replace("/", "_")
 
-    def _traced_ids(self) -> list[str]:
-        return [system.id for system in self.superloop_models]
-
 
 class SuperloopModel:
     """A system of a :class:`Model`, with what the original's attributes held.
@@ -240,15 +230,14 @@ class PrintTraces(keras.layers.Layer):  # type: ignore[misc]
     of all rows in order, ``limit`` of them at most.
     """
 
-    def __init__(self, limit: int, ids: list[str], **kwargs: Any):
+    def __init__(self, limit: int, **kwargs: Any):
         super().__init__(autocast=False, **kwargs)
         self.limit = limit
-        self.ids = list(ids)
         self.supports_jit = False  # nothing can be printed under XLA
 
     def call(self, results: dict[str, Tensor]) -> dict[str, Tensor]:
         """Print, and return ``results``."""
-        names = [name for name in sorted(results) if name.partition(".")[0] in self.ids]
+        names = sorted(results.keys() - {OUTPUTS})
         done = tf.py_function(self._print, [tf.constant(names), *(results[name] for name in names)], [])
         with tf.control_dependencies([done] if done is not None else []):
             return {name: tf.identity(tensor) for name, tensor in results.items()}
@@ -259,7 +248,7 @@ class PrintTraces(keras.layers.Layer):  # type: ignore[misc]
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of ``__init__``."""
-        return dict(super().get_config(), limit=self.limit, ids=self.ids)
+        return dict(super().get_config(), limit=self.limit)
 
     def _print(self, names: Any, *traces: Any) -> None:
         decoded = [name.decode() for name in names.numpy()]

@@ -54,11 +54,11 @@ def plugins(as_json: bool) -> None:
     table.add_column("kind")
     table.add_column("name", style="cyan", no_wrap=True)
     table.add_column("summary")
-    table.add_column("from", style="dim")
+    table.add_column("from", style="dim", overflow="fold")
     table.add_column("state")
     for row in rows:
         state = "ready" if row["state"] == "ready" else f"[red]{row['state']}[/red]"
-        origin = f"{row['distribution']} {row['version']}"
+        origin = f"{row['distribution']} {row['version']}"  # folded, never cut: it is part of a long name
         table.add_row(row["kind"] or "?", row["name"], row["summary"], origin, state)
     Console().print(table if rows else "No plugins are installed: pip install superloop-plugin-NAME")
 
