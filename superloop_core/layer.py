@@ -10,7 +10,7 @@ from keras import ops
 
 from superloop_core.builder import KerasCell, Sequence, Tensor, addressing_dtype
 from superloop_core.config import LoopConfig, read_config, read_loop
-from superloop_core.errors import SourceError, SuperloopError, did_you_mean
+from superloop_core.errors import SourceError, SuperloopError, WeightsError, did_you_mean
 from superloop_core.original import is_original, read_original
 from superloop_core.registry import load_registry
 from superloop_core.unroll import ALL, unroll
@@ -141,6 +141,11 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         }
         return dict(super().get_config(), **own)
 
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Superloop":
+        """Make the layer; a config that cannot be used is told as such, where Keras would reword it."""
+        return cls(**config)
+
     def _check(self, inputs: Any) -> dict[str, Tensor]:
         """Return everything given by name; refuse what does not fit."""
         given = dict(inputs) if isinstance(inputs, Mapping) else {INPUTS: inputs}
@@ -210,10 +215,20 @@ def load_model(path: str | Path) -> keras.Model:
     """Load a ``.keras`` file, or a run folder's ``model.keras``, in Keras's safe mode.
 
     Raises:
-        PluginError: a plugin that the model needs is not installed.
+        ConfigError: a plugin that the model needs is not installed.
+        WeightsError: there is no such file, or it cannot be loaded.
     """
     path = Path(path)
-    return keras.saving.load_model(path / "model.keras" if path.is_dir() else path, safe_mode=True)
+    if path.is_dir():
+        path /= "model.keras"
+    if not path.is_file():
+        raise WeightsError(f"{path}: there is no such file; name a .keras file or a run folder")
+    try:
+        return keras.saving.load_model(path, safe_mode=True)
+    except SuperloopError:
+        raise
+    except Exception as error:  # what Keras raises on a broken file depends on where it is broken
+        raise WeightsError(f"{path}: cannot be loaded: {error}") from error
 
 
 def _read(config: LoopConfig | Mapping[str, Any] | str | Path) -> LoopConfig:

@@ -4,6 +4,7 @@ import itertools
 import json
 import subprocess
 import sys
+from importlib.metadata import entry_points
 
 import keras
 import numpy as np
@@ -12,7 +13,8 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from superloop_core import SourceError, Superloop, TraceError, load_model
+from superloop_core import ConfigError, SourceError, Superloop, TraceError, WeightsError, load_model
+from superloop_core.registry import Registry
 from superloop_core.unroll import ALL
 
 CELLS = ["sgu", "lstm", "gru", "simple_rnn"]
@@ -647,3 +649,26 @@ def test_a_layer_takes_a_config_as_a_file_a_dict_or_an_object(tmp_path, make_loo
     made = [Superloop(config).config for config in configs]
     assert all(config == made[0] for config in made)
     assert Superloop(made[0]).config is made[0]
+
+
+def test_a_model_whose_plugin_is_missing_says_what_to_install(tmp_path, monkeypatch):
+    layer = Superloop({"inputs": 2, "cells": [{"use": "gru", "units": 3}]})
+    inputs = layer.symbolic_inputs()
+    keras.Model(inputs, layer(inputs)).save(tmp_path / "model.keras")
+    found = entry_points(group="superloop.plugins")
+    others = Registry(entry for entry in found if entry.name != "cells")
+    monkeypatch.setattr("superloop_core.layer.load_registry", lambda: others)
+    with pytest.raises(ConfigError) as refused:
+        load_model(tmp_path / "model.keras")
+    told = (
+        "loop.cells[0]: no cell 'superloop-plugin-cells:gru'; install it: pip install superloop-plugin-cells"
+    )
+    assert str(refused.value) == told
+
+
+def test_what_is_no_model_is_refused_as_such(tmp_path):
+    with pytest.raises(WeightsError, match="there is no such file; name a"):
+        load_model(tmp_path)
+    (tmp_path / "model.keras").write_bytes(b"no model")
+    with pytest.raises(WeightsError, match=r"model\.keras: cannot be loaded"):
+        load_model(tmp_path)

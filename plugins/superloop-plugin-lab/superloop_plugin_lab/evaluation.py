@@ -95,10 +95,7 @@ def open_run(run: Path, *, length: int | None = None, overrides: Iterable[str] =
         timesteps = -(-config["loop"]["timesteps"] * length // trained)
         overrides = [f"task.length={length}", f"loop.timesteps={timesteps}", *overrides]
     experiment = read_experiment(folder.config, overrides)
-    try:
-        weights = load_model(folder.model).get_weights()
-    except Exception as error:  # what Keras raises on a broken file depends on where it is broken
-        raise WeightsError(f"{folder.model}: cannot be loaded: {error}") from error
+    weights = load_model(folder.model).get_weights()
     shapes = [weight.shape for weight in weights]
     needed = [tuple(weight.shape) for weight in experiment.model.weights]
     if shapes != needed:
