@@ -16,6 +16,8 @@ def load_dict(source: str | Path | Mapping[str, Any]) -> dict[str, Any]:
     """Return a config as a plain dict; a path's ending, ``.toml`` or ``.json``, tells the format."""
     if isinstance(source, Mapping):
         data, where = dict(source), "config"
+    elif not isinstance(source, str | Path):
+        raise ConfigError(f"a config must be a dict or a path: {source!r} ({type(source).__name__})")
     else:
         path = Path(source)
         where = str(path)

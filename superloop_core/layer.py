@@ -120,9 +120,11 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         return unrolled.traces | {OUTPUTS: outputs}
 
     def compute_output_spec(self, inputs: Any, mask: Any = None, training: bool = False) -> Any:
-        """Return the specs of what a call gives; refuse what does not fit here, as Keras would reword it."""
-        self._check(inputs)
-        return super().compute_output_spec(inputs, mask=mask, training=training)
+        """Return the specs of what a call gives."""
+        try:
+            return super().compute_output_spec(inputs, mask=mask, training=training)
+        except SuperloopError as error:  # Keras has reworded ours
+            raise error.__context__ if isinstance(error.__context__, SuperloopError) else error from None
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         """Pass the mask of the inputs on to a sequence of outputs, where there are no traces beside it."""
@@ -151,15 +153,17 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         given = dict(inputs) if isinstance(inputs, Mapping) else {INPUTS: inputs}
         shapes = self.input_shapes
         known = shapes | {FEEDBACK: (self.config.feedback_size,)}
+        for name in given:
+            if name not in known:
+                raise SourceError(f"{self.name}: takes no {name!r}{did_you_mean(name, known)}")
         for name in shapes:
-            if name not in given:
+            if given.get(name) is None:
                 raise SourceError(
                     f"{self.name}: {name!r} is missing; call the layer with a dict that holds "
                     f"{', '.join(f'{n!r} {_with_batch(s)}' for n, s in shapes.items())}"
                 )
+        given = {name: tensor for name, tensor in given.items() if tensor is not None}
         for name, tensor in given.items():
-            if name not in known:
-                raise SourceError(f"{self.name}: takes no {name!r}{did_you_mean(name, known)}")
             self._check_shape(name, tensor, known[name])
         rows = {name: tensor.shape[0] for name, tensor in given.items() if tensor.shape[0] is not None}
         if len(set(rows.values())) > 1:
@@ -192,6 +196,11 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
     def _sequence(self, given: Mapping[str, Tensor], mask: Tensor | None, training: bool) -> Sequence:
         batch_size = ops.shape(next(iter(given.values())))[0]
         timesteps = self.config.timesteps or ops.shape(given[INPUTS])[1]
+        if isinstance(timesteps, int) and timesteps <= self.config.suppress_output:
+            raise SourceError(
+                f"{self.name}: a sequence must have more timesteps than suppress_output = "
+                f"{self.config.suppress_output}: {timesteps}"
+            )
         if self.unroll and not isinstance(timesteps, int):
             raise SourceError(
                 f"{self.name}: unroll = True needs the number of timesteps: set 'timesteps' in the "

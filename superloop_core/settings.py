@@ -61,6 +61,8 @@ def _structured(value: Any, field: "attrs.Attribute[Any]") -> Any:
         structured = value
     else:
         try:
+            if typing.get_origin(field.type) in (list, tuple) and not isinstance(value, list | tuple):
+                raise TypeError("not a list")  # a string would be taken letter by letter
             structured = _converter.structure(value, field.type)
         except Exception as error:
             hint = ""

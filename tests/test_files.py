@@ -38,6 +38,12 @@ def test_files_that_cannot_be_configs_are_refused_in_a_line(tmp_path):
         load_dict(tmp_path / "folder.toml")
 
 
+@pytest.mark.parametrize("source", [None, 5, [1]])
+def test_what_is_neither_a_dict_nor_a_path_is_refused(source):
+    with pytest.raises(ConfigError, match="a config must be a dict or a path"):
+        load_dict(source)
+
+
 def test_overrides_reach_tables_list_entries_by_index_id_and_plugin_and_leave_the_dict_alone():
     data = {"loop": loop()}
     changed = apply_overrides(

@@ -672,3 +672,28 @@ def test_what_is_no_model_is_refused_as_such(tmp_path):
     (tmp_path / "model.keras").write_bytes(b"no model")
     with pytest.raises(WeightsError, match=r"model\.keras: cannot be loaded"):
         load_model(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"tape_dat": np.zeros((2, 4, 2), "float32")}, "takes no 'tape_dat'; did you mean 'tape_data'?"),
+        ({"tape_data": None}, "'tape_data' is missing; call the layer with a dict that holds"),
+        (
+            {"inputs": np.zeros((2, 1, 2), "float32")},
+            "a sequence must have more timesteps than suppress_output = 1: 1",
+        ),
+    ],
+)
+def test_what_is_wrong_in_a_call_is_told_in_a_line(make_loop, make_feed, change, told):
+    layer = Superloop(make_loop("tape", suppress_output=1), name="loop")
+    with pytest.raises(SourceError) as refused:
+        layer(make_feed(layer, batch=2) | change)
+    assert str(refused.value).startswith(f"loop: {told}")
+
+
+def test_keras_does_not_reword_our_errors_in_functional_calls(make_loop):
+    layer = Superloop(make_loop("tape"), traces=["tape.positon"])
+    with pytest.raises(TraceError) as refused:
+        layer(layer.symbolic_inputs())
+    assert str(refused.value) == "no trace 'tape.positon'; did you mean 'tape.position'?"

@@ -21,6 +21,7 @@ class Settings:
     flag: bool = False
     mode: Literal["a", "b"] = "a"
     sizes: tuple[int, ...] = ()
+    names: tuple[str, ...] = ()
     seed: int | None = None
     odd: int = attrs.field(default=1, validator=in_([1, 3]))
 
@@ -67,6 +68,7 @@ def test_what_is_none_is_left_out_as_toml_has_no_null():
         ({"size": 1, "flag": 1}, "'flag' must be true or false: 1 (int)"),
         ({"size": 1, "mode": "c"}, "'mode' must be one of 'a', 'b': 'c'; there are: a, b"),
         ({"size": 1, "sizes": 3}, "'sizes' must be a list: 3 (int)"),
+        ({"size": 1, "names": "abc"}, "'names' must be a list: 'abc' (str)"),
         ({"size": 1, "sizes": ["x"]}, "'sizes' must be a list: ['x'] (list)"),
         ({"size": 1, "seed": "x"}, "'seed' must be an integer: 'x' (str)"),
         ({"size": 1, "odd": 2}, "'odd' must be in [1, 3] (got 2)"),
