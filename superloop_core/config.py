@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import attrs
 from attrs.validators import ge
 
-from superloop_core.errors import ConfigError, PluginError, Problem, did_you_mean
+from superloop_core.errors import ConfigError, PluginError, Problem, did_you_mean, shown
 from superloop_core.files import apply_overrides, load_dict
 from superloop_core.plugin import PluginSpec, TableSpec, snake_case
 from superloop_core.settings import read_settings, settings_to_dict
@@ -169,7 +169,11 @@ def read_config(
         if name in data
     }
     versions = data.get("plugins", {})
-    if not _is_table(versions, "plugins", problems) or problems:
+    if _is_table(versions, "plugins", problems):
+        for name, version in versions.items():
+            if not isinstance(version, str):
+                problems.append(Problem("plugins", f"{name!r} must be a string: {shown(version)}"))
+    if problems:
         raise ConfigError(problems)
     assert loop is not None
     return Config(loop=loop, tables=tables, plugins=versions)
@@ -212,8 +216,8 @@ def _read_parts(
 ) -> list[Any]:
     key = f"{kind}s"
     tables = data.get(key, [])
-    if not isinstance(tables, Sequence) or isinstance(tables, str):
-        problems.append(Problem(f"{where}.{key}", f"must be a list of tables: {tables!r}"))
+    if not _is_list(tables):
+        problems.append(Problem(f"{where}.{key}", f"must be a list of tables: {shown(tables)}"))
         return []
     parts = []
     for index, table in enumerate(tables):
@@ -234,7 +238,7 @@ def _read_part(
     """Read a table that names a plugin with ``use``: the part's own keys, and the plugin's settings."""
     name = table.get("use")
     if not isinstance(name, str):
-        what = f"'use' must be the name of a {kind}: {name!r}" if "use" in table else "'use' is missing"
+        what = f"'use' must be the name of a {kind}: {shown(name)}" if "use" in table else "'use' is missing"
         problems.append(Problem(where, f"{what}; write use = NAME"))
         return None
     try:
@@ -273,7 +277,7 @@ def _named_sources(loop: LoopConfig) -> list[tuple[str, tuple[int | None, ...]]]
 def _check_ids(data: Mapping[str, Any], where: str, problems: list[Problem]) -> None:
     """Check the systems' ids as they are written, so that another problem with one hides nothing."""
     systems = data.get("systems", ())
-    tables = [table for table in systems if isinstance(table, Mapping)] if isinstance(systems, list) else []
+    tables = [table for table in systems if isinstance(table, Mapping)] if _is_list(systems) else []
     ids = [table.get("id", _default_id(table.get("use"))) for table in tables]
     ids = [id for id in ids if isinstance(id, str)]
     for id, count in Counter(ids).items():
@@ -314,5 +318,9 @@ def _check_sizes(loop: LoopConfig, where: str, problems: list[Problem]) -> None:
 def _is_table(data: Any, where: str, problems: list[Problem]) -> bool:
     if isinstance(data, Mapping):
         return True
-    problems.append(Problem(where, f"must be a table: {data!r}"))
+    problems.append(Problem(where, f"must be a table: {shown(data)}"))
     return False
+
+
+def _is_list(data: Any) -> bool:
+    return isinstance(data, Sequence) and not isinstance(data, str | bytes)

@@ -54,9 +54,25 @@ class WeightsError(SuperloopError, ValueError):
     """A file of weights that does not belong to this config; no weight was changed."""
 
 
+def message(error: BaseException) -> str:
+    """Return what an error says; attrs's errors carry their attribute and the value besides."""
+    if len(error.args) > 1 and isinstance(error.args[1], attrs.Attribute):
+        return str(error.args[0])
+    return str(error)
+
+
+def shown(value: object) -> str:
+    """Return the repr of a value that was received, cut where it is long; it never fails."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # an integer of more than 4,300 digits; nested very deep
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= 200 else f"{text[:200]}..."
+
+
 def did_you_mean(name: object, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'X'?"`` for the nearest known name, else all of them, else nothing."""
-    known = sorted(known)
+    known = sorted(set(known))
     if near := difflib.get_close_matches(str(name), known, n=1, cutoff=0.6):
         return f"; did you mean {near[0]!r}?"
     return f"; there are: {', '.join(known)}" if known else ""

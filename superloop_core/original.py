@@ -7,8 +7,9 @@ import attrs
 from attrs.validators import ge, min_len
 
 from superloop_core.config import LoopConfig, Plugins, read_loop
-from superloop_core.errors import ConfigError, PluginError, Problem
+from superloop_core.errors import ConfigError, PluginError, Problem, shown
 from superloop_core.files import load_dict
+from superloop_core.plugin import PluginSpec
 from superloop_core.settings import read_settings
 
 
@@ -64,6 +65,8 @@ def read_original(source: Mapping[str, Any], plugins: Plugins) -> tuple[Original
     own = {key: value for key, value in data.items() if key not in names}
     original = read_settings(OriginalConfig, own, "config", problems, reserved=names)
     systems = [_system(name, data, plugins, problems) for name in names]
+    if isinstance(data.get("recurrent_model"), str):
+        _resolved("cell", data["recurrent_model"], "recurrent_model", plugins, problems)
     if problems:
         raise ConfigError(problems)
     assert original is not None
@@ -86,12 +89,24 @@ def read_original(source: Mapping[str, Any], plugins: Plugins) -> tuple[Original
 def _system(name: str, data: Mapping[str, Any], plugins: Plugins, problems: list[Problem]) -> dict[str, Any]:
     settings = data.get(name)
     if not isinstance(settings, Mapping):
-        what = f"the settings of {name!r} must stand under its name, as a dict: {settings!r}"
+        what = f"the settings of {name!r} must stand under its name, as a dict: {shown(settings)}"
         problems.append(Problem("config", what))
         return {}
-    try:
-        renamed = plugins.resolve("system", name).spec.original_names
-    except PluginError as error:
-        problems.append(Problem("config.superloop_models", str(error)))
+    spec = _resolved("system", name, "superloop_models", plugins, problems)
+    if spec is None:
         return {}
-    return {"use": name, "id": name} | {renamed.get(key, key): value for key, value in settings.items()}
+    where = f"config.{name}"
+    for theirs, ours in spec.original_names.items():
+        if theirs in settings and ours in settings:
+            problems.append(Problem(where, f"{theirs!r} and {ours!r} are one setting; give one of them"))
+    renamed = {spec.original_names.get(key, key): value for key, value in settings.items()}
+    read_settings(spec.config, renamed, where, problems)
+    return {"use": name, "id": name} | renamed
+
+
+def _resolved(kind: str, name: str, key: str, plugins: Plugins, problems: list[Problem]) -> PluginSpec | None:
+    try:
+        return plugins.resolve(kind, name).spec
+    except PluginError as error:
+        problems.append(Problem(f"config.{key}", str(error)))
+        return None

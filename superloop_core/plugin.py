@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol
 
 import attrs
-from attrs.validators import deep_mapping, instance_of, matches_re
+from attrs.validators import deep_mapping, instance_of, matches_re, optional
 
-from superloop_core.errors import PluginError
+from superloop_core.errors import PluginError, message
 
 _NAME = matches_re(r"[a-z][a-z0-9_]*(\.v[0-9]+)?")
 
@@ -55,6 +55,7 @@ class PluginSpec:
     """
 
     kind: ClassVar[str]
+    own_keys: ClassVar[frozenset[str]] = frozenset({"use"})  # the core's, in a table that names a plugin
 
     name: str = attrs.field(validator=[instance_of(str), _NAME])
     config: type = attrs.field(validator=_is_attrs_class)
@@ -65,14 +66,19 @@ class PluginSpec:
         factory=dict, validator=deep_mapping(instance_of(str), instance_of(str))
     )
 
+    def __attrs_post_init__(self) -> None:
+        for name in self.own_keys & attrs.fields_dict(self.config).keys():
+            raise ValueError(f"'config' may have no setting {name!r}: that key is the core's own")
+
     def create(self, settings: Any) -> Any:
         """Import the factory and call it with ``settings``, an instance of :attr:`config`."""
         module, _, attribute = self.factory.partition(":")
         try:
             factory = getattr(importlib.import_module(module), attribute)
-        except (ImportError, AttributeError) as error:
+        except (Exception, SystemExit) as error:
+            reason = f"{type(error).__name__}: {message(error)}"
             raise PluginError(
-                f"{self.kind} {self.name!r}: its factory {self.factory!r} cannot be imported: {error}"
+                f"{self.kind} {self.name!r}: its factory {self.factory!r} cannot be imported: {reason}"
             ) from error
         return factory(settings)
 
@@ -82,6 +88,7 @@ class CellSpec(PluginSpec):
     """A recurrent cell. The factory returns a Keras RNN cell (``keras.layers.RNN`` tells what that is)."""
 
     kind: ClassVar[str] = "cell"
+    own_keys: ClassVar[frozenset[str]] = frozenset({"use", "layers"})
 
 
 @attrs.frozen(kw_only=True)
@@ -89,6 +96,7 @@ class SystemSpec(PluginSpec):
     """An external system. The config follows :class:`SystemSettings`; the factory returns a ``System``."""
 
     kind: ClassVar[str] = "system"
+    own_keys: ClassVar[frozenset[str]] = frozenset({"use", "id"})
 
 
 @attrs.frozen(kw_only=True)
@@ -109,8 +117,8 @@ class TableSpec:
     """
 
     name: str = attrs.field(validator=[instance_of(str), _NAME])
-    config: type | None = None
-    kind: str | None = None
+    config: type | None = attrs.field(default=None, validator=optional(_is_attrs_class))
+    kind: str | None = attrs.field(default=None, validator=optional(instance_of(str)))
 
     def __attrs_post_init__(self) -> None:
         if (self.config is None) == (self.kind is None):

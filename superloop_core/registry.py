@@ -4,6 +4,7 @@ Loading has three stages. Entry-point metadata is read first; then each plugin's
 itself, so that a broken one is a record and not a crash; a factory only when a config names it.
 """
 
+import re
 import traceback
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -15,7 +16,7 @@ import attrs
 import pluggy
 
 from superloop_core import hookspecs
-from superloop_core.errors import PluginError, did_you_mean
+from superloop_core.errors import PluginError, did_you_mean, message
 from superloop_core.plugin import PluginSpec, TableSpec, snake_case
 
 if TYPE_CHECKING:
@@ -72,7 +73,8 @@ class Registry:
         self.records: list[PluginRecord] = []
         self.broken: list[BrokenPlugin] = []
         self.tables: dict[str, TableSpec] = {}
-        self._owners: dict[str, str] = {}
+        self._owners = {"loop": "the core", "plugins": "the core"}
+        self._entry_points: dict[str, EntryPoint] = {}
         for entry_point in sorted(found, key=lambda e: (_distribution(e), e.name)):
             try:
                 self._read(entry_point)
@@ -96,37 +98,53 @@ class Registry:
         raise PluginError(f"no {kind} {name!r}{self._hint(kind, name)}")
 
     def add_commands(self, cli: "click.Group") -> None:
-        """Let each plugin add its commands to ``cli``; one that fails is noted as broken."""
+        """Let each plugin add its commands to ``cli``, all or none; one that fails is noted as broken."""
         for implementation in self._manager.hook.superloop_add_commands.get_hookimpls():
+            before = dict(cli.commands)
             try:
                 implementation.function(cli)
+                for name, command in before.items():
+                    if cli.commands.get(name) is not command:
+                        raise PluginError(f"there is a command {name!r} already")
             except (Exception, SystemExit) as error:
-                self._note_broken(self._entry_point(implementation.plugin_name), error)
+                cli.commands = before
+                self._note_broken(self._entry_points[implementation.plugin_name], error)
 
     def _read(self, entry_point: EntryPoint) -> None:
         """Take up everything that one entry point brings, or nothing."""
         module = entry_point.load()
-        name = f"{_distribution(entry_point)}:{entry_point.name}"
+        distribution = _distribution(entry_point)
+        name = f"{distribution}:{entry_point.name}"
         self._manager.register(module, name=name)
         try:
-            _refuse_misspelt_hooks(module)
+            _check_hooks(module)
             specs = _called(self._manager.hook.superloop_register, name, PluginSpec)
             tables = _called(self._manager.hook.superloop_config_tables, name, TableSpec)
-            for table in tables:
-                if table.name in ("loop", "plugins", *self.tables):
-                    owner = self._owners.get(table.name, "the core")
-                    raise PluginError(f"the table [{table.name}] is owned by {owner} already")
+            self._refuse_duplicates(distribution, specs, tables)
         except (Exception, SystemExit):
             self._manager.unregister(name=name)
             raise
-        for table in tables:
-            self.tables[table.name] = table
-            self._owners[table.name] = _distribution(entry_point)
+        self._entry_points[name] = entry_point
+        self.tables |= {table.name: table for table in tables}
+        self._owners |= {table.name: distribution for table in tables}
         version = entry_point.dist.version if entry_point.dist else "unknown"
         self.records += [
-            PluginRecord(spec=spec, distribution=_distribution(entry_point), version=version)
-            for spec in specs
+            PluginRecord(spec=spec, distribution=distribution, version=version) for spec in specs
         ]
+
+    def _refuse_duplicates(
+        self, distribution: str, specs: Iterable[PluginSpec], tables: Iterable[TableSpec]
+    ) -> None:
+        taken = {(one.spec.kind, one.spec.name) for one in self.records if one.distribution == distribution}
+        for spec in specs:
+            if (spec.kind, spec.name) in taken:
+                raise PluginError(f"{distribution} registers the {spec.kind} {spec.name!r} twice")
+            taken.add((spec.kind, spec.name))
+        owners = dict(self._owners)
+        for table in tables:
+            if table.name in owners:
+                raise PluginError(f"the table [{table.name}] is owned by {owners[table.name]} already")
+            owners[table.name] = distribution
 
     def _note_broken(self, entry_point: EntryPoint, error: BaseException) -> None:
         self.broken.append(
@@ -134,17 +152,10 @@ class Registry:
                 entry_point=entry_point.name,
                 distribution=_distribution(entry_point),
                 version=entry_point.dist.version if entry_point.dist else "unknown",
-                reason=f"{type(error).__name__}: {error}",
+                reason=f"{type(error).__name__}: {message(error)}",
                 traceback="".join(traceback.format_exception(error)),
             )
         )
-
-    def _entry_point(self, plugin_name: str) -> EntryPoint:
-        distribution, _, name = plugin_name.partition(":")
-        for entry_point in entry_points(group=hookspecs.ENTRY_POINT_GROUP, name=name):
-            if _distribution(entry_point) == distribution:
-                return entry_point
-        return EntryPoint(name=name, value=distribution, group=hookspecs.ENTRY_POINT_GROUP)
 
     def _index(self) -> dict[tuple[str, str], list[PluginRecord]]:
         index = defaultdict(list)
@@ -154,21 +165,37 @@ class Registry:
         return dict(index)
 
     def _hint(self, kind: str, name: str) -> str:
-        distribution, colon, _ = name.rpartition(":")
-        if colon and all(record.distribution != distribution for record in self.records):
-            return self._broken_note(distribution) or f"; install it: pip install {distribution}"
-        known = sorted({record.spec.name for record in self.records if record.spec.kind == kind})
-        hint = did_you_mean(snake_case(name), known)
-        if "did you mean" not in hint:
-            distribution = f"superloop-plugin-{snake_case(name).replace('_', '-')}"
-            hint += f"; a plugin may bring it: pip install {distribution}"
+        if other_kinds := sorted(
+            other for other, known in self._by_name if known in (name, snake_case(name))
+        ):
+            return f"; {name!r} is a {' and a '.join(other_kinds)}"
+        distribution, colon, short = name.rpartition(":")
+        if colon:
+            return self._qualified_hint(kind, distribution, short)
+        hint = did_you_mean(
+            snake_case(name), (record.spec.name for record in self.records if record.spec.kind == kind)
+        )
+        if "did you mean" not in hint and _NAME.fullmatch(name):
+            likely = snake_case(name).partition(".")[0].replace("_", "-")
+            hint += f"; a plugin may bring it: pip install superloop-plugin-{likely}"
         return hint + "".join(self._broken_note(plugin.distribution) for plugin in self.broken)
+
+    def _qualified_hint(self, kind: str, distribution: str, name: str) -> str:
+        brought = [record.spec for record in self.records if record.distribution == distribution]
+        if brought:
+            return did_you_mean(snake_case(name), (spec.name for spec in brought if spec.kind == kind))
+        if note := self._broken_note(distribution):
+            return note
+        return f"; install it: pip install {distribution}" if _NAME.fullmatch(distribution) else ""
 
     def _broken_note(self, distribution: str) -> str:
         for plugin in self.broken:
             if plugin.distribution == distribution:
                 return f"; {distribution} is installed, but broken: {plugin.reason}"
         return ""
+
+
+_NAME = re.compile(r"\w[\w.-]*")  # what may be shown as an argument of pip
 
 
 @cache
@@ -181,12 +208,15 @@ def _distribution(entry_point: EntryPoint) -> str:
     return entry_point.dist.name if entry_point.dist else entry_point.value.partition(".")[0]
 
 
-def _refuse_misspelt_hooks(module: Any) -> None:
-    """Refuse a function that is marked as a hook, but whose name no hookspec has."""
+def _check_hooks(module: Any) -> None:
+    """Refuse a hook whose name no hookspec has, and one that is not marked: neither would be called."""
     known = [name for name in vars(hookspecs) if name.startswith("superloop_")]
     for name, value in vars(module).items():
-        if hasattr(value, f"{hookspecs.PROJECT}_impl") and name not in known:
+        marked = hasattr(value, f"{hookspecs.PROJECT}_impl")
+        if marked and name not in known:
             raise PluginError(f"there is no hook {name!r}{did_you_mean(name, known)}")
+        if name in known and not marked:
+            raise PluginError(f"{name!r} is not marked as a hook; write @hookimpl above it")
 
 
 def _called(hook: pluggy.HookCaller, plugin_name: str, expected: type) -> list[Any]:
@@ -194,7 +224,8 @@ def _called(hook: pluggy.HookCaller, plugin_name: str, expected: type) -> list[A
     results: list[Any] = []
     for implementation in hook.get_hookimpls():
         if implementation.plugin_name == plugin_name:
-            results.extend(implementation.function())  # type: ignore[arg-type]
+            made = implementation.function()
+            results.extend(made if isinstance(made, Iterable) else [made])
     for result in results:
         if not isinstance(result, expected):
             raise PluginError(f"{hook.name} must yield {expected.__name__} objects: {result!r}")

@@ -84,6 +84,11 @@ def test_a_system_twice_is_refused_as_the_original_could_not_tell_them_apart():
     ]
 
 
+def test_a_setting_given_by_both_its_names_is_refused():
+    problems = told(Attention={"datapoints": 7, "outputs": 2, "width": 2})
+    assert problems == ["config.Attention: 'outputs' and 'width' are one setting; give one of them"]
+
+
 def test_the_two_forms_are_told_apart():
     assert is_original(config())
     assert not is_original({"cells": []})

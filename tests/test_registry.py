@@ -130,6 +130,39 @@ def test_a_broken_plugin_is_recorded_and_the_others_go_on(registry_of, text, rea
         registry.resolve("system", "tape")
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (
+            SPEC.format(name="x").replace("@hookimpl\n", ""),
+            "PluginError: 'superloop_register' is not marked as a hook; write @hookimpl above it",
+        ),
+        (
+            SPEC.format(name="x")
+            + '    yield SystemSpec(name="x", config=Settings, factory="a:b", summary="")',
+            "PluginError: fake-one registers the system 'x' twice",
+        ),
+        (
+            SPEC.format(name="x").replace("size: int = 1", "size: int = 1; id: str = ''"),
+            "ValueError: 'config' may have no setting 'id': that key is the core's own",
+        ),
+    ],
+)
+def test_what_would_go_unnoticed_is_refused(registry_of, text, reason):
+    (broken,) = registry_of(fake_one=text).broken
+    assert broken.reason == reason
+
+
+def test_a_single_spec_may_be_returned_instead_of_yielded(registry_of):
+    registry = registry_of(fake_one=SPEC.format(name="stack").replace("    yield ", "    return "))
+    assert [record.spec.name for record in registry.records] == ["stack"]
+
+
+def test_a_name_of_another_kind_is_told():
+    with pytest.raises(PluginError, match="no cell 'attention'; 'attention' is a system"):
+        load_registry().resolve("cell", "attention")
+
+
 def test_two_owners_of_one_table_are_refused(registry_of):
     table = (
         SPEC + "@hookimpl\ndef superloop_config_tables():\n    yield TableSpec(name='data', config=Settings)"
@@ -156,6 +189,26 @@ def test_a_plugin_whose_commands_fail_leaves_the_others_theirs(registry_of):
     registry.add_commands(cli)
     assert list(cli.commands) == ["hello"]
     assert [plugin.distribution for plugin in registry.broken] == ["fake-one"]
+
+
+def test_a_plugin_cannot_take_over_a_command(registry_of):
+    import click
+
+    registry = registry_of(
+        fake_one="""
+        import click
+        from superloop_core import hookimpl
+        @hookimpl
+        def superloop_add_commands(cli):
+            cli.add_command(click.Command("mine"))
+            cli.add_command(click.Command("plugins"))
+        """
+    )
+    core = click.Command("plugins")
+    cli = click.Group(commands=[core])
+    registry.add_commands(cli)
+    assert cli.commands == {"plugins": core}
+    assert registry.broken[0].reason == "PluginError: there is a command 'plugins' already"
 
 
 def test_a_factory_that_cannot_be_imported_is_told(registry_of):

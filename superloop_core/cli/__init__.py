@@ -3,12 +3,13 @@
 import json
 import os
 import sys
+from collections.abc import Iterable, Mapping
 
 import click
 
 from superloop_core import __version__
 from superloop_core.errors import SuperloopError
-from superloop_core.registry import load_registry
+from superloop_core.registry import Registry, load_registry
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -21,7 +22,16 @@ def cli() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for a program to read.")
 def plugins(as_json: bool) -> None:
     """List the cells, systems and tasks that are installed."""
-    registry = load_registry()
+    rows = _rows(load_registry())
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+    elif rows:
+        _print_table(rows)
+    else:
+        click.echo("No plugins are installed: pip install superloop-plugin-NAME")
+
+
+def _rows(registry: Registry) -> list[dict[str, str | None]]:
     rows: list[dict[str, str | None]] = [
         {
             "name": record.spec.name,
@@ -33,7 +43,7 @@ def plugins(as_json: bool) -> None:
         }
         for record in registry.records
     ]
-    rows += [
+    return rows + [
         {
             "name": plugin.entry_point,
             "kind": None,
@@ -44,23 +54,25 @@ def plugins(as_json: bool) -> None:
         }
         for plugin in registry.broken
     ]
-    if as_json:
-        click.echo(json.dumps(rows, indent=2))
-        return
+
+
+def _print_table(rows: Iterable[Mapping[str, str | None]]) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("kind")
     table.add_column("name", style="cyan", no_wrap=True)
     table.add_column("summary")
-    table.add_column("from", style="dim", overflow="fold")
+    table.add_column("from", style="dim", overflow="fold")  # never cut: it is part of a long name
     table.add_column("state")
     for row in rows:
-        state = "ready" if row["state"] == "ready" else f"[red]{row['state']}[/red]"
-        origin = f"{row['distribution']} {row['version']}"  # folded, never cut: it is part of a long name
-        table.add_row(row["kind"] or "?", row["name"], row["summary"], origin, state)
-    Console().print(table if rows else "No plugins are installed: pip install superloop-plugin-NAME")
+        origin = f"{row['distribution']} {row['version']}"
+        cells = (row["kind"] or "?", row["name"] or "", row["summary"] or "", origin)
+        state = Text(row["state"] or "", style="" if row["state"] == "ready" else "red")
+        table.add_row(*map(Text, cells), state)  # as Text: a plugin's words are no markup
+    Console().print(table)
 
 
 def main() -> None:
