@@ -83,6 +83,11 @@ def test_a_system_without_an_id_is_called_by_its_name():
             {"systems": [TAPE, REGISTERS | {"id": "tape"}]},
             "loop.systems: 2 systems have the id 'tape'; give each an id of its own",
         ),
+        (
+            {"systems": (TAPE, TAPE)},
+            "loop.systems: 2 systems have the id 'tape'; give each an id of its own",
+        ),
+        ({"cells": 1 << 20_000}, "loop.cells: must be a list of tables: <int>"),
         ({"systems": [TAPE | {"id": "cells"}]}, "loop.systems: the id 'cells' is taken by the loop itself"),
         ({"systems": [TAPE | {"id": "a/b"}]}, "loop.systems: an id must be of letters, digits"),
         ({"systems": [TAPE | {"id": 3}]}, "loop.systems[0] \"3\": 'id' must be a string: 3 (int)"),
@@ -126,6 +131,8 @@ def test_a_config_file_with_a_table_that_nobody_owns_is_refused():
         read_config({"loop": loop(), "train": 3}, PLUGINS)
     with pytest.raises(ConfigError, match="task: no task 'parity'"):
         read_config({"loop": loop(), "task": {"use": "parity"}}, PLUGINS)
+    with pytest.raises(ConfigError, match="plugins: 'cells' must be a string: 3"):
+        read_config({"loop": loop(), "plugins": {"cells": 3}}, PLUGINS)
 
 
 def test_a_config_comes_back_from_toml_and_json_as_it_was(tmp_path):

@@ -2,10 +2,19 @@
 
 import pickle
 
+import attrs
 import pytest
 
 import superloop_core
-from superloop_core.errors import ConfigError, Problem, SuperloopError, TraceError, did_you_mean
+from superloop_core.errors import (
+    ConfigError,
+    Problem,
+    SuperloopError,
+    TraceError,
+    did_you_mean,
+    message,
+    shown,
+)
 
 
 @pytest.mark.parametrize("name", ["ConfigError", "PluginError", "SourceError", "TraceError", "WeightsError"])
@@ -16,7 +25,29 @@ def test_every_error_is_a_superloop_error(name):
 def test_the_nearest_name_is_told_and_all_where_none_is_near():
     assert did_you_mean("dpeth", ["depth", "width"]) == "; did you mean 'depth'?"
     assert did_you_mean("zzz", ["width", "depth"]) == "; there are: depth, width"
+    assert did_you_mean("zzz", ["width", "depth", "width"]) == "; there are: depth, width"
     assert did_you_mean("zzz", []) == ""
+
+
+def test_a_value_is_shown_whole_where_it_is_short_and_never_fails():
+    deep = []
+    for _ in range(100_000):
+        deep = [deep]
+    assert shown("x") == "'x'"
+    assert shown("x" * 1000) == f"'{'x' * 199}..."
+    assert shown(1 << 20_000) == "<int>"
+    assert shown(deep) == "<list>"
+
+
+def test_an_error_of_attrs_is_told_without_its_attribute():
+    @attrs.frozen
+    class Settings:
+        size: int = attrs.field(validator=attrs.validators.instance_of(int))
+
+    with pytest.raises(TypeError) as refused:
+        Settings("x")
+    assert message(refused.value) == "'size' must be <class 'int'> (got 'x' that is a <class 'str'>)."
+    assert message(OSError(2, "No such file")) == "[Errno 2] No such file"
 
 
 def test_a_config_error_lists_its_problems_and_survives_pickling():

@@ -84,6 +84,17 @@ def test_a_system_twice_is_refused_as_the_original_could_not_tell_them_apart():
     ]
 
 
+def test_a_wrong_key_a_wrong_system_and_a_wrong_cell_are_told_together():
+    attention = {"datapoints": 7, "outputs": 0, "use": "register_memory"}
+    problems = told(timesteps=0, recurrent_model="SGUU", Attention=attention)
+    assert [problem.partition(";")[0] for problem in problems] == [
+        "config: 'timesteps' must be >= 1: 0",
+        "config.Attention: no setting 'use'",
+        "config.Attention: 'width' must be >= 1: 0",
+        "config.recurrent_model: no cell 'SGUU'",
+    ]
+
+
 def test_a_setting_given_by_both_its_names_is_refused():
     problems = told(Attention={"datapoints": 7, "outputs": 2, "width": 2})
     assert problems == ["config.Attention: 'outputs' and 'width' are one setting; give one of them"]

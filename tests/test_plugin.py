@@ -37,6 +37,8 @@ def test_the_settings_must_be_an_attrs_class_and_the_factory_a_place():
         spec(config=dict)
     with pytest.raises(ValueError, match="'factory' must match regex"):
         spec(factory="package.module")
+    with pytest.raises(TypeError, match="'config' must be an attrs class"):
+        TableSpec(name="train", config=dict)
 
 
 def test_a_table_has_either_a_schema_or_a_kind():

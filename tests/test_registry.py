@@ -163,6 +163,21 @@ def test_a_name_of_another_kind_is_told():
         load_registry().resolve("cell", "attention")
 
 
+def test_a_qualified_name_is_answered_with_what_its_distribution_has(registry_of):
+    registry = registry_of(fake_one=SPEC.format(name="stack"), fake_two=SPEC.format(name="tape"))
+    with pytest.raises(PluginError, match=r"no system 'fake-one:stak'; did you mean 'stack'\?$"):
+        registry.resolve("system", "fake-one:stak")
+    with pytest.raises(PluginError, match=r"no system 'fake-one:tape'; there are: stack$"):
+        registry.resolve("system", "fake-one:tape")
+
+
+@pytest.mark.parametrize("name", ["a b; echo c", "git+https://example.org/x:tape"])
+def test_what_could_be_more_than_a_name_is_not_put_after_pip_install(registry_of, name):
+    with pytest.raises(PluginError) as refused:
+        registry_of(fake_one=SPEC.format(name="stack")).resolve("system", name)
+    assert "pip install" not in str(refused.value)
+
+
 def test_two_owners_of_one_table_are_refused(registry_of):
     table = (
         SPEC + "@hookimpl\ndef superloop_config_tables():\n    yield TableSpec(name='data', config=Settings)"
