@@ -247,7 +247,7 @@ def _read_part(
         problems.append(Problem(where, str(error)))
         return None
     where = f'{where} "{table.get("id", name)}"'
-    own_keys = plugin.spec.own_keys
+    own_keys = {field.name for field in attrs.fields(part)} - {"settings"}
     own = {key: value for key, value in table.items() if key in own_keys}
     own["use"] = plugin.qualified_name
     if "id" in own_keys:

@@ -88,22 +88,32 @@ def _copied(data: Any) -> Any:
 
 
 def _entry(entries: list[Any], name: str, override: str) -> int:
-    """The index of the list's entry that an override names by its index, its id or its plugin."""
-    names = {str(index): index for index in range(len(entries))}
-    for index, entry in enumerate(entries):
-        if isinstance(entry, Mapping):
-            for key in ("use", "id"):
-                if isinstance(entry.get(key), str):
-                    names[entry[key].rpartition(":")[2]] = index
-    if name not in names:
-        raise ConfigError(f"{override!r}: no entry {name!r}{did_you_mean(name, names)}")
-    return names[name]
+    """The index of the list's entry that an override names: by its index, else its id, else its plugin."""
+    if name.isdecimal() and int(name) < len(entries):
+        return int(name)
+    tables = {index: entry for index, entry in enumerate(entries) if isinstance(entry, Mapping)}
+    for key in ("id", "use"):
+        found = [index for index, table in tables.items() if _short(table.get(key)) == name]
+        if len(found) > 1:
+            raise ConfigError(f"{override!r}: {name!r} names {len(found)} entries; write an index of {found}")
+        if found:
+            return found[0]
+    known = [
+        *map(str, range(len(entries))),
+        *(_short(t.get(k)) for t in tables.values() for k in ("id", "use")),
+    ]
+    raise ConfigError(f"{override!r}: no entry {name!r}{did_you_mean(name, filter(None, known))}")
+
+
+def _short(name: Any) -> str:
+    """``superloop-plugin-cells:lstm`` -> ``lstm``."""
+    return name.rpartition(":")[2] if isinstance(name, str) else ""
 
 
 def _toml_value(text: str) -> Any:
     """``16`` -> 16, ``[1, 2]`` -> [1, 2]; what is no TOML value is a string: ``adam`` -> "adam"."""
     try:
         parsed = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         return text.strip()
     return parsed["value"] if len(parsed) == 1 else text.strip()

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import attrs
 import cattrs
 
-from superloop_core.errors import Problem, did_you_mean
+from superloop_core.errors import Problem, did_you_mean, message, shown
 
 T = TypeVar("T")
 
@@ -43,7 +43,7 @@ def read_settings(
     try:
         return cls(**values)
     except (ValueError, TypeError) as error:
-        problems.append(Problem(where, str(error)))
+        problems.append(Problem(where, message(error)))
         return None
 
 
@@ -69,13 +69,15 @@ def _structured(value: Any, field: "attrs.Attribute[Any]") -> Any:
             if typing.get_origin(field.type) is typing.Literal:
                 hint = did_you_mean(value, map(str, typing.get_args(field.type)))
             kind = f" ({type(value).__name__})" if not hint else ""
-            what = f"{field.name!r} must be {_expected(field.type)}: {value!r}{kind}{hint}"
+            what = f"{field.name!r} must be {_expected(field.type)}: {shown(value)}{kind}{hint}"
             raise _Unsuitable(what) from error
     if field.validator is not None:
         try:
             field.validator(None, field, structured)
         except (ValueError, TypeError) as error:
-            raise _Unsuitable(str(error.args[0])) from error
+            raise _Unsuitable(message(error)) from error
+        except AttributeError:
+            pass  # it compares with another setting, and runs again when all are there
     return structured
 
 
@@ -109,6 +111,6 @@ def _strict(kind: type) -> Any:
     return structure
 
 
-_converter = cattrs.Converter()
+_converter = cattrs.Converter(forbid_extra_keys=True)
 for _kind in _NUMBERS:
     _converter.register_structure_hook(_kind, _strict(_kind))

@@ -76,9 +76,10 @@ def test_overrides_reach_tables_list_entries_by_index_id_and_plugin_and_leave_th
         ("loop.cells.2.units=3", "no entry '2'"),
         ("loop.systems.tap.width=3", "no entry 'tap'; did you mean 'tape'?"),
         ("loop.inputs.x=3", "'inputs' is a value, and has no 'x'"),
+        ("loop.twins.gru.units=3", "'gru' names 2 entries; write an index of [0, 1]"),
     ],
 )
 def test_an_override_that_leads_nowhere_is_refused(override, told):
     with pytest.raises(ConfigError) as refused:
-        apply_overrides({"loop": loop()}, [override])
+        apply_overrides({"loop": loop() | {"twins": [{"use": "gru"}, {"use": "gru"}]}}, [override])
     assert told in str(refused.value)

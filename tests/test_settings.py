@@ -82,3 +82,20 @@ def test_a_wrong_value_is_told_with_place_rule_and_value(given, told):
 
 def test_every_problem_is_told():
     assert len(read(size=0, rate="x", nmae="y")[1]) == 3
+
+
+def test_a_validator_may_compare_with_another_setting():
+    @attrs.frozen
+    class Range:
+        low: int = attrs.field()
+        high: int = 9
+
+        @low.validator
+        def _below(self, attribute, value):
+            if value > self.high:
+                raise ValueError(f"{attribute.name!r} must be <= high ({self.high}): {value}")
+
+    problems: list[Problem] = []
+    assert read_settings(Range, {"low": 3}, "here", problems) == Range(3)
+    assert read_settings(Range, {"low": 12}, "here", problems) is None
+    assert [str(problem) for problem in problems] == ["here: 'low' must be <= high (9): 12"]
