@@ -45,6 +45,10 @@ class Builder(Protocol):
 
     output_size: int
 
+    @property
+    def variables(self) -> Any:
+        """The weights, which ``step`` reads; a Keras layer has them."""
+
     def build(self, input_size: int) -> None:
         """Make the weights, once."""
 
@@ -131,12 +135,14 @@ class KerasCell(keras.layers.Layer):  # type: ignore[misc]
 
     Args:
         cell: any Keras RNN cell. Its states are named by its ``state_names`` if it has such, else
-            ``h``, or ``h`` and ``c``, or ``0``, ``1``, ...
+            ``h``, or ``h`` and ``c``, or ``0``, ``1``, ... What its ``prepare()`` returns, if it has
+            one, is computed once for all timesteps, and given to its ``call`` as ``prepared``.
     """
 
     def __init__(self, cell: keras.layers.Layer):
         super().__init__(dtype=cell.dtype_policy, autocast=False)
         self.cell = cell
+        self.supports_jit = getattr(cell, "supports_jit", True)
         sizes = keras.tree.flatten(cell.state_size)
         names = getattr(cell, "state_names", ("h", "c")[: len(sizes)])
         named = len(names) == len(sizes)
@@ -155,7 +161,7 @@ class KerasCell(keras.layers.Layer):  # type: ignore[misc]
         return self._state(keras.tree.flatten(state))
 
     def constants(self, sequence: Sequence) -> Any:
-        """Draw the dropout masks of a sequence; drawn inside the loop they would leak out of its scope."""
+        """Draw the dropout masks, which drawn in the loop would leak out of its scope; prepare the cell."""
         masks: dict[str, Any] = {}
         for name, size in (("dropout", self.input_size), ("recurrent_dropout", self.output_size)):
             draw = getattr(self.cell, f"get_{name}_mask", None)
@@ -164,16 +170,17 @@ class KerasCell(keras.layers.Layer):  # type: ignore[misc]
                 _forget_masks(self.cell)
                 masks[f"_{name}_mask"] = draw(like)
                 _forget_masks(self.cell)
-        return sequence.training, masks
+        prepared = {"prepared": self.cell.prepare()} if hasattr(self.cell, "prepare") else {}
+        return sequence.training, masks, prepared
 
     def step(self, inputs: Tensor, state: State, constants: Any) -> tuple[Tensor, State, dict[str, Tensor]]:
         """Call the cell once."""
-        training, masks = constants
+        training, masks, prepared = constants
         for name, mask in masks.items():
             setattr(self.cell, name, mask)
         states = keras.tree.pack_sequence_as(self.cell.state_size, list(state))
         states = states if keras.tree.is_nested(states) else [states]
-        output, state = self.cell(inputs, states, training=training)
+        output, state = self.cell(inputs, states, training=training, **prepared)
         if masks:
             _forget_masks(self.cell)
         return output, self._state(keras.tree.flatten(state)), {"output": output}

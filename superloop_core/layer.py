@@ -1,11 +1,13 @@
 """Superloop, the Keras layer; where configs, by way of the registry, become tensors."""
 
+import os
 from collections.abc import Mapping
 from collections.abc import Sequence as Seq
 from pathlib import Path
 from typing import Any
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from superloop_core.builder import KerasCell, Sequence, Tensor, addressing_dtype
@@ -21,6 +23,9 @@ if keras.backend.backend() != "tensorflow":
         f"superloop_core runs on Keras's TensorFlow backend, not on {keras.backend.backend()!r}: "
         "set KERAS_BACKEND=tensorflow before Keras is imported"
     )
+
+MOST_PARTS = 8  # of a batch, side by side
+LEAST_ROWS = 8  # of a part
 
 INPUTS, OUTPUTS, FEEDBACK = "inputs", "outputs", "initial_feedback"
 
@@ -50,6 +55,12 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
             ``"tape.*"``; or ``"all"``.
         return_sequences: whether to answer with every timestep's output.
         unroll: whether to unroll the timesteps statically; they must be known then.
+        jit_compile: whether to compile the loop and its gradient with XLA, once for each shape.
+            ``"auto"``: inside a ``tf.function`` (``fit``, ``predict``) where the number of timesteps is
+            known, unless a part of the loop has ``supports_jit = False``. A loop that is compiled runs
+            on the CPU as several side by side, each on a part of the batch.
+        checkpoint_every: keep the state of one timestep in so many in training, and compute those
+            between once more on the way back: less memory, a third more time at most.
 
     Raises:
         ConfigError: the config cannot be used.
@@ -64,6 +75,8 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         traces: Seq[str] | str = (),
         return_sequences: bool = True,
         unroll: bool = False,
+        jit_compile: bool | str = "auto",
+        checkpoint_every: int = 1,
         **kwargs: Any,
     ):
         super().__init__(autocast=False, **kwargs)
@@ -72,6 +85,12 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         self.traces = traces if traces == ALL else (traces,) if isinstance(traces, str) else tuple(traces)
         self.return_sequences = return_sequences
         self.unroll = unroll
+        if jit_compile not in (True, False, "auto"):
+            raise SuperloopError(f"jit_compile must be True, False or 'auto': {jit_compile!r}")
+        if type(checkpoint_every) is not int or checkpoint_every < 1:
+            raise SuperloopError(f"checkpoint_every must be an int >= 1: {checkpoint_every!r}")
+        self.jit_compile = jit_compile
+        self.checkpoint_every = checkpoint_every
         self.wiring = _wired(self.config, self.dtype_policy)
 
     @property
@@ -103,6 +122,7 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         state = self.wiring.initial_state(sequence)
         if FEEDBACK in given:
             state = self.wiring.with_feedback(state, given[FEEDBACK])
+        compiled = self._compiles(sequence)
         unrolled = unroll(
             self.wiring,
             given.get(INPUTS),
@@ -111,6 +131,9 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
             mask=mask,
             static=self.unroll,
             traces=self.traces,
+            jit_compile=compiled,
+            parts=_parts(sequence.batch_size) if compiled else 1,
+            checkpoint_every=self.checkpoint_every,
         )
         outputs = unrolled.outputs[:, self.config.suppress_output :]
         if not self.return_sequences:
@@ -140,6 +163,8 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
             "traces": self.traces,
             "return_sequences": self.return_sequences,
             "unroll": self.unroll,
+            "jit_compile": self.jit_compile,
+            "checkpoint_every": self.checkpoint_every,
         }
         return dict(super().get_config(), **own)
 
@@ -147,6 +172,12 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
     def from_config(cls, config: dict[str, Any]) -> "Superloop":
         """Make the layer; a config that cannot be used is told as such, where Keras would reword it."""
         return cls(**config)
+
+    def _compiles(self, sequence: Sequence) -> bool:
+        if self.jit_compile != "auto":
+            return bool(self.jit_compile)
+        known = isinstance(sequence.timesteps, int)
+        return known and self.wiring.supports_jit and not tf.executing_eagerly()
 
     def _check(self, inputs: Any) -> dict[str, Tensor]:
         """Return everything given by name; refuse what does not fit."""
@@ -276,6 +307,20 @@ def _wired(config: LoopConfig, policy: keras.DTypePolicy) -> Wiring:
         )
     finally:
         keras.config.set_dtype_policy(before)
+
+
+def _parts(rows: Any) -> int:
+    """In how many parts a compiled loop runs: one for each core, where they are worth it.
+
+    XLA keeps one core busy with the small products of a timestep; loops side by side keep all.
+    """
+    if tf.config.list_physical_devices("GPU"):
+        return 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    parts = min(cores, MOST_PARTS)
+    if not isinstance(rows, int):
+        return parts
+    return max(n for n in range(1, parts + 1) if n == 1 or (rows % n == 0 and rows >= n * LEAST_ROWS))
 
 
 def _of_inputs(mask: Any) -> Any:

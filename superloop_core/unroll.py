@@ -1,13 +1,16 @@
-"""Any Builder, over all the timesteps of a sequence: unrolled statically, or in one ``tf.while_loop``."""
+"""Any Builder, over all the timesteps of a sequence: unrolled statically, or in one loop."""
 
 import fnmatch
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
+import attrs
+import keras
 import tensorflow as tf
 
 from superloop_core.builder import Builder, Sequence, State, Tensor
 from superloop_core.errors import TraceError, did_you_mean
+from superloop_core.scan import Scan
 
 ALL = "all"
 
@@ -29,6 +32,9 @@ def unroll(
     mask: Tensor | None = None,
     static: bool = False,
     traces: Collection[str] | str = (),
+    jit_compile: bool = False,
+    parts: int = 1,
+    checkpoint_every: int = 1,
 ) -> Unrolled:
     """Take every timestep of a sequence.
 
@@ -43,109 +49,128 @@ def unroll(
         static: unroll the timesteps one by one, which needs their number to be known; otherwise one
             loop serves any number.
         traces: names of what to record, or patterns of them such as ``"tape.*"``; or ``"all"``.
+        jit_compile: compile the loop and its gradient with XLA, once for each shape.
+        parts: loops to split the rows over, which run side by side.
+        checkpoint_every: keep the state of one timestep in so many for the gradient, which then takes
+            those between once more.
 
     Raises:
         TraceError: a trace has a name that the builder does not give.
     """
-    constants = builder.constants(sequence)
     if mask is not None:
         mask = tf.cast(mask, tf.bool)
         if inputs is not None:
             inputs = tf.where(mask[:, :, None], inputs, tf.zeros_like(inputs))
+    given = {name: tensor for name, tensor in (("inputs", inputs), ("valid", mask)) if tensor is not None}
 
     def step(
-        inputs_t: Tensor | None, state: State, valid: Tensor | None
+        at_t: dict[str, Tensor], state: State, constants: Any
     ) -> tuple[Tensor, State, dict[str, Tensor]]:
-        output, new, named = builder.step(inputs_t, state, constants)
-        if valid is not None:
+        output, new, named = builder.step(at_t.get("inputs"), state, constants)
+        if "valid" in at_t:
+            valid = at_t["valid"]
             new = tf.nest.map_structure(lambda n, o: tf.where(_aligned(valid, n), n, o), new, state)
         # Kept as specific as it was: a loop's state must not lose what is known of its shape.
         new = tf.nest.map_structure(lambda n, o: tf.ensure_shape(n, o.shape), new, state)
-        return output, new, named
+        return output, new, {name: named[name] for name in _wanted(traces, named)}
 
-    steps = _static_steps if static else _dynamic_steps
-    outputs, state, recorded = steps(step, inputs, mask, state, sequence, builder.output_size, traces)
+    if static or (tf.executing_eagerly() and not jit_compile):
+        results = _static_steps(step, given, state, builder.constants(sequence), sequence.timesteps)
+    else:
+        run = _Loop(builder, step, jit_compile, checkpoint_every)
+        results = _joined([run(*part) for part in _split(given, state, sequence, parts)])
+    outputs, state, recorded = results
     if mask is not None:
         outputs, recorded = _held((outputs, recorded), mask)
     return Unrolled(outputs, state, recorded)
 
 
 def _static_steps(
-    step: Any,
-    inputs: Tensor | None,
-    mask: Tensor | None,
-    state: State,
-    sequence: Sequence,
-    output_size: int,
-    traces: Collection[str] | str,
+    step: Any, given: dict[str, Tensor], state: State, constants: Any, timesteps: Any
 ) -> tuple[Tensor, State, dict[str, Tensor]]:
-    del output_size
     outputs, recorded = [], []
-    for t in range(sequence.timesteps):
-        output, state, named = step(
-            None if inputs is None else inputs[:, t], state, None if mask is None else mask[:, t]
-        )
+    for t in range(int(timesteps)):
+        output, state, named = step({name: over[:, t] for name, over in given.items()}, state, constants)
         outputs.append(output)
-        recorded.append({name: named[name] for name in _wanted(traces, named)})
+        recorded.append(named)
     stacked = {name: tf.stack([at[name] for at in recorded], axis=1) for name in recorded[0]}
     return tf.stack(outputs, axis=1), state, stacked
 
 
-def _dynamic_steps(
-    step: Any,
-    inputs: Tensor | None,
-    mask: Tensor | None,
-    state: State,
-    sequence: Sequence,
-    output_size: int,
-    traces: Collection[str] | str,
-) -> tuple[Tensor, State, dict[str, Tensor]]:
-    timesteps = sequence.timesteps
+class _Loop:
+    """One loop over the timesteps; called for each part of the rows, it traces the step once."""
 
-    def over_time(tensor: Tensor | None) -> Tensor | None:
-        """Time first, in an array that a loop reads without a gradient of the whole at each timestep."""
-        if tensor is None:
-            return None
-        rank = len(tensor.shape)
-        tensor = tf.transpose(tensor, [1, 0, *range(2, rank)])
-        return tf.TensorArray(tensor.dtype, size=timesteps).unstack(tensor)
+    def __init__(self, builder: Builder, step: Any, compiled: bool, checkpoint_every: int):
+        self.builder, self.step, self.compiled, self.every = builder, step, compiled, checkpoint_every
+        self.variables = list(getattr(builder, "variables", ()))
+        self.scan: Scan | None = None
 
-    inputs_over_time, mask_over_time = over_time(inputs), over_time(mask)
+    def __call__(
+        self, given: dict[str, Tensor], state: State, sequence: Sequence
+    ) -> tuple[Tensor, State, dict[str, Tensor]]:
+        constants = self.builder.constants(sequence)
+        leaves = tf.nest.flatten(constants)
+        tensors = [leaf for leaf in leaves if tf.is_tensor(leaf)]
 
-    def step_at(t: Tensor, state: State) -> Any:
-        return step(
-            None if inputs_over_time is None else inputs_over_time.read(t),
+        def step(state: State, at_t: Any, shared: Any) -> tuple[State, Any]:
+            weights, tensors = shared
+            left = iter(tensors)
+            filled = [next(left) if tf.is_tensor(leaf) else leaf for leaf in leaves]
+            with keras.StatelessScope(zip(self.variables, weights, strict=True)):
+                output, state, named = self.step(at_t, state, tf.nest.pack_sequence_as(constants, filled))
+            return state, (output, named)
+
+        shared = [tf.convert_to_tensor(variable.value) for variable in self.variables], tensors
+        xs = tf.nest.map_structure(_time_and_batch_swapped, given)
+        if self.scan is None:
+            first = tf.nest.map_structure(lambda x: x[0], xs)
+            self.scan = Scan(step, state, first, shared, compiled=self.compiled)
+        state, ys = self.scan(
             state,
-            None if mask_over_time is None else mask_over_time.read(t),
+            xs,
+            shared,
+            sequence.timesteps,
+            keep=sequence.training,
+            checkpoint_every=self.every,
+        )
+        outputs, named = tf.nest.map_structure(_time_and_batch_swapped, ys)
+        return outputs, state, named
+
+
+def _split(
+    given: dict[str, Tensor], state: State, sequence: Sequence, parts: int
+) -> Iterator[tuple[dict[str, Tensor], State, Sequence]]:
+    """Split everything by rows."""
+    if parts == 1:
+        yield given, state, sequence
+        return
+    rows = sequence.batch_size
+    for part in range(parts):
+        start, stop = part * rows // parts, (part + 1) * rows // parts
+
+        def cut(nest: Any, start: Any = start, stop: Any = stop) -> Any:
+            return tf.nest.map_structure(lambda tensor: tensor[start:stop], nest)
+
+        yield (
+            cut(given),
+            cut(state),
+            attrs.evolve(
+                sequence,
+                batch_size=stop - start,
+                lengths=cut(sequence.lengths),
+                sources=cut(dict(sequence.sources)),
+            ),
         )
 
-    rows = sequence.batch_size if isinstance(sequence.batch_size, int) else None
-    specs = {"": tf.TensorSpec((rows, output_size), sequence.dtype)}
-    if traces:
-        first = [None if over is None else over[:, 0] for over in (inputs, mask)]
-        named = _named_by(lambda: step(first[0], state, first[1])[2])
-        specs |= {name: named[name] for name in _wanted(traces, named)}
-    arrays = {
-        name: tf.TensorArray(spec.dtype, size=timesteps, element_shape=spec.shape)
-        for name, spec in specs.items()
-    }
 
-    def body(t: Tensor, state: State, arrays: dict[str, Any]) -> tuple[Tensor, State, dict[str, Tensor]]:
-        output, state, named = step_at(t, state)
-        named = {"": output} | {name: named[name] for name in arrays if name}
-        return t + 1, state, {name: array.write(t, named[name]) for name, array in arrays.items()}
+def _joined(parts: list[Any]) -> Any:
+    if len(parts) == 1:
+        return parts[0]
+    return tf.nest.map_structure(lambda *tensors: tf.concat(tensors, axis=0), *parts)
 
-    _, state, arrays = tf.while_loop(
-        lambda t, *_: t < timesteps,
-        body,
-        (tf.constant(0), state, arrays),
-        maximum_iterations=timesteps,
-    )
-    stacked = {}
-    for name, array in arrays.items():
-        tensor = array.stack()  # (timesteps, batch, ...)
-        stacked[name] = tf.transpose(tensor, [1, 0, *range(2, len(tensor.shape))])
-    return stacked.pop(""), state, stacked
+
+def _time_and_batch_swapped(tensor: Tensor) -> Tensor:
+    return tf.transpose(tensor, [1, 0, *range(2, len(tensor.shape))])
 
 
 def _wanted(traces: Collection[str] | str, named: Collection[str]) -> list[str]:
@@ -158,12 +183,6 @@ def _wanted(traces: Collection[str] | str, named: Collection[str]) -> list[str]:
             raise TraceError(f"no trace {pattern!r}{did_you_mean(pattern, named)}")
         wanted |= dict.fromkeys(found)
     return list(wanted)
-
-
-def _named_by(function: Any) -> dict[str, tf.TensorSpec]:
-    """Trace ``function`` without running it, to learn what it names."""
-    traced = tf.function(function, autograph=False).get_concrete_function()
-    return {name: tf.TensorSpec(t.shape, t.dtype) for name, t in traced.structured_outputs.items()}
 
 
 def _aligned(valid: Tensor, tensor: Tensor) -> Tensor:

@@ -57,6 +57,7 @@ class Wiring(keras.layers.Layer):  # type: ignore[misc]
         self.cells = list(cells)
         self.ids = tuple(systems)
         self.systems = list(systems.values())
+        self.supports_jit = all(getattr(p, "supports_jit", True) for p in (*self.cells, *self.systems))
         self.outputs_read_systems = outputs_read_systems
         self.feedback_size = sum(system.output_size for system in self.systems)
         self.output_size = outputs or self.cells[-1].output_size

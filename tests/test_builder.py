@@ -85,11 +85,11 @@ def test_dropout_masks_are_drawn_in_training_only_and_leave_nothing_on_the_cell(
     cell = keras.layers.LSTMCell(3, dropout=0.5, recurrent_dropout=0.5)
     builder = KerasCell(cell)
     builder.build(2)
-    assert builder.constants(sequence()) == (False, {})
-    training, masks = builder.constants(sequence(training=True))
+    assert builder.constants(sequence()) == (False, {}, {})
+    training, masks, prepared = builder.constants(sequence(training=True))
     assert training
     assert masks.keys() == {"_dropout_mask", "_recurrent_dropout_mask"}
-    builder.step(tf.ones((2, 2)), builder.initial_state(sequence()), (training, masks))
+    builder.step(tf.ones((2, 2)), builder.initial_state(sequence()), (training, masks, prepared))
     assert cell._dropout_mask is None
     assert cell._recurrent_dropout_mask is None
 

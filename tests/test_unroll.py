@@ -18,6 +18,7 @@ class RunningTotal:
     """The smallest Builder: it adds up what it is fed, or ones; what it does is plain to see."""
 
     output_size = 1
+    variables = ()
 
     def build(self, input_size):
         del input_size

@@ -39,13 +39,24 @@ class SGUCell(keras.layers.Layer):  # type: ignore[misc]
         self.in_kernel = self.add_weight(shape=(size, self.units), name="in_kernel")
         self.in_bias = self.add_weight(shape=(self.units,), initializer="zeros", name="in_bias")
 
-    def call(self, inputs: Any, states: Any, training: bool = False) -> tuple[Any, list[Any]]:
+    def prepare(self) -> tuple[Any, Any]:
+        """Return both kernels as one for ``[x ; h]``, zeros where ``W_in`` has none, and both biases."""
+        no_h = ops.zeros((self.units, self.units), dtype=self.in_kernel.dtype)
+        in_kernel = ops.concatenate([ops.convert_to_tensor(self.in_kernel), no_h], axis=0)
+        kernel = ops.concatenate([self.ctrl_kernel, in_kernel], axis=-1)
+        bias = ops.concatenate([self.ctrl_bias, self.in_bias], axis=-1)
+        return ops.cast(kernel, self.compute_dtype), ops.cast(bias, self.compute_dtype)
+
+    def call(
+        self, inputs: Any, states: Any, training: bool = False, prepared: Any = None
+    ) -> tuple[Any, list[Any]]:
         """Take one timestep: inputs ``(batch, input_size)``, states ``[(batch, units)]``."""
         del training
         (h,) = states
-        both = ops.concatenate([inputs, h], axis=-1)
-        f = (ops.softsign(both @ self.ctrl_kernel + self.ctrl_bias) + 1) / 2
-        candidate = ops.leaky_relu(inputs @ self.in_kernel + self.in_bias, negative_slope=0.1)
+        kernel, bias = prepared or self.prepare()
+        control, candidate = ops.split(ops.concatenate([inputs, h], axis=-1) @ kernel + bias, 2, axis=-1)
+        f = (ops.softsign(control) + 1) / 2
+        candidate = ops.leaky_relu(candidate, negative_slope=0.1)
         h = candidate + f * (h - candidate)  # as above, with a product and its gradient less
         return h, [h]
 

@@ -1,0 +1,226 @@
+"""One loop over timesteps, with a gradient of its own that takes every step again.
+
+Going forward, only what goes into each step is kept; going back, the step is taken again to get its
+gradient. That costs a third more arithmetic than keeping all that a step computes, and saves so much
+memory traffic that it is faster (``docs/decisions/0006-a-loop-with-its-own-gradient.md``).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from superloop_core.errors import SuperloopError
+
+Tensors = Any  # tensors, in any nest of tuples and dicts; time is first where they are stacked
+Step = Callable[[Tensors, Tensors, Tensors], tuple[Tensors, Tensors]]
+
+
+class Scan:
+    """A step, to be taken in a loop; compiled loops of the same shapes are traced once.
+
+    Args:
+        step: ``step(carry, x, shared) -> (carry, y)``. It uses no tensor but these, and no variable.
+        carry: an example of what goes from step to step.
+        x: an example of what each step reads of its own.
+        shared: an example of what all steps read.
+        compiled: compile each loop and its gradient with XLA, once for each shape.
+
+    Raises:
+        SuperloopError: the step uses a tensor or a variable that would get no gradient.
+    """
+
+    def __init__(self, step: Step, carry: Tensors, x: Tensors, shared: Tensors, *, compiled: bool = False):
+        nests, self._compiled = (carry, x, shared), compiled
+
+        def flat_step(*tensors: Any) -> tuple[list[Any], list[Any]]:
+            new, self._y_nest = step(*_packed(nests, tensors))
+            return tf.nest.flatten(new), tf.nest.flatten(self._y_nest)
+
+        specs = [tf.TensorSpec(t.shape, t.dtype) for t in tf.nest.flatten(nests)]
+        traced = tf.function(flat_step, autograph=False).get_concrete_function(*specs)
+        _check_captures(traced)
+        self._y_specs = traced.structured_outputs[1]
+        # Not ``traced``: XLA takes what the gradient of a call reads for constants, and compiles at each.
+        self._step = flat_step
+        self._ways = self._forward, self._backward
+        self._compiled_ways = [tf.function(w, jit_compile=True, autograph=False) for w in self._ways]
+
+    @property
+    def y(self) -> Tensors:
+        """Specs of what a step gives."""
+        return tf.nest.pack_sequence_as(self._y_nest, self._y_specs)
+
+    def __call__(
+        self,
+        carry: Tensors,
+        xs: Tensors,
+        shared: Tensors,
+        length: Any,
+        *,
+        keep: bool = True,
+        checkpoint_every: int = 1,
+    ) -> tuple[Tensors, Tensors]:
+        """Take ``length`` steps, one at least.
+
+        Args:
+            carry: before the first step.
+            xs: each ``(length, ...)``.
+            shared: what all steps read.
+            length: an int or a scalar tensor.
+            keep: keep what a gradient needs as the loop runs. Where not, a gradient that is asked for
+                all the same runs the loop once more.
+            checkpoint_every: keep the carry of one step in so many; a gradient takes those between again.
+
+        Returns:
+            the last carry, and what the steps gave, each ``(length, ...)``.
+        """
+        if checkpoint_every == 1:
+            return self._run((carry, xs, shared), length, length, keep, self._compiled)
+        segments = (length + checkpoint_every - 1) // checkpoint_every
+        starts = tf.range(segments) * checkpoint_every
+        lengths = tf.minimum(checkpoint_every, length - starts)  # the last may be shorter
+
+        def cut(x: Any) -> Any:
+            padding = [[0, segments * checkpoint_every - length], *[[0, 0]] * (len(x.shape) - 1)]
+            padded = tf.reshape(tf.pad(x, padding), [segments, checkpoint_every, *_sizes(x)[1:]])
+            return tf.ensure_shape(padded, [None, checkpoint_every, *x.shape[1:]])
+
+        def join(y: Any) -> Any:
+            return tf.reshape(y, [segments * checkpoint_every, *_sizes(y)[2:]])[:length]
+
+        def segment(carry: Tensors, x: Tensors, shared: Tensors) -> tuple[Tensors, Tensors]:
+            xs, steps = x
+            return self._run((carry, xs, shared), steps, checkpoint_every, keep=True, compiled=False)
+
+        xs = tf.nest.map_structure(cut, xs), lengths
+        example = tf.nest.map_structure(lambda x: x[0], xs)
+        outer = Scan(segment, carry, example, shared, compiled=self._compiled)
+        carry, ys = outer(carry, xs, shared, segments, keep=keep)
+        return carry, tf.nest.map_structure(join, ys)
+
+    def _run(self, nests: Any, length: Any, size: Any, keep: bool, compiled: bool) -> tuple[Tensors, Tensors]:
+        """Take ``length`` steps, whose results are stacked in arrays of ``size``."""
+        forward, backward = self._compiled_ways if compiled else self._ways
+        parts = [tf.nest.flatten(part) for part in nests]
+
+        @tf.custom_gradient
+        def run(*tensors: Any) -> Any:
+            carry, xs, shared = _packed(parts, tensors)
+            last, ys, kept = forward(carry, xs, shared, length, size, keep)
+
+            def gradient(*slopes: Any) -> Any:
+                carries = kept if keep else forward(carry, xs, shared, length, size, True)[2]
+                slopes = _of_floats(slopes, [*last, *ys])
+                inner = len(_of_floats(last, last))
+                found = backward(carries, xs, shared, length, size, slopes[:inner], slopes[inner:])
+                return [
+                    slope
+                    for given, slopes in zip((carry, xs, shared), found, strict=True)
+                    for slope in _with_none(slopes, given)
+                ]
+
+            return (*last, *ys), gradient
+
+        results = run(*(tensor for part in parts for tensor in part))
+        last, ys = results[: len(parts[0])], results[len(parts[0]) :]
+        return tf.nest.pack_sequence_as(nests[0], last), tf.nest.pack_sequence_as(self._y_nest, ys)
+
+    def _forward(
+        self, carry: list[Any], xs: list[Any], shared: list[Any], length: Any, size: Any, keep: bool
+    ) -> tuple[list[Any], list[Any], list[Any]]:
+        """Return the last carry, what the steps gave, and the carry before each, if it is to be kept."""
+
+        def body(t: Any, carry: list[Any], ys: list[Any], kept: list[Any]) -> Any:
+            kept = _written(kept, t, carry) if keep else kept
+            carry, y = self._step(*carry, *(x[t] for x in xs), *shared)
+            return t + 1, carry, _written(ys, t, y), kept
+
+        ys = [_array(spec, size) for spec in self._y_specs]
+        kept = [_array(tensor, size) for tensor in carry] if keep else []
+        _, carry, ys, kept = _loop(length, size, body, carry, ys, kept)
+        return carry, [array.stack() for array in ys], [array.stack() for array in kept]
+
+    def _backward(
+        self,
+        carries: list[Any],
+        xs: list[Any],
+        shared: list[Any],
+        length: Any,
+        size: Any,
+        slopes: list[Any],
+        y_slopes: list[Any],
+    ) -> tuple[list[Any], list[Any], list[Any]]:
+        """Return the gradients of the first carry, of xs and of shared, of floats only, as all slopes are."""
+
+        def body(i: Any, slopes: list[Any], sums: list[Any], of_xs: list[Any]) -> Any:
+            t = length - 1 - i
+            carry, x = [c[t] for c in carries], [x[t] for x in xs]
+            wanted = [_of_floats(part, part) for part in (carry, x, shared)]
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(wanted)
+                new, y = self._step(*carry, *x, *shared)
+            found = tape.gradient(
+                [*_of_floats(new, new), *_of_floats(y, y)],
+                wanted,
+                output_gradients=[*slopes, *(slope[t] for slope in y_slopes)],
+                unconnected_gradients="zero",
+            )
+            slopes, of_x, of_shared = [
+                [tf.ensure_shape(slope, tensor.shape) for slope, tensor in zip(slopes, part, strict=True)]
+                for slopes, part in zip(found, wanted, strict=True)
+            ]
+            sums = [total + slope for total, slope in zip(sums, of_shared, strict=True)]
+            return i + 1, slopes, sums, _written(of_xs, t, of_x)
+
+        sums = [tf.zeros_like(tensor) for tensor in _of_floats(shared, shared)]
+        of_xs = [_array(x[0], size) for x in _of_floats(xs, xs)]
+        _, slopes, sums, of_xs = _loop(length, size, body, slopes, sums, of_xs)
+        return slopes, [array.stack() for array in of_xs], sums
+
+
+def _loop(length: Any, size: Any, body: Any, *values: Any) -> Any:
+    return tf.while_loop(lambda t, *_: t < length, body, (tf.constant(0), *values), maximum_iterations=size)
+
+
+def _packed(nests: Any, tensors: Any) -> Any:
+    return tf.nest.pack_sequence_as(nests, list(tensors))
+
+
+def _array(example: Any, size: Any) -> Any:
+    return tf.TensorArray(example.dtype, size=size, element_shape=example.shape)
+
+
+def _written(arrays: list[Any], t: Any, tensors: list[Any]) -> list[Any]:
+    return [array.write(t, tensor) for array, tensor in zip(arrays, tensors, strict=True)]
+
+
+def _sizes(tensor: Any) -> list[Any]:
+    """The shape, of ints where they are known."""
+    dynamic = tf.shape(tensor)
+    return [dynamic[axis] if size is None else size for axis, size in enumerate(tensor.shape)]
+
+
+def _of_floats(values: Any, tensors: Any) -> list[Any]:
+    """The values that belong to floating tensors, which alone have a gradient."""
+    return [value for value, tensor in zip(values, tensors, strict=True) if tensor.dtype.is_floating]
+
+
+def _with_none(values: list[Any], tensors: list[Any]) -> list[Any]:
+    """The opposite of :func:`_of_floats`: None where a tensor is none."""
+    left = iter(values)
+    return [next(left) if tensor.dtype.is_floating else None for tensor in tensors]
+
+
+def _check_captures(step: Any) -> None:
+    variables = [variable.name for variable in step.graph.trainable_variables]
+    tensors = [
+        outer.name
+        for outer, _ in step.graph.captures
+        if outer.dtype.is_floating and not hasattr(outer, "numpy")
+    ]
+    if variables or tensors:
+        raise SuperloopError(
+            "a step may use its arguments, its weights (made with add_weight) and what 'constants' gave, "
+            f"and nothing else, but it uses {', '.join(variables + tensors)}"
+        )

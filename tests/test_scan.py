@@ -1,0 +1,121 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from superloop_core import SuperloopError
+from superloop_core.scan import Scan
+
+
+def step(carry, x, shared):
+    """A bit of everything: two carries, an index that is no float, and two things given."""
+    h, steps = carry
+    new = tf.tanh(h @ shared["kernel"] + x["x"])
+    return (new, steps + 1), {"out": new * shared["scale"], "at": steps}
+
+
+def given_for(length, seed=0):
+    rng = np.random.default_rng(seed)
+    carry = tf.constant(rng.normal(size=(2, 3))), tf.zeros((2, 1), tf.int32)
+    xs = {"x": tf.constant(rng.normal(size=(length, 2, 3)))}
+    shared = {"kernel": tf.constant(rng.normal(size=(3, 3))), "scale": tf.constant(rng.normal(size=3))}
+    return carry, xs, shared
+
+
+def by_hand(carry, xs, shared, length):
+    outs = []
+    for t in range(length):
+        carry, y = step(carry, {"x": xs["x"][t]}, shared)
+        outs.append(y)
+    return carry, {name: tf.stack([y[name] for y in outs]) for name in outs[0]}
+
+
+def with_gradients(run, carry, xs, shared):
+    """What a run gives, and the gradients of a sum in which all of it has a weight of its own."""
+    with tf.GradientTape() as tape:
+        watched = [carry[0], xs["x"], shared["kernel"], shared["scale"]]
+        tape.watch(watched)
+        (h, steps), ys = run(carry, xs, shared)
+        weights = tf.reshape(tf.range(1.0, tf.size(ys["out"]) + 1, dtype=tf.float64), tf.shape(ys["out"]))
+        total = tf.reduce_sum(h**2) + tf.reduce_sum(weights * ys["out"])
+    return [h, steps, ys["out"], ys["at"], *tape.gradient(total, watched)]
+
+
+def scanned(length, **options):
+    def run(carry, xs, shared):
+        call = {name: options[name] for name in ("keep", "checkpoint_every") if name in options}
+        first = tf.nest.map_structure(lambda x: x[0], xs)
+        scan = Scan(step, carry, first, shared, compiled=options.get("compiled", False))
+        return scan(carry, xs, shared, tf.shape(xs["x"])[0] if options.get("dynamic") else length, **call)
+
+    return run
+
+
+def assert_same(results, expected):
+    for result, other in zip(results, expected, strict=True):
+        np.testing.assert_allclose(result, other, rtol=1e-12, atol=1e-12)
+
+
+@settings(max_examples=12, deadline=None)
+@given(length=st.integers(1, 7), every=st.integers(1, 8), keep=st.booleans(), dynamic=st.booleans())
+def test_a_loop_and_its_gradient_are_those_of_the_steps_by_hand(length, every, keep, dynamic):
+    inputs = given_for(length)
+    expected = with_gradients(lambda *nests: by_hand(*nests, length), *inputs)
+    run = scanned(length, checkpoint_every=every, keep=keep, dynamic=dynamic)
+    specs = tf.nest.map_structure(lambda t: tf.TensorSpec([None] * len(t.shape), t.dtype), inputs[1])
+
+    @tf.function(autograph=False)
+    def graph(xs):
+        return with_gradients(run, inputs[0], xs, inputs[2])
+
+    concrete = graph.get_concrete_function(specs) if dynamic else graph
+    assert_same(concrete(inputs[1]), expected)
+
+
+@pytest.mark.parametrize("every", [1, 3])
+@pytest.mark.parametrize("where", ["inside", "outside"])
+def test_a_loop_compiled_by_itself_or_with_all_around_it_gives_the_same(every, where):
+    inputs = given_for(7)
+    expected = with_gradients(lambda *nests: by_hand(*nests, 7), *inputs)
+    run = scanned(7, checkpoint_every=every, compiled=where == "inside")
+    graph = tf.function(with_gradients, autograph=False, jit_compile=where == "outside")
+    results = graph(run, *inputs)
+    for result, other in zip(results, expected, strict=True):
+        np.testing.assert_allclose(result, other, rtol=1e-9)
+
+
+def test_compiled_loops_of_the_same_shapes_are_traced_once():
+    traced = []
+
+    def counted(carry, x, shared):
+        traced.append(1)
+        return step(carry, x, shared)
+
+    carry, xs, shared = given_for(4)
+
+    @tf.function(autograph=False)
+    def run():
+        scan = Scan(counted, carry, {"x": xs["x"][0]}, shared, compiled=True)
+        return [with_gradients(lambda *nests: scan(*nests, 4), carry, xs, shared) for _ in range(3)]
+
+    run()
+    assert len(traced) == 3  # for what it gives, forward, and backward
+
+
+def test_a_step_that_uses_what_would_get_no_gradient_is_refused():
+    carry, xs, shared = given_for(4)
+    variable = tf.Variable(tf.ones(3, tf.float64), name="hidden")
+
+    def with_variable(carry, x, shared):
+        return step(carry, {"x": x["x"] * variable}, shared)
+
+    with pytest.raises(SuperloopError, match=r"its weights \(made with add_weight\).*hidden"):
+        Scan(with_variable, carry, {"x": xs["x"][0]}, shared)
+
+    @tf.function(autograph=False)
+    def closed_over(outer):
+        return Scan(lambda c, x, s: step(c, {"x": x["x"] * outer}, s), carry, {"x": xs["x"][0]}, shared)
+
+    with pytest.raises(SuperloopError, match="outer"):
+        closed_over(tf.ones(3, tf.float64))
