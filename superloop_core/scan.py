@@ -104,21 +104,18 @@ class Scan:
         forward, backward = self._compiled_ways if compiled else self._ways
         parts = [tf.nest.flatten(part) for part in nests]
 
-        @tf.custom_gradient
+        @tf.custom_gradient  # type: ignore[untyped-decorator]
         def run(*tensors: Any) -> Any:
             carry, xs, shared = _packed(parts, tensors)
             last, ys, kept = forward(carry, xs, shared, length, size, keep)
 
             def gradient(*slopes: Any) -> Any:
                 carries = kept if keep else forward(carry, xs, shared, length, size, True)[2]
-                slopes = _of_floats(slopes, [*last, *ys])
-                inner = len(_of_floats(last, last))
-                found = backward(carries, xs, shared, length, size, slopes[:inner], slopes[inner:])
-                return [
-                    slope
-                    for given, slopes in zip((carry, xs, shared), found, strict=True)
-                    for slope in _with_none(slopes, given)
-                ]
+                of_last, of_ys = slopes[: len(last)], slopes[len(last) :]
+                of_floats = _of_floats(of_last, last), _of_floats(of_ys, ys)
+                found = backward(carries, xs, shared, length, size, *of_floats)
+                given = zip(found, (carry, xs, shared), strict=True)
+                return [slope for of_part, part in given for slope in _with_none(of_part, part)]
 
             return (*last, *ys), gradient
 

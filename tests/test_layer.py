@@ -13,7 +13,15 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from superloop_core import ConfigError, SourceError, Superloop, TraceError, WeightsError, load_model
+from superloop_core import (
+    ConfigError,
+    SourceError,
+    Superloop,
+    SuperloopError,
+    TraceError,
+    WeightsError,
+    load_model,
+)
 from superloop_core.registry import Registry
 from superloop_core.unroll import ALL
 
@@ -203,6 +211,26 @@ def test_gradients_reach_every_weight_and_source_and_are_finite(unroll, made, ma
     for name, gradient in [*enumerate(gradients["weights"]), *gradients["feed"].items()]:
         assert np.all(np.isfinite(gradient)), name
         assert np.any(np.abs(gradient) > 0), name
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"checkpoint_every": 3}, {"jit_compile": True}, {"jit_compile": True, "checkpoint_every": 2}],
+    ids=str,
+)
+def test_ways_of_computing_change_no_answer_and_no_gradient(options, made, make_loop, assert_close):
+    layer, feed = made(make_loop("tape", "scratch"), traces=ALL, jit_compile=False)
+    other = Superloop.from_config(layer.get_config() | options)
+    other(feed)
+    other.set_weights(layer.get_weights())
+    results = [tf.function(answers_and_gradients, autograph=False)(one, feed) for one in (layer, other)]
+    assert_close(tf.nest.flatten(results[1]), tf.nest.flatten(results[0]))
+
+
+@pytest.mark.parametrize("wrong", [{"jit_compile": "yes"}, {"checkpoint_every": 0}], ids=str)
+def test_ways_of_computing_that_there_are_not_are_refused(wrong, make_loop):
+    with pytest.raises(SuperloopError, match=next(iter(wrong))):
+        Superloop(make_loop("tape"), **wrong)
 
 
 # Rows and masks.
