@@ -142,7 +142,7 @@ class KerasCell(keras.layers.Layer):  # type: ignore[misc]
     def __init__(self, cell: keras.layers.Layer):
         super().__init__(dtype=cell.dtype_policy, autocast=False)
         self.cell = cell
-        self.supports_jit = getattr(cell, "supports_jit", True)
+        self.supports_jit = cell.supports_jit
         sizes = keras.tree.flatten(cell.state_size)
         names = getattr(cell, "state_names", ("h", "c")[: len(sizes)])
         named = len(names) == len(sizes)

@@ -21,9 +21,9 @@ class Scan:
 
     Args:
         step: ``step(carry, x, shared) -> (carry, y)``. It uses no tensor but these, and no variable.
-        carry: an example of what goes from step to step.
-        x: an example of what each step reads of its own.
-        shared: an example of what all steps read.
+        carry: tensors or specs like what goes from step to step.
+        x: like what each step reads of its own.
+        shared: like what all steps read.
         compiled: compile each loop and its gradient with XLA, once for each shape.
 
     Raises:
@@ -31,7 +31,7 @@ class Scan:
     """
 
     def __init__(self, step: Step, carry: Tensors, x: Tensors, shared: Tensors, *, compiled: bool = False):
-        nests, self._compiled = (carry, x, shared), compiled
+        nests = carry, x, shared
 
         def flat_step(*tensors: Any) -> tuple[list[Any], list[Any]]:
             new, self._y_nest = step(*_packed(nests, tensors))
@@ -43,13 +43,9 @@ class Scan:
         self._y_specs = traced.structured_outputs[1]
         # Not ``traced``: XLA takes what the gradient of a call reads for constants, and compiles at each.
         self._step = flat_step
-        self._ways = self._forward, self._backward
-        self._compiled_ways = [tf.function(w, jit_compile=True, autograph=False) for w in self._ways]
-
-    @property
-    def y(self) -> Tensors:
-        """Specs of what a step gives."""
-        return tf.nest.pack_sequence_as(self._y_nest, self._y_specs)
+        self._ways = [self._forward, self._backward]
+        if compiled:
+            self._ways = [tf.function(way, jit_compile=True, autograph=False) for way in self._ways]
 
     def __call__(
         self,
@@ -59,7 +55,7 @@ class Scan:
         length: Any,
         *,
         keep: bool = True,
-        checkpoint_every: int = 1,
+        size: int | None = None,
     ) -> tuple[Tensors, Tensors]:
         """Take ``length`` steps, one at least.
 
@@ -70,39 +66,14 @@ class Scan:
             length: an int or a scalar tensor.
             keep: keep what a gradient needs as the loop runs. Where not, a gradient that is asked for
                 all the same runs the loop once more.
-            checkpoint_every: keep the carry of one step in so many; a gradient takes those between again.
+            size: timesteps of what is read and given, where ``length`` may be less.
 
         Returns:
             the last carry, and what the steps gave, each ``(length, ...)``.
         """
-        if checkpoint_every == 1:
-            return self._run((carry, xs, shared), length, length, keep, self._compiled)
-        segments = (length + checkpoint_every - 1) // checkpoint_every
-        starts = tf.range(segments) * checkpoint_every
-        lengths = tf.minimum(checkpoint_every, length - starts)  # the last may be shorter
-
-        def cut(x: Any) -> Any:
-            padding = [[0, segments * checkpoint_every - length], *[[0, 0]] * (len(x.shape) - 1)]
-            padded = tf.reshape(tf.pad(x, padding), [segments, checkpoint_every, *_sizes(x)[1:]])
-            return tf.ensure_shape(padded, [None, checkpoint_every, *x.shape[1:]])
-
-        def join(y: Any) -> Any:
-            return tf.reshape(y, [segments * checkpoint_every, *_sizes(y)[2:]])[:length]
-
-        def segment(carry: Tensors, x: Tensors, shared: Tensors) -> tuple[Tensors, Tensors]:
-            xs, steps = x
-            return self._run((carry, xs, shared), steps, checkpoint_every, keep=True, compiled=False)
-
-        xs = tf.nest.map_structure(cut, xs), lengths
-        example = tf.nest.map_structure(lambda x: x[0], xs)
-        outer = Scan(segment, carry, example, shared, compiled=self._compiled)
-        carry, ys = outer(carry, xs, shared, segments, keep=keep)
-        return carry, tf.nest.map_structure(join, ys)
-
-    def _run(self, nests: Any, length: Any, size: Any, keep: bool, compiled: bool) -> tuple[Tensors, Tensors]:
-        """Take ``length`` steps, whose results are stacked in arrays of ``size``."""
-        forward, backward = self._compiled_ways if compiled else self._ways
-        parts = [tf.nest.flatten(part) for part in nests]
+        size = length if size is None else size
+        forward, backward = self._ways
+        parts = [tf.nest.flatten(part) for part in (carry, xs, shared)]
 
         @tf.custom_gradient  # type: ignore[untyped-decorator]
         def run(*tensors: Any) -> Any:
@@ -121,7 +92,7 @@ class Scan:
 
         results = run(*(tensor for part in parts for tensor in part))
         last, ys = results[: len(parts[0])], results[len(parts[0]) :]
-        return tf.nest.pack_sequence_as(nests[0], last), tf.nest.pack_sequence_as(self._y_nest, ys)
+        return _packed(carry, last), _packed(self._y_nest, ys)
 
     def _forward(
         self, carry: list[Any], xs: list[Any], shared: list[Any], length: Any, size: Any, keep: bool
@@ -174,6 +145,54 @@ class Scan:
         of_xs = [_array(x[0], size) for x in _of_floats(xs, xs)]
         _, slopes, sums, of_xs = _loop(length, size, body, slopes, sums, of_xs)
         return slopes, [array.stack() for array in of_xs], sums
+
+
+class SegmentedScan:
+    """A :class:`Scan` that keeps one carry in ``every`` steps; a gradient takes those between again.
+
+    It scans segments of ``every`` steps, each of which is a scan of its own.
+    """
+
+    def __init__(
+        self,
+        step: Step,
+        carry: Tensors,
+        x: Tensors,
+        shared: Tensors,
+        *,
+        every: int,
+        compiled: bool = False,
+    ):
+        self._every = every
+        scan = Scan(step, carry, x, shared)
+
+        def segment(carry: Tensors, x: Tensors, shared: Tensors) -> tuple[Tensors, Tensors]:
+            xs, length = x
+            return scan(carry, xs, shared, length, size=every)
+
+        xs = tf.nest.map_structure(lambda x: tf.TensorSpec([every, *x.shape], x.dtype), x)
+        length = tf.TensorSpec((), tf.int32)
+        self._segments = Scan(segment, carry, (xs, length), shared, compiled=compiled)
+
+    def __call__(
+        self, carry: Tensors, xs: Tensors, shared: Tensors, length: Any, *, keep: bool = True
+    ) -> tuple[Tensors, Tensors]:
+        """Take ``length`` steps, as :meth:`Scan.__call__` does."""
+        every = self._every
+        segments = (length + every - 1) // every
+        lengths = tf.minimum(every, length - tf.range(segments) * every)  # the last may be shorter
+
+        def cut(x: Any) -> Any:
+            padding = [[0, segments * every - length], *[[0, 0]] * (len(x.shape) - 1)]
+            padded = tf.reshape(tf.pad(x, padding), [segments, every, *_sizes(x)[1:]])
+            return tf.ensure_shape(padded, [None, every, *x.shape[1:]])
+
+        def join(y: Any) -> Any:
+            return tf.reshape(y, [segments * every, *_sizes(y)[2:]])[:length]
+
+        xs = tf.nest.map_structure(cut, xs), lengths
+        carry, ys = self._segments(carry, xs, shared, segments, keep=keep)
+        return carry, tf.nest.map_structure(join, ys)
 
 
 def _loop(length: Any, size: Any, body: Any, *values: Any) -> Any:

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from superloop_core.builder import Builder, Sequence, State, Tensor
 from superloop_core.errors import TraceError, did_you_mean
-from superloop_core.scan import Scan
+from superloop_core.scan import Scan, SegmentedScan
 
 ALL = "all"
 
@@ -74,11 +74,11 @@ def unroll(
         new = tf.nest.map_structure(lambda n, o: tf.ensure_shape(n, o.shape), new, state)
         return output, new, {name: named[name] for name in _wanted(traces, named)}
 
-    if static or (tf.executing_eagerly() and not jit_compile):
+    if static or (tf.executing_eagerly() and not jit_compile):  # where a loop would be Python's all the same
         results = _static_steps(step, given, state, builder.constants(sequence), sequence.timesteps)
     else:
-        run = _Loop(builder, step, jit_compile, checkpoint_every)
-        results = _joined([run(*part) for part in _split(given, state, sequence, parts)])
+        split = list(_split(given, state, sequence, parts))
+        results = _joined(_dynamic_steps(builder, step, split, jit_compile, checkpoint_every))
     outputs, state, recorded = results
     if mask is not None:
         outputs, recorded = _held((outputs, recorded), mask)
@@ -97,44 +97,48 @@ def _static_steps(
     return tf.stack(outputs, axis=1), state, stacked
 
 
-class _Loop:
-    """One loop over the timesteps; called for each part of the rows, it traces the step once."""
+def _dynamic_steps(
+    builder: Builder,
+    step: Any,
+    parts: list[tuple[dict[str, Tensor], State, Sequence]],
+    compiled: bool,
+    checkpoint_every: int,
+) -> list[tuple[Tensor, State, dict[str, Tensor]]]:
+    """Run one loop for each part of the rows."""
+    variables = list(builder.variables)
+    weights = [tf.convert_to_tensor(variable.value) for variable in variables]
+    constants = [builder.constants(sequence) for _, _, sequence in parts]
+    leaves = tf.nest.flatten(constants[0])  # tensors, and what is the same in every part
 
-    def __init__(self, builder: Builder, step: Any, compiled: bool, checkpoint_every: int):
-        self.builder, self.step, self.compiled, self.every = builder, step, compiled, checkpoint_every
-        self.variables = list(getattr(builder, "variables", ()))
-        self.scan: Scan | None = None
+    def step_of_scan(state: State, at_t: dict[str, Tensor], shared: Any) -> tuple[State, Any]:
+        weights, tensors = shared
+        left = iter(tensors)
+        filled = [next(left) if tf.is_tensor(leaf) else leaf for leaf in leaves]
+        with keras.StatelessScope(zip(variables, weights, strict=True)):
+            output, state, named = step(at_t, state, tf.nest.pack_sequence_as(constants[0], filled))
+        return state, (output, named)
 
-    def __call__(
-        self, given: dict[str, Tensor], state: State, sequence: Sequence
-    ) -> tuple[Tensor, State, dict[str, Tensor]]:
-        constants = self.builder.constants(sequence)
-        leaves = tf.nest.flatten(constants)
-        tensors = [leaf for leaf in leaves if tf.is_tensor(leaf)]
-
-        def step(state: State, at_t: Any, shared: Any) -> tuple[State, Any]:
-            weights, tensors = shared
-            left = iter(tensors)
-            filled = [next(left) if tf.is_tensor(leaf) else leaf for leaf in leaves]
-            with keras.StatelessScope(zip(self.variables, weights, strict=True)):
-                output, state, named = self.step(at_t, state, tf.nest.pack_sequence_as(constants, filled))
-            return state, (output, named)
-
-        shared = [tf.convert_to_tensor(variable.value) for variable in self.variables], tensors
-        xs = tf.nest.map_structure(_time_and_batch_swapped, given)
-        if self.scan is None:
-            first = tf.nest.map_structure(lambda x: x[0], xs)
-            self.scan = Scan(step, state, first, shared, compiled=self.compiled)
-        state, ys = self.scan(
+    scanned = [
+        (
             state,
-            xs,
-            shared,
-            sequence.timesteps,
-            keep=sequence.training,
-            checkpoint_every=self.every,
+            tf.nest.map_structure(_time_and_batch_swapped, given),
+            (weights, [leaf for leaf in tf.nest.flatten(of_part) if tf.is_tensor(leaf)]),
         )
+        for (given, state, _), of_part in zip(parts, constants, strict=True)
+    ]
+    state, xs, shared = scanned[0]
+    examples = state, tf.nest.map_structure(lambda x: x[0], xs), shared
+    scan: Scan | SegmentedScan
+    if checkpoint_every == 1:
+        scan = Scan(step_of_scan, *examples, compiled=compiled)
+    else:
+        scan = SegmentedScan(step_of_scan, *examples, every=checkpoint_every, compiled=compiled)
+    results = []
+    for nests, (_, _, sequence) in zip(scanned, parts, strict=True):
+        state, ys = scan(*nests, sequence.timesteps, keep=sequence.training)
         outputs, named = tf.nest.map_structure(_time_and_batch_swapped, ys)
-        return outputs, state, named
+        results.append((outputs, state, named))
+    return results
 
 
 def _split(

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from superloop_core import SuperloopError
-from superloop_core.scan import Scan
+from superloop_core.scan import Scan, SegmentedScan
 
 
 def step(carry, x, shared):
@@ -42,12 +42,17 @@ def with_gradients(run, carry, xs, shared):
     return [h, steps, ys["out"], ys["at"], *tape.gradient(total, watched)]
 
 
-def scanned(length, **options):
+def made(step, carry, xs, shared, *, every, compiled=False):
+    examples = carry, tf.nest.map_structure(lambda x: x[0], xs), shared
+    if every == 1:
+        return Scan(step, *examples, compiled=compiled)
+    return SegmentedScan(step, *examples, every=every, compiled=compiled)
+
+
+def scanned(length, *, every, keep=True, compiled=False, dynamic=False):
     def run(carry, xs, shared):
-        call = {name: options[name] for name in ("keep", "checkpoint_every") if name in options}
-        first = tf.nest.map_structure(lambda x: x[0], xs)
-        scan = Scan(step, carry, first, shared, compiled=options.get("compiled", False))
-        return scan(carry, xs, shared, tf.shape(xs["x"])[0] if options.get("dynamic") else length, **call)
+        scan = made(step, carry, xs, shared, every=every, compiled=compiled)
+        return scan(carry, xs, shared, tf.shape(xs["x"])[0] if dynamic else length, keep=keep)
 
     return run
 
@@ -62,7 +67,7 @@ def assert_same(results, expected):
 def test_a_loop_and_its_gradient_are_those_of_the_steps_by_hand(length, every, keep, dynamic):
     inputs = given_for(length)
     expected = with_gradients(lambda *nests: by_hand(*nests, length), *inputs)
-    run = scanned(length, checkpoint_every=every, keep=keep, dynamic=dynamic)
+    run = scanned(length, every=every, keep=keep, dynamic=dynamic)
     specs = tf.nest.map_structure(lambda t: tf.TensorSpec([None] * len(t.shape), t.dtype), inputs[1])
 
     @tf.function(autograph=False)
@@ -78,29 +83,37 @@ def test_a_loop_and_its_gradient_are_those_of_the_steps_by_hand(length, every, k
 def test_a_loop_compiled_by_itself_or_with_all_around_it_gives_the_same(every, where):
     inputs = given_for(7)
     expected = with_gradients(lambda *nests: by_hand(*nests, 7), *inputs)
-    run = scanned(7, checkpoint_every=every, compiled=where == "inside")
+    run = scanned(7, every=every, compiled=where == "inside")
     graph = tf.function(with_gradients, autograph=False, jit_compile=where == "outside")
     results = graph(run, *inputs)
     for result, other in zip(results, expected, strict=True):
         np.testing.assert_allclose(result, other, rtol=1e-9)
 
 
-def test_compiled_loops_of_the_same_shapes_are_traced_once():
+@pytest.mark.parametrize("every", [1, 2])
+def test_compiled_loops_of_the_same_shapes_are_traced_once(every):
     traced = []
 
     def counted(carry, x, shared):
         traced.append(1)
         return step(carry, x, shared)
 
-    carry, xs, shared = given_for(4)
+    nests = given_for(4)
 
-    @tf.function(autograph=False)
-    def run():
-        scan = Scan(counted, carry, {"x": xs["x"][0]}, shared, compiled=True)
-        return [with_gradients(lambda *nests: scan(*nests, 4), carry, xs, shared) for _ in range(3)]
+    def traces(loops):
+        traced.clear()
 
-    run()
-    assert len(traced) == 3  # for what it gives, forward, and backward
+        @tf.function(autograph=False)
+        def run():
+            scan = made(counted, *nests, every=every, compiled=True)
+            return [with_gradients(lambda *nests: scan(*nests, 4), *nests) for _ in range(loops)]
+
+        run()
+        return len(traced)
+
+    assert traces(3) == traces(1)
+    if every == 1:
+        assert traces(3) == 3  # for what it gives, forward, and backward
 
 
 def test_a_step_that_uses_what_would_get_no_gradient_is_refused():

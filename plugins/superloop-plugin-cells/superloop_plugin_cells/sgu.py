@@ -41,8 +41,7 @@ class SGUCell(keras.layers.Layer):  # type: ignore[misc]
 
     def prepare(self) -> tuple[Any, Any]:
         """Return both kernels as one for ``[x ; h]``, zeros where ``W_in`` has none, and both biases."""
-        no_h = ops.zeros((self.units, self.units), dtype=self.in_kernel.dtype)
-        in_kernel = ops.concatenate([ops.convert_to_tensor(self.in_kernel), no_h], axis=0)
+        in_kernel = ops.pad(self.in_kernel, ((0, self.units), (0, 0)))
         kernel = ops.concatenate([self.ctrl_kernel, in_kernel], axis=-1)
         bias = ops.concatenate([self.ctrl_bias, self.in_bias], axis=-1)
         return ops.cast(kernel, self.compute_dtype), ops.cast(bias, self.compute_dtype)
