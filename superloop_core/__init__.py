@@ -6,6 +6,7 @@ What needs Keras is imported when it is first used, so that ``import superloop_c
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from superloop_core.config import LoopConfig
 from superloop_core.errors import (
     ConfigError,
     PluginError,
@@ -16,27 +17,36 @@ from superloop_core.errors import (
 )
 from superloop_core.hookspecs import hookimpl
 from superloop_core.plugin import CellSpec, SystemSpec, TableSpec, TaskSpec
+from superloop_core.task import Annotation, Batch, Task
 
 if TYPE_CHECKING:
     from superloop_core.builder import Builder, Sequence, System
+    from superloop_core.cell import SuperloopCell
     from superloop_core.layer import Superloop, load_model
     from superloop_core.model import Model
+    from superloop_core.session import Session
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Annotation",
+    "Batch",
     "Builder",
     "CellSpec",
     "ConfigError",
+    "LoopConfig",
     "Model",
     "PluginError",
     "Sequence",
+    "Session",
     "SourceError",
     "Superloop",
+    "SuperloopCell",
     "SuperloopError",
     "System",
     "SystemSpec",
     "TableSpec",
+    "Task",
     "TaskSpec",
     "TraceError",
     "WeightsError",
@@ -48,7 +58,9 @@ _TENSORS = {
     "Builder": "builder",
     "Model": "model",
     "Sequence": "builder",
+    "Session": "session",
     "Superloop": "layer",
+    "SuperloopCell": "cell",
     "System": "builder",
     "load_model": "layer",
 }

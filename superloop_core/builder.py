@@ -7,7 +7,7 @@ an ``if`` in ``step``.
 
 import abc
 from collections import namedtuple
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import attrs
@@ -25,10 +25,12 @@ class Sequence:
 
     Args:
         batch_size: rows; an int, or a scalar tensor where it is not known yet.
-        timesteps: timesteps, padding included; an int or a scalar tensor.
+        timesteps: timesteps, padding included; an int, a scalar tensor, or None where there is no saying.
         lengths: valid timesteps of each row, ``(batch,)`` of int32.
         dtype: what inputs, cells' states and outputs are computed in.
-        sources: what the systems read besides their control, by name.
+        sources: what the systems read besides their control, by name; zeros where it is masked.
+        masks: of the sources that have one, which slots are valid, ``(batch, slots)`` of bool, by name.
+            A system whose answer zeros would change, such as one that weighs slots by softmax, reads it.
         training: whether to train: dropout is drawn.
     """
 
@@ -37,7 +39,18 @@ class Sequence:
     lengths: Tensor
     dtype: str
     sources: Mapping[str, Tensor] = attrs.field(factory=dict)
+    masks: Mapping[str, Tensor] = attrs.field(factory=dict)
     training: bool = False
+    _computed: dict[Any, Any] = attrs.field(factory=dict, alias="computed", repr=False)
+
+    def once(self, key: Any, compute: Callable[[], Any]) -> Any:
+        """Return what ``compute()`` gives, computed once for all parts that the rows are split in.
+
+        For what the rows have no part in: weights laid out for the steps.
+        """
+        if key not in self._computed:
+            self._computed[key] = compute()
+        return self._computed[key]
 
 
 class Builder(Protocol):
@@ -85,7 +98,8 @@ class System(keras.layers.Layer, abc.ABC):  # type: ignore[misc]
         config: the settings, which tell ``control_size``, ``output_size`` and ``sources``.
     """
 
-    # How the projection that gives the control starts.
+    # How the projection that gives the control starts. A random initializer is made in __init__: one made
+    # with the class would draw its seed when the plugin is imported, once for all.
     control_kernel_initializer: Any = "glorot_uniform"
     control_bias_initializer: Any = "zeros"
 
@@ -170,7 +184,8 @@ class KerasCell(keras.layers.Layer):  # type: ignore[misc]
                 _forget_masks(self.cell)
                 masks[f"_{name}_mask"] = draw(like)
                 _forget_masks(self.cell)
-        prepared = {"prepared": self.cell.prepare()} if hasattr(self.cell, "prepare") else {}
+        prepare = getattr(self.cell, "prepare", None)
+        prepared = {} if prepare is None else {"prepared": sequence.once(id(self), prepare)}
         return sequence.training, masks, prepared
 
     def step(self, inputs: Tensor, state: State, constants: Any) -> tuple[Tensor, State, dict[str, Tensor]]:

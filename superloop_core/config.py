@@ -16,7 +16,7 @@ from attrs.validators import ge
 from superloop_core.errors import ConfigError, PluginError, Problem, did_you_mean, shown
 from superloop_core.files import apply_overrides, load_dict
 from superloop_core.plugin import PluginSpec, TableSpec, snake_case
-from superloop_core.settings import read_settings, settings_to_dict
+from superloop_core.settings import read_settings, settings_to_dict, take_whole
 
 RESERVED_IDS = frozenset({"cells", "inputs", "outputs", "initial_feedback"})
 
@@ -60,16 +60,33 @@ class PartConfig:
 
 @attrs.frozen(kw_only=True)
 class CellConfig(PartConfig):
-    """``layers`` recurrent cells of one kind, stacked."""
+    """``layers`` recurrent cells of one kind, stacked.
+
+    Args:
+        learn_initial_state: whether each one's state at t = 0 is learned.
+    """
 
     layers: int = attrs.field(default=1, validator=ge(1))
+    learn_initial_state: bool = False
+
+    @property
+    def sources(self) -> dict[str, tuple[int | None, ...]]:
+        """Shapes, less the batch, of what a loop that is a cell reads, by their names in the whole."""
+        return dict(getattr(self.settings, "sources", {}))
 
 
 @attrs.frozen(kw_only=True)
 class SystemConfig(PartConfig):
-    """An external system, with the ``id`` that its sources and traces are named after."""
+    """An external system, with the ``id`` that its sources and traces are named after.
+
+    Args:
+        learn_initial_state: whether its memory at t = 0 is learned.
+        learn_initial_read: whether what the cells see of it at t = 0 is learned, instead of zeros.
+    """
 
     id: str
+    learn_initial_state: bool = False
+    learn_initial_read: bool = False
 
     @property
     def sources(self) -> dict[str, tuple[int | None, ...]]:
@@ -111,6 +128,16 @@ class LoopConfig:
         """Shapes, less the batch, of every system's sources, named ``<id>_<source>``."""
         return dict(_named_sources(self))
 
+    @property
+    def learned(self) -> tuple[str, ...]:
+        """Paths of what is learned of the state at t = 0: ``cells.0``, ``tape``, ``tape.read``."""
+        cells = [cell for cell in self.cells for _ in range(cell.layers)]
+        return (
+            *(f"cells.{index}" for index, cell in enumerate(cells) if cell.learn_initial_state),
+            *(system.id for system in self.systems if system.learn_initial_state),
+            *(f"{system.id}.read" for system in self.systems if system.learn_initial_read),
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Return the loop as the ``[loop]`` table of a config file."""
         own = {field.name: getattr(self, field.name) for field in attrs.fields(LoopConfig)}
@@ -119,6 +146,9 @@ class LoopConfig:
             "systems": [system.to_dict() for system in self.systems],
         }
         return own | parts
+
+
+take_whole(LoopConfig, LoopConfig.to_dict)
 
 
 @attrs.frozen(kw_only=True)
@@ -193,7 +223,10 @@ def read_loop(data: Mapping[str, Any], plugins: Plugins, where: str = "loop") ->
     return loop
 
 
-def _read_loop(data: Any, plugins: Plugins, where: str, problems: list[Problem]) -> LoopConfig | None:
+def _read_loop(
+    data: Any, plugins: Plugins, where: str, problems: list[Problem], within: str | None = None
+) -> LoopConfig | None:
+    """Read a loop; one that is the cell or the system of another stands ``within`` that kind of part."""
     if not _is_table(data, where, problems):
         return None
     before = len(problems)
@@ -202,12 +235,17 @@ def _read_loop(data: Any, plugins: Plugins, where: str, problems: list[Problem])
     cells = _read_parts(data, "cell", CellConfig, plugins, where, problems)
     systems = _read_parts(data, "system", SystemConfig, plugins, where, problems)
     if not data.get("cells"):
-        problems.append(Problem(where, "needs a cell: add a [[loop.cells]] table with use = NAME"))
+        table = f"[[{_table_of(where)}.cells]]"
+        problems.append(Problem(where, f"needs a cell: add a {table} table with use = NAME"))
     _check_ids(data, where, problems)
     if loop is None or len(problems) > before:
         return None
     loop = attrs.evolve(loop, cells=tuple(cells), systems=tuple(systems))
-    _check_sizes(loop, where, problems)
+    if within is None:
+        _check_timesteps(loop, where, problems)
+    else:
+        _check_within(loop, within, where, problems)
+    _check_names(loop, where, problems)
     return loop
 
 
@@ -217,7 +255,8 @@ def _read_parts(
     key = f"{kind}s"
     tables = data.get(key, [])
     if not _is_list(tables):
-        problems.append(Problem(f"{where}.{key}", f"must be a list of tables: {shown(tables)}"))
+        hint = f"; write [[{_table_of(where)}.{key}]]" if isinstance(tables, Mapping) else ""
+        problems.append(Problem(f"{where}.{key}", f"must be a list of tables: {shown(tables)}{hint}"))
         return []
     parts = []
     for index, table in enumerate(tables):
@@ -254,6 +293,10 @@ def _read_part(
         own.setdefault("id", _default_id(name))
     rest = {key: value for key, value in table.items() if key not in own_keys}
     before = len(problems)
+    for name in _loops_of(plugin.spec.config):
+        if name in rest:
+            inner = _read_loop(rest[name], plugins, f"{where}.{name}", problems, within=kind)
+            rest[name] = inner or LoopConfig()  # so that its problems are not told again as the setting's
     settings = read_settings(plugin.spec.config, rest, where, problems, reserved=own_keys)
     read = read_settings(part, own | {"settings": settings}, where, problems)
     return read if len(problems) == before else None
@@ -269,7 +312,8 @@ def _read_table(data: Any, spec: TableSpec, plugins: Plugins, problems: list[Pro
 
 
 def _named_sources(loop: LoopConfig) -> list[tuple[str, tuple[int | None, ...]]]:
-    return [
+    of_cells = [source for cell in loop.cells for source in cell.sources.items()]
+    return of_cells + [
         (f"{system.id}_{name}", shape) for system in loop.systems for name, shape in system.sources.items()
     ]
 
@@ -296,7 +340,13 @@ def _default_id(use: Any) -> str | None:
     return snake_case(use.rpartition(":")[2].partition(".")[0]) if isinstance(use, str) else None
 
 
-def _check_sizes(loop: LoopConfig, where: str, problems: list[Problem]) -> None:
+def _loops_of(config: type[Any]) -> list[str]:
+    """Names of the settings that are loops themselves."""
+    attrs.resolve_types(config)
+    return [field.name for field in attrs.fields(config) if field.type is LoopConfig]
+
+
+def _check_timesteps(loop: LoopConfig, where: str, problems: list[Problem]) -> None:
     if not loop.inputs and not loop.feedback_size:
         what = "has neither inputs nor systems, so its cells would be fed nothing; set inputs"
         problems.append(Problem(where, what))
@@ -306,6 +356,22 @@ def _check_sizes(loop: LoopConfig, where: str, problems: list[Problem]) -> None:
     if loop.timesteps and loop.suppress_output >= loop.timesteps:
         what = f"'suppress_output' must be < timesteps ({loop.timesteps}): {loop.suppress_output}"
         problems.append(Problem(where, what))
+
+
+def _check_within(loop: LoopConfig, kind: str, where: str, problems: list[Problem]) -> None:
+    """Check what only the loop around it decides, and what it must tell that one."""
+    outer = ("timesteps", "suppress_output", *(("inputs",) if kind == "cell" else ()))
+    for name in outer:
+        if value := getattr(loop, name):
+            what = f"{name!r} may not be set here, as the loop around it decides it: {value}"
+            problems.append(Problem(where, what))
+    if kind == "system":
+        for name, meaning in (("inputs", "how many numbers control it"), ("outputs", "how many it answers")):
+            if not getattr(loop, name):
+                problems.append(Problem(where, f"{name!r} must be >= 1, as it is {meaning}: 0"))
+
+
+def _check_names(loop: LoopConfig, where: str, problems: list[Problem]) -> None:
     if loop.outputs_read_systems and not (loop.outputs and loop.systems):
         problems.append(Problem(where, "'outputs_read_systems' needs outputs >= 1 and a system"))
     names = ["inputs", "initial_feedback", *(name for name, _ in _named_sources(loop))]
@@ -313,6 +379,11 @@ def _check_sizes(loop: LoopConfig, where: str, problems: list[Problem]) -> None:
         if count > 1:
             what = f"two inputs of the loop would be called {name!r}; give a system another id"
             problems.append(Problem(where, what))
+
+
+def _table_of(where: str) -> str:
+    """``loop.cells[0] "superloop".loop`` -> ``loop.cells.loop``, as TOML names the table."""
+    return re.sub(r'\[\d+\]| ".*?"', "", where)
 
 
 def _is_table(data: Any, where: str, problems: list[Problem]) -> bool:

@@ -1,4 +1,4 @@
-"""Superloop, the Keras layer; where configs, by way of the registry, become tensors."""
+"""Superloop, the Keras layer: a config's wiring, over all timesteps."""
 
 import os
 from collections.abc import Mapping
@@ -6,17 +6,22 @@ from collections.abc import Sequence as Seq
 from pathlib import Path
 from typing import Any
 
+import attrs
 import keras
 import tensorflow as tf
-from keras import ops
 
-from superloop_core.builder import KerasCell, Sequence, Tensor, addressing_dtype
+from superloop_core.assembly import assemble
+from superloop_core.builder import Sequence
 from superloop_core.config import LoopConfig, read_config, read_loop
-from superloop_core.errors import SourceError, SuperloopError, WeightsError, did_you_mean
+from superloop_core.errors import SourceError, SuperloopError, WeightsError, shown
+from superloop_core.feed import INPUTS, OUTPUTS, Feed, FeedReader
+from superloop_core.files import load_dict
 from superloop_core.original import is_original, read_original
 from superloop_core.registry import load_registry
-from superloop_core.unroll import ALL, unroll
-from superloop_core.wiring import Wiring
+from superloop_core.session import Session
+from superloop_core.state import KeptState, replaced
+from superloop_core.unroll import ALL, Loop
+from superloop_core.wiring import LoopState
 
 if keras.backend.backend() != "tensorflow":
     raise SuperloopError(
@@ -27,8 +32,6 @@ if keras.backend.backend() != "tensorflow":
 MOST_PARTS = 8  # of a batch, side by side
 LEAST_ROWS = 8  # of a part
 
-INPUTS, OUTPUTS, FEEDBACK = "inputs", "outputs", "initial_feedback"
-
 
 @keras.saving.register_keras_serializable("superloop_core")
 class Superloop(keras.layers.Layer):  # type: ignore[misc]
@@ -36,9 +39,9 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
 
     Call it with a tensor ``(batch, timesteps, inputs)`` where the loop takes nothing else, or with a
     dict: ``"inputs"`` (where inputs > 0), every source as ``"<id>_<source>"`` (the shapes are
-    ``config.sources``), and, if you like, ``"initial_feedback"``, ``(batch, feedback_size)``, which is
-    what the cells see of the systems at t = 0 instead of zeros. A loop with neither inputs nor sources
-    needs the last, since nothing else tells the batch size.
+    ``config.sources``), and, if you like, ``"lengths"``, the valid timesteps of each row, ``(batch,)``,
+    and ``"initial_feedback"``, ``(batch, feedback_size)``, which is what the cells see of the systems at
+    t = 0. A loop with neither inputs nor sources needs the last, since nothing else tells the batch size.
 
     It answers with the outputs ``(batch, timesteps - suppress_output, outputs)``, or with the last
     valid timestep's if ``return_sequences`` is False; where traces are asked for, with a dict of
@@ -46,7 +49,11 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
     read at t holds what the cells saw as they took step t.
 
     A mask ``(batch, timesteps)`` freezes every state where it is False, and outputs and traces repeat
-    those of the last valid timestep.
+    those of the last valid timestep; so do ``"lengths"``. It goes on to the layers that come after. Where
+    a source is masked, the systems read zeros.
+
+    The state at t = 0 is every part's own, plus what is learned of it, unless ``initial_state`` is given:
+    a list of all the tensors that :attr:`state_names` names, or a dict of some of them by name.
 
     Args:
         config: a :class:`~superloop_core.config.LoopConfig`, the path of a config file, or a dict: a
@@ -54,13 +61,20 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         traces: names of the traces to record, such as ``"tape.position"``, or patterns, such as
             ``"tape.*"``; or ``"all"``.
         return_sequences: whether to answer with every timestep's output.
+        return_state: whether to answer with a tuple: what it would answer, and the tensors of the state
+            after the last valid timestep.
+        go_backwards: whether to take the inputs last to first, and to answer in this order.
+        stateful: whether a call begins with the state that the last one ended with; the number of rows
+            must be known then, and stay. :meth:`reset_state` begins anew.
         unroll: whether to unroll the timesteps statically; they must be known then.
         jit_compile: whether to compile the loop and its gradient with XLA, once for each shape.
             ``"auto"``: inside a ``tf.function`` (``fit``, ``predict``) where the number of timesteps is
             known, unless a part of the loop has ``supports_jit = False``. A loop that is compiled runs
-            on the CPU as several side by side, each on a part of the batch.
+            on the CPU as several side by side, each on a part of the batch. It says nothing of an
+            unrolled loop, which is compiled with the graph it stands in.
         checkpoint_every: keep the state of one timestep in so many in training, and compute those
-            between once more on the way back: less memory, a third more time at most.
+            between once more on the way back: less memory, more time. An unrolled loop, or one outside
+            a ``tf.function`` that is not compiled, keeps everything.
 
     Raises:
         ConfigError: the config cannot be used.
@@ -74,6 +88,9 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         *,
         traces: Seq[str] | str = (),
         return_sequences: bool = True,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
         unroll: bool = False,
         jit_compile: bool | str = "auto",
         checkpoint_every: int = 1,
@@ -81,80 +98,164 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
     ):
         super().__init__(autocast=False, **kwargs)
         self.supports_masking = True
-        self.config = _read(config)
-        self.traces = traces if traces == ALL else (traces,) if isinstance(traces, str) else tuple(traces)
+        self.config = read_any(config)
+        self.traces = _checked_traces(traces)
         self.return_sequences = return_sequences
+        self.return_state = return_state
+        self.go_backwards = go_backwards
+        self.stateful = stateful
         self.unroll = unroll
         if jit_compile not in (True, False, "auto"):
             raise SuperloopError(f"jit_compile must be True, False or 'auto': {jit_compile!r}")
         if type(checkpoint_every) is not int or checkpoint_every < 1:
             raise SuperloopError(f"checkpoint_every must be an int >= 1: {checkpoint_every!r}")
+        if go_backwards and not self.config.inputs:
+            raise SuperloopError("go_backwards needs inputs to take last to first, but inputs = 0")
         self.jit_compile = jit_compile
         self.checkpoint_every = checkpoint_every
-        self.wiring = _wired(self.config, self.dtype_policy)
+        self.wiring = assemble(self.config, self.dtype_policy)
+        self._reader = FeedReader(self.config, self.name, self.dtype_policy)
+        self._loop = Loop(self.wiring, static=unroll, traces=self.traces, checkpoint_every=checkpoint_every)
+        self._kept: KeptState | None = None
+        self._state_names: tuple[str, ...] | None = None
 
     @property
     def input_shapes(self) -> dict[str, tuple[int | None, ...]]:
         """Shapes, less the batch, of what the layer must be called with, by name."""
-        shapes = dict(self.config.sources)
-        if self.config.inputs:
-            shapes = {INPUTS: (self.config.timesteps or None, self.config.inputs)} | shapes
-        return shapes or {FEEDBACK: (self.config.feedback_size,)}
+        return self._reader.shapes
+
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        """Paths of the state's tensors, such as ``tape.position``, as ``return_state`` lists them."""
+        if self._state_names is None:
+            self._state_names = tuple(self.wiring.state_names(self.wiring.state_specs()))
+        return self._state_names
 
     def symbolic_inputs(self, batch_size: int | None = None) -> Any:
         """Return Keras inputs to build a functional model on: one for each of :attr:`input_shapes`."""
         made = {
-            name: keras.Input(shape, batch_size=batch_size, dtype=self._dtype_of(name), name=name)
+            name: keras.Input(shape, batch_size=batch_size, dtype=self._reader.dtype_of(name), name=name)
             for name, shape in self.input_shapes.items()
         }
         return made[INPUTS] if list(made) == [INPUTS] else made
 
-    def build(self, input_shape: Any) -> None:
-        """Make the weights; every size comes from the config."""
-        del input_shape
+    def build(self, inputs_shape: Any, initial_state_shape: Any = None) -> None:
+        """Make the weights; every size comes from the config, and a stateful layer's rows from here."""
+        del initial_state_shape
         self.wiring.build(self.config.inputs)
+        if self.stateful:
+            shapes = inputs_shape if isinstance(inputs_shape, Mapping) else {INPUTS: inputs_shape}
+            rows = next(iter(shapes.values()))[0]
+            if rows is None:
+                raise SourceError(
+                    f"{self.name}: stateful = True needs the number of rows: give the inputs a batch_size"
+                )
+            sources = {name: shapes[name] for name in self.config.sources}
+            self._kept = KeptState(self.wiring.state_specs(sources), rows)
 
-    def call(self, inputs: Any, mask: Any = None, training: bool = False) -> Any:
+    def call(self, inputs: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
         """Run the loop: see the class."""
-        given = {name: ops.cast(tensor, self._dtype_of(name)) for name, tensor in self._check(inputs).items()}
-        mask = self._checked_mask(mask)
-        sequence = self._sequence(given, mask, training)
-        state = self.wiring.initial_state(sequence)
-        if FEEDBACK in given:
-            state = self.wiring.with_feedback(state, given[FEEDBACK])
+        feed = self._reader.read(inputs, mask)
+        self._check_timesteps(feed)
+        if self.go_backwards:
+            feed = feed.backwards()
+        sequence = self._sequence(feed, training)
         compiled = self._compiles(sequence)
-        unrolled = unroll(
-            self.wiring,
-            given.get(INPUTS),
+        unrolled = self._loop(
+            feed.inputs,
             sequence,
-            state,
-            mask=mask,
-            static=self.unroll,
-            traces=self.traces,
+            self._initial_state(feed, sequence, initial_state),
+            mask=feed.mask,
             jit_compile=compiled,
             parts=_parts(sequence.batch_size) if compiled else 1,
-            checkpoint_every=self.checkpoint_every,
         )
-        outputs = unrolled.outputs[:, self.config.suppress_output :]
+        if self._kept is not None:
+            self._kept.keep(unrolled.state)
+        answer = unrolled.outputs[:, self.config.suppress_output :]
         if not self.return_sequences:
-            outputs = unrolled.outputs[:, -1]
-        if not self.traces:
-            return outputs
-        return unrolled.traces | {OUTPUTS: outputs}
+            answer = unrolled.outputs[:, -1]
+        if self.traces:
+            answer = unrolled.traces | {OUTPUTS: answer}
+        return (answer, *tf.nest.flatten(unrolled.state)) if self.return_state else answer
 
-    def compute_output_spec(self, inputs: Any, mask: Any = None, training: bool = False) -> Any:
+    def compute_output_spec(
+        self, inputs: Any, initial_state: Any = None, mask: Any = None, training: bool = False
+    ) -> Any:
         """Return the specs of what a call gives."""
         try:
-            return super().compute_output_spec(inputs, mask=mask, training=training)
+            return keras.Operation.compute_output_spec(
+                self, inputs, initial_state=initial_state, mask=mask, training=training
+            )
         except SuperloopError as error:  # Keras has reworded ours
             raise error.__context__ if isinstance(error.__context__, SuperloopError) else error from None
 
+    def compute_output_shape(self, inputs_shape: Any, initial_state_shape: Any = None) -> Any:
+        """Return the shapes of what a call gives, rows and timesteps too; None where they are not known."""
+        shapes = inputs_shape if isinstance(inputs_shape, Mapping) else {INPUTS: inputs_shape}
+        feed = {
+            name: keras.KerasTensor(shape, dtype=self._reader.dtype_of(name))
+            for name, shape in shapes.items()
+        }
+        spec = self.compute_output_spec(feed)
+        return keras.tree.map_structure(lambda tensor: tensor.shape, spec)
+
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
-        """Pass the mask of the inputs on to a sequence of outputs, where there are no traces beside it."""
-        mask = _of_inputs(previous_mask)
-        if mask is None or not self.return_sequences or self.traces:
+        """Pass the mask on: to the outputs, where they are a sequence, and to the traces."""
+        mask = self._reader.mask_of_inputs(inputs, previous_mask)
+        if mask is None:
             return None
-        return mask[:, self.config.suppress_output :]
+        if self.go_backwards:
+            mask = keras.ops.flip(mask, axis=1)
+        of_outputs = mask[:, self.config.suppress_output :] if self.return_sequences else None
+        answer = of_outputs
+        if self.traces:
+            answer = dict.fromkeys(self._loop.recorded, mask) | {OUTPUTS: of_outputs}
+        return (answer, *(None for _ in self.state_names)) if self.return_state else answer
+
+    def session(
+        self,
+        sources: Mapping[str, Any] | None = None,
+        *,
+        batch_size: int | None = None,
+        initial_state: Any = None,
+        traces: Seq[str] | str | None = None,
+    ) -> Session:
+        """Open a :class:`~superloop_core.session.Session`: the loop one timestep at a time, for live use.
+
+        Args:
+            sources: what the systems read, by name; ``"initial_feedback"`` may be among it.
+            batch_size: rows; needed only where no source tells them, and 1 then if it is not given.
+            initial_state: as in a call.
+            traces: as in the class; None: the layer's.
+
+        Raises:
+            SourceError: something is missing, unknown or of a wrong shape.
+        """
+        if not self.built:
+            raise SuperloopError(f"{self.name}: has no weights yet; call it, or build a model with it, first")
+        feed = self._reader.read(dict(sources or {}), one_timestep=True)
+        if feed.batch_size is None:
+            feed = attrs.evolve(feed, batch_size=batch_size or 1)
+        elif batch_size not in (None, feed.batch_size):
+            raise SourceError(
+                f"{self.name}: batch_size is {batch_size}, but the sources have {feed.batch_size}"
+            )
+        sequence = self._sequence(feed, training=False)
+        return Session(
+            self.wiring,
+            sequence,
+            self._initial_state(feed, sequence, initial_state, kept=False),
+            input_size=self.config.inputs,
+            traces=self.traces if traces is None else _checked_traces(traces),
+            owner=self.name,
+        )
+
+    def reset_state(self) -> None:
+        """Let a stateful layer's next call begin with the state at t = 0."""
+        if self._kept is not None:
+            self._kept.forget()
+
+    reset_states = reset_state  # as Keras's recurrent layers have it too
 
     def get_config(self) -> dict[str, Any]:
         """Return what :meth:`from_config` makes the layer from; plugins by their qualified names."""
@@ -162,6 +263,9 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
             "config": self.config.to_dict(),
             "traces": self.traces,
             "return_sequences": self.return_sequences,
+            "return_state": self.return_state,
+            "go_backwards": self.go_backwards,
+            "stateful": self.stateful,
             "unroll": self.unroll,
             "jit_compile": self.jit_compile,
             "checkpoint_every": self.checkpoint_every,
@@ -173,82 +277,49 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         """Make the layer; a config that cannot be used is told as such, where Keras would reword it."""
         return cls(**config)
 
+    def _sequence(self, feed: Feed, training: bool) -> Sequence:
+        return Sequence(
+            batch_size=feed.batch_size,
+            timesteps=feed.timesteps,
+            lengths=feed.lengths,
+            dtype=self.compute_dtype,
+            sources=feed.sources,
+            masks=feed.source_masks,
+            training=bool(training),
+        )
+
+    def _initial_state(self, feed: Feed, sequence: Sequence, given: Any, *, kept: bool = True) -> LoopState:
+        state = self.wiring.initial_state(sequence)
+        if kept and self._kept is not None:
+            if feed.batch_size != self._kept.batch_size:
+                raise SourceError(
+                    f"{self.name}: is stateful, and was built for {self._kept.batch_size} rows: "
+                    f"{feed.batch_size}"
+                )
+            state = self._kept.or_initial(state)
+        if given is not None:
+            state = replaced(state, self.wiring.state_names(state), given, self.name)
+        if feed.feedback is not None:
+            state = self.wiring.with_feedback(state, feed.feedback)
+        return state
+
+    def _check_timesteps(self, feed: Feed) -> None:
+        if isinstance(feed.timesteps, int) and feed.timesteps <= self.config.suppress_output:
+            raise SourceError(
+                f"{self.name}: a sequence must have more timesteps than suppress_output = "
+                f"{self.config.suppress_output}: {feed.timesteps}"
+            )
+        if self.unroll and not isinstance(feed.timesteps, int):
+            raise SourceError(
+                f"{self.name}: unroll = True needs the number of timesteps: set 'timesteps' in the "
+                "config, or give inputs of a known shape"
+            )
+
     def _compiles(self, sequence: Sequence) -> bool:
         if self.jit_compile != "auto":
             return bool(self.jit_compile)
         known = isinstance(sequence.timesteps, int)
         return known and self.wiring.supports_jit and not tf.executing_eagerly()
-
-    def _check(self, inputs: Any) -> dict[str, Tensor]:
-        """Return everything given by name; refuse what does not fit."""
-        given = dict(inputs) if isinstance(inputs, Mapping) else {INPUTS: inputs}
-        shapes = self.input_shapes
-        known = shapes | {FEEDBACK: (self.config.feedback_size,)}
-        for name in given:
-            if name not in known:
-                raise SourceError(f"{self.name}: takes no {name!r}{did_you_mean(name, known)}")
-        for name in shapes:
-            if given.get(name) is None:
-                raise SourceError(
-                    f"{self.name}: {name!r} is missing; call the layer with a dict that holds "
-                    f"{', '.join(f'{n!r} {_with_batch(s)}' for n, s in shapes.items())}"
-                )
-        given = {name: tensor for name, tensor in given.items() if tensor is not None}
-        for name, tensor in given.items():
-            self._check_shape(name, tensor, known[name])
-        rows = {name: tensor.shape[0] for name, tensor in given.items() if tensor.shape[0] is not None}
-        if len(set(rows.values())) > 1:
-            raise SourceError(f"{self.name}: everything must have the same number of rows: {rows}")
-        return given
-
-    def _checked_mask(self, mask: Any) -> Tensor | None:
-        mask = _of_inputs(mask)
-        if mask is not None:
-            self._check_shape("mask", mask, (self.config.timesteps or None,))
-        return mask
-
-    def _check_shape(self, name: str, tensor: Tensor, expected: tuple[int | None, ...]) -> None:
-        received = tuple(tensor.shape)
-        fits = len(received) == len(expected) + 1 and all(
-            size is None or wanted is None or size == wanted
-            for size, wanted in zip(received[1:], expected, strict=True)
-        )
-        if not fits:
-            raise SourceError(
-                f"{self.name}: {name!r} must have the shape {_with_batch(expected)}: {received}"
-            )
-
-    def _dtype_of(self, name: str) -> str:
-        """What an input is computed in; mixed precision leaves the sources, which may be addresses, alone."""
-        if name in self.config.sources:
-            return addressing_dtype(self.dtype_policy)
-        return str(self.compute_dtype)
-
-    def _sequence(self, given: Mapping[str, Tensor], mask: Tensor | None, training: bool) -> Sequence:
-        batch_size = ops.shape(next(iter(given.values())))[0]
-        timesteps = self.config.timesteps or ops.shape(given[INPUTS])[1]
-        if isinstance(timesteps, int) and timesteps <= self.config.suppress_output:
-            raise SourceError(
-                f"{self.name}: a sequence must have more timesteps than suppress_output = "
-                f"{self.config.suppress_output}: {timesteps}"
-            )
-        if self.unroll and not isinstance(timesteps, int):
-            raise SourceError(
-                f"{self.name}: unroll = True needs the number of timesteps: set 'timesteps' in the "
-                "config, or give inputs of a known shape"
-            )
-        if mask is None:
-            lengths = ops.broadcast_to(ops.cast(timesteps, "int32"), (batch_size,))
-        else:
-            lengths = ops.sum(ops.cast(mask, "int32"), axis=1)
-        return Sequence(
-            batch_size=batch_size,
-            timesteps=timesteps,
-            lengths=lengths,
-            dtype=self.compute_dtype,
-            sources={name: given[name] for name in self.config.sources},
-            training=bool(training),
-        )
 
 
 def load_model(path: str | Path) -> keras.Model:
@@ -271,7 +342,8 @@ def load_model(path: str | Path) -> keras.Model:
         raise WeightsError(f"{path}: cannot be loaded: {error}") from error
 
 
-def _read(config: LoopConfig | Mapping[str, Any] | str | Path) -> LoopConfig:
+def read_any(config: LoopConfig | Mapping[str, Any] | str | Path) -> LoopConfig:
+    """Read a loop's config in any of the forms that :class:`Superloop` takes."""
     if isinstance(config, LoopConfig):
         return config
     plugins = load_registry()
@@ -280,33 +352,18 @@ def _read(config: LoopConfig | Mapping[str, Any] | str | Path) -> LoopConfig:
             return read_original(config, plugins)[1]
         if "loop" not in config:
             return read_loop(config, plugins)
-    return read_config(config, plugins).loop
+    data = load_dict(config)
+    if "loop" in data:
+        return read_loop(data["loop"], plugins)  # whatever the other tables hold
+    return read_config(data, plugins).loop
 
 
-def _wired(config: LoopConfig, policy: keras.DTypePolicy) -> Wiring:
-    """Make the parts that a config names, and wire them."""
-    plugins = load_registry()
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(policy)  # the factories are told their settings only
-    try:
-        cells = [
-            KerasCell(plugins.resolve("cell", cell.use).spec.create(cell.settings))
-            for cell in config.cells
-            for _ in range(cell.layers)
-        ]
-        systems = {
-            system.id: plugins.resolve("system", system.use).spec.create(system.settings)
-            for system in config.systems
-        }
-        return Wiring(
-            cells,
-            systems,
-            outputs=config.outputs,
-            outputs_read_systems=config.outputs_read_systems,
-            name="wiring",
-        )
-    finally:
-        keras.config.set_dtype_policy(before)
+def _checked_traces(traces: Any) -> tuple[str, ...] | str:
+    if isinstance(traces, str):
+        return traces if traces == ALL else (traces,)
+    if not (isinstance(traces, list | tuple | set | frozenset) and all(isinstance(t, str) for t in traces)):
+        raise SuperloopError(f"traces must be names, patterns or {ALL!r}: {shown(traces)}")
+    return tuple(traces)
 
 
 def _parts(rows: Any) -> int:
@@ -321,12 +378,3 @@ def _parts(rows: Any) -> int:
     if not isinstance(rows, int):
         return parts
     return max(n for n in range(1, parts + 1) if n == 1 or (rows % n == 0 and rows >= n * LEAST_ROWS))
-
-
-def _of_inputs(mask: Any) -> Any:
-    """The mask of the inputs, which Keras gives in a dict where the inputs are in a dict."""
-    return mask.get(INPUTS) if isinstance(mask, Mapping) else mask
-
-
-def _with_batch(shape: tuple[int | None, ...]) -> str:
-    return f"({', '.join(['batch', *('any' if size is None else str(size) for size in shape)])})"

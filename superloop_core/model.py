@@ -19,7 +19,8 @@ import tensorflow as tf
 
 from superloop_core.builder import Tensor
 from superloop_core.errors import WeightsError
-from superloop_core.layer import FEEDBACK, INPUTS, OUTPUTS, Superloop
+from superloop_core.feed import FEEDBACK, INPUTS, OUTPUTS
+from superloop_core.layer import Superloop
 from superloop_core.original import read_original
 from superloop_core.registry import load_registry
 

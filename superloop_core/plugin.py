@@ -88,7 +88,7 @@ class CellSpec(PluginSpec):
     """A recurrent cell. The factory returns a Keras RNN cell (``keras.layers.RNN`` tells what that is)."""
 
     kind: ClassVar[str] = "cell"
-    own_keys: ClassVar[frozenset[str]] = frozenset({"use", "layers"})
+    own_keys: ClassVar[frozenset[str]] = frozenset({"use", "layers", "learn_initial_state"})
 
 
 @attrs.frozen(kw_only=True)
@@ -96,7 +96,7 @@ class SystemSpec(PluginSpec):
     """An external system. The config follows :class:`SystemSettings`; the factory returns a ``System``."""
 
     kind: ClassVar[str] = "system"
-    own_keys: ClassVar[frozenset[str]] = frozenset({"use", "id"})
+    own_keys: ClassVar[frozenset[str]] = frozenset({"use", "id", "learn_initial_state", "learn_initial_read"})
 
 
 @attrs.frozen(kw_only=True)

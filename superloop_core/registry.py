@@ -177,7 +177,7 @@ class Registry:
         )
         if "did you mean" not in hint and _NAME.fullmatch(name):
             likely = snake_case(name).partition(".")[0].replace("_", "-")
-            hint += f"; a plugin may bring it: pip install superloop-plugin-{likely}"
+            hint += f"; a plugin may bring it (look whether there is a superloop-plugin-{likely})"
         return hint + "".join(self._broken_note(plugin.distribution) for plugin in self.broken)
 
     def _qualified_hint(self, kind: str, distribution: str, name: str) -> str:

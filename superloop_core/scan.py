@@ -43,7 +43,7 @@ class Scan:
         self._y_specs = traced.structured_outputs[1]
         # Not ``traced``: XLA takes what the gradient of a call reads for constants, and compiles at each.
         self._step = flat_step
-        self._ways = [self._forward, self._backward]
+        self._ways: list[Any] = [self._forward, self._backward]
         if compiled:
             self._ways = [tf.function(way, jit_compile=True, autograph=False) for way in self._ways]
 
@@ -77,6 +77,8 @@ class Scan:
 
         @tf.custom_gradient  # type: ignore[untyped-decorator]
         def run(*tensors: Any) -> Any:
+            if tf.executing_eagerly():  # where a tape would watch what is computed here all the same
+                tensors = tuple(map(tf.stop_gradient, tensors))
             carry, xs, shared = _packed(parts, tensors)
             last, ys, kept = forward(carry, xs, shared, length, size, keep)
 
@@ -233,7 +235,7 @@ def _check_captures(step: Any) -> None:
     tensors = [
         outer.name
         for outer, _ in step.graph.captures
-        if outer.dtype.is_floating and not hasattr(outer, "numpy")
+        if outer.dtype != tf.resource and not hasattr(outer, "numpy")
     ]
     if variables or tensors:
         raise SuperloopError(

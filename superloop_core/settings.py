@@ -7,7 +7,7 @@ raises is told as it stands, with the place.
 import numbers
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 import attrs
@@ -50,6 +50,18 @@ def read_settings(
 def settings_to_dict(settings: Any) -> dict[str, Any]:
     """Return an attrs object of settings as a table; what is ``None`` is left out, as TOML has no null."""
     return {k: v for k, v in _converter.unstructure(settings).items() if v is not None}
+
+
+def take_whole(cls: type[T], to_dict: Callable[[T], dict[str, Any]]) -> None:
+    """Let settings hold a ``cls`` that was read elsewhere; ``to_dict`` makes a table of it."""
+
+    def structure(value: Any, _: Any) -> T:
+        if not isinstance(value, cls):
+            raise TypeError(f"not a {cls.__name__}: {value!r}")
+        return value
+
+    _converter.register_structure_hook(cls, structure)
+    _converter.register_unstructure_hook(cls, to_dict)
 
 
 class _Unsuitable(Exception):

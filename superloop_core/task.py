@@ -1,10 +1,12 @@
 """Task, the protocol of what there is to train on; its batches are NumPy arrays."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
-import numpy as np
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -16,8 +18,8 @@ class Batch:
         targets: what should come out, ``(batch, ...)``.
     """
 
-    inputs: Mapping[str, np.ndarray]
-    targets: np.ndarray
+    inputs: "Mapping[str, np.ndarray]"
+    targets: "np.ndarray"
 
 
 @attrs.frozen(kw_only=True)
@@ -46,7 +48,7 @@ class Task(Protocol):
 
     traces: tuple[str, ...]
 
-    def sample(self, rng: np.random.Generator, batch_size: int) -> Batch:
+    def sample(self, rng: "np.random.Generator", batch_size: int) -> Batch:
         """Draw fresh sequences; the same generator gives the same ones."""
 
     def loss(self, targets: Any, results: Mapping[str, Any]) -> Any:

@@ -1,11 +1,12 @@
 """Any Builder, over all the timesteps of a sequence: unrolled statically, or in one loop."""
 
 import fnmatch
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import attrs
 import keras
+import numpy as np
 import tensorflow as tf
 
 from superloop_core.builder import Builder, Sequence, State, Tensor
@@ -13,6 +14,7 @@ from superloop_core.errors import TraceError, did_you_mean
 from superloop_core.scan import Scan, SegmentedScan
 
 ALL = "all"
+TENSOR = object()  # stands for a tensor among constants
 
 
 class Unrolled(NamedTuple):
@@ -23,122 +25,169 @@ class Unrolled(NamedTuple):
     traces: dict[str, Tensor]  # each (batch, timesteps, ...)
 
 
-def unroll(
-    builder: Builder,
-    inputs: Tensor | None,
-    sequence: Sequence,
-    state: State,
-    *,
-    mask: Tensor | None = None,
-    static: bool = False,
-    traces: Collection[str] | str = (),
-    jit_compile: bool = False,
-    parts: int = 1,
-    checkpoint_every: int = 1,
-) -> Unrolled:
-    """Take every timestep of a sequence.
+class Loop:
+    """A Builder over the timesteps of a sequence, unrolled one by one or in one loop.
+
+    What was traced of a loop stays with it, so that another graph of the same shapes (the second trace of
+    a training step, an evaluation) finds it there.
 
     Args:
-        builder: a built Builder.
-        inputs: ``(batch, timesteps, input_size)``, or None.
-        sequence: what is known of the sequence.
-        state: the state at t = 0.
-        mask: ``(batch, timesteps)`` of bool; where False, every state stays as it is, and outputs and
-            traces repeat the last valid timestep's (zeros where there was none yet). What the inputs
-            hold there is never read, be it NaN.
+        builder: a Builder, which must be built before the first call.
         static: unroll the timesteps one by one, which needs their number to be known; otherwise one
             loop serves any number.
         traces: names of what to record, or patterns of them such as ``"tape.*"``; or ``"all"``.
-        jit_compile: compile the loop and its gradient with XLA, once for each shape.
-        parts: loops to split the rows over, which run side by side.
         checkpoint_every: keep the state of one timestep in so many for the gradient, which then takes
-            those between once more.
-
-    Raises:
-        TraceError: a trace has a name that the builder does not give.
+            those between once more. It says nothing of a static loop.
     """
-    if mask is not None:
-        mask = tf.cast(mask, tf.bool)
-        if inputs is not None:
-            inputs = tf.where(mask[:, :, None], inputs, tf.zeros_like(inputs))
-    given = {name: tensor for name, tensor in (("inputs", inputs), ("valid", mask)) if tensor is not None}
 
-    def step(
-        at_t: dict[str, Tensor], state: State, constants: Any
+    def __init__(
+        self,
+        builder: Builder,
+        *,
+        static: bool = False,
+        traces: Collection[str] | str = (),
+        checkpoint_every: int = 1,
+    ):
+        self._builder = builder
+        self._static = static
+        self._traces = traces
+        self._checkpoint_every = checkpoint_every
+        self._scans: dict[Any, Scan | SegmentedScan] = {}
+        self.recorded: tuple[str, ...] = ()  # names of the traces, once a step was taken
+
+    def __call__(
+        self,
+        inputs: Tensor | None,
+        sequence: Sequence,
+        state: State,
+        *,
+        mask: Tensor | None = None,
+        jit_compile: bool = False,
+        parts: int = 1,
+    ) -> Unrolled:
+        """Take every timestep of a sequence.
+
+        Args:
+            inputs: ``(batch, timesteps, input_size)``, or None.
+            sequence: what is known of the sequence.
+            state: the state at t = 0.
+            mask: ``(batch, timesteps)`` of bool; where False, every state stays as it is, and outputs and
+                traces repeat the last valid timestep's (zeros where there was none yet). What the inputs
+                hold there is never read, be it NaN.
+            jit_compile: compile the loop and its gradient with XLA, once for each shape; a static loop
+                is part of whatever graph it stands in.
+            parts: loops to split the rows over, which run side by side.
+
+        Raises:
+            TraceError: a trace has a name that the builder does not give.
+        """
+        if mask is not None:
+            mask = tf.cast(mask, tf.bool)
+            if inputs is not None:
+                inputs = tf.where(mask[:, :, None], inputs, tf.zeros_like(inputs))
+        given = {name: tensor for name, tensor in (("inputs", inputs), ("valid", mask)) if tensor is not None}
+        # Outside a graph a loop would be Python's all the same.
+        if self._static or (tf.executing_eagerly() and not jit_compile):
+            results = self._static_steps(given, state, sequence)
+        else:
+            split = list(_split(given, state, sequence, parts))
+            results = _joined(self._dynamic_steps(split, jit_compile))
+        outputs, state, recorded = results
+        if mask is not None:
+            outputs, recorded = _held((outputs, recorded), mask)
+        return Unrolled(outputs, state, recorded)
+
+    def _step(
+        self, at_t: Mapping[str, Tensor], state: State, constants: Any
     ) -> tuple[Tensor, State, dict[str, Tensor]]:
-        output, new, named = builder.step(at_t.get("inputs"), state, constants)
+        output, new, named = self._builder.step(at_t.get("inputs"), state, constants)
         if "valid" in at_t:
             valid = at_t["valid"]
             new = tf.nest.map_structure(lambda n, o: tf.where(_aligned(valid, n), n, o), new, state)
         # Kept as specific as it was: a loop's state must not lose what is known of its shape.
         new = tf.nest.map_structure(lambda n, o: tf.ensure_shape(n, o.shape), new, state)
-        return output, new, {name: named[name] for name in _wanted(traces, named)}
+        self.recorded = tuple(wanted(self._traces, named))
+        return output, new, {name: named[name] for name in self.recorded}
 
-    if static or (tf.executing_eagerly() and not jit_compile):  # where a loop would be Python's all the same
-        results = _static_steps(step, given, state, builder.constants(sequence), sequence.timesteps)
-    else:
-        split = list(_split(given, state, sequence, parts))
-        results = _joined(_dynamic_steps(builder, step, split, jit_compile, checkpoint_every))
-    outputs, state, recorded = results
-    if mask is not None:
-        outputs, recorded = _held((outputs, recorded), mask)
-    return Unrolled(outputs, state, recorded)
+    def _static_steps(
+        self, given: Mapping[str, Tensor], state: State, sequence: Sequence
+    ) -> tuple[Tensor, State, dict[str, Tensor]]:
+        constants = self._builder.constants(sequence)
+        outputs, recorded = [], []
+        for t in range(int(sequence.timesteps)):
+            at_t = {name: over[:, t] for name, over in given.items()}
+            output, state, named = self._step(at_t, state, constants)
+            outputs.append(output)
+            recorded.append(named)
+        stacked = {name: tf.stack([at[name] for at in recorded], axis=1) for name in recorded[0]}
+        return tf.stack(outputs, axis=1), state, stacked
 
+    def _dynamic_steps(
+        self, parts: list[tuple[dict[str, Tensor], State, Sequence]], compiled: bool
+    ) -> list[tuple[Tensor, State, dict[str, Tensor]]]:
+        """Run one loop for each part of the rows."""
+        weights = [tf.convert_to_tensor(variable.value) for variable in self._builder.variables]
+        constants = [
+            tf.nest.map_structure(_array_as_tensor, self._builder.constants(sequence))
+            for _, _, sequence in parts
+        ]
+        scanned = [
+            (
+                state,
+                tf.nest.map_structure(_time_and_batch_swapped, given),
+                (weights, [leaf for leaf in tf.nest.flatten(of_part) if tf.is_tensor(leaf)]),
+            )
+            for (given, state, _), of_part in zip(parts, constants, strict=True)
+        ]
+        scan = self._scan(*scanned[0], constants[0], compiled)
+        results = []
+        for nests, (_, _, sequence) in zip(scanned, parts, strict=True):
+            state, ys = scan(*nests, sequence.timesteps, keep=sequence.training)
+            outputs, named = tf.nest.map_structure(_time_and_batch_swapped, ys)
+            results.append((outputs, state, named))
+        return results
 
-def _static_steps(
-    step: Any, given: dict[str, Tensor], state: State, constants: Any, timesteps: Any
-) -> tuple[Tensor, State, dict[str, Tensor]]:
-    outputs, recorded = [], []
-    for t in range(int(timesteps)):
-        output, state, named = step({name: over[:, t] for name, over in given.items()}, state, constants)
-        outputs.append(output)
-        recorded.append(named)
-    stacked = {name: tf.stack([at[name] for at in recorded], axis=1) for name in recorded[0]}
-    return tf.stack(outputs, axis=1), state, stacked
+    def _scan(
+        self, state: State, xs: dict[str, Tensor], shared: Any, constants: Any, compiled: bool
+    ) -> Scan | SegmentedScan:
+        """Return the loop over steps like these; one that was made for the same is taken again."""
+        # Of the constants, what is no tensor (whether to train) is the same for every step and part.
+        others = tf.nest.map_structure(lambda leaf: TENSOR if tf.is_tensor(leaf) else leaf, constants)
 
+        def spec(tensor: Tensor) -> tf.TensorSpec:
+            return tf.TensorSpec(tensor.shape, tensor.dtype)
 
-def _dynamic_steps(
-    builder: Builder,
-    step: Any,
-    parts: list[tuple[dict[str, Tensor], State, Sequence]],
-    compiled: bool,
-    checkpoint_every: int,
-) -> list[tuple[Tensor, State, dict[str, Tensor]]]:
-    """Run one loop for each part of the rows."""
-    variables = list(builder.variables)
-    weights = [tf.convert_to_tensor(variable.value) for variable in variables]
-    constants = [builder.constants(sequence) for _, _, sequence in parts]
-    leaves = tf.nest.flatten(constants[0])  # tensors, and what is the same in every part
-
-    def step_of_scan(state: State, at_t: dict[str, Tensor], shared: Any) -> tuple[State, Any]:
-        weights, tensors = shared
-        left = iter(tensors)
-        filled = [next(left) if tf.is_tensor(leaf) else leaf for leaf in leaves]
-        with keras.StatelessScope(zip(variables, weights, strict=True)):
-            output, state, named = step(at_t, state, tf.nest.pack_sequence_as(constants[0], filled))
-        return state, (output, named)
-
-    scanned = [
-        (
-            state,
-            tf.nest.map_structure(_time_and_batch_swapped, given),
-            (weights, [leaf for leaf in tf.nest.flatten(of_part) if tf.is_tensor(leaf)]),
+        examples = (
+            tf.nest.map_structure(spec, state),
+            tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape[1:], x.dtype), xs),
+            tf.nest.map_structure(spec, shared),
         )
-        for (given, state, _), of_part in zip(parts, constants, strict=True)
-    ]
-    state, xs, shared = scanned[0]
-    examples = state, tf.nest.map_structure(lambda x: x[0], xs), shared
-    scan: Scan | SegmentedScan
-    if checkpoint_every == 1:
-        scan = Scan(step_of_scan, *examples, compiled=compiled)
-    else:
-        scan = SegmentedScan(step_of_scan, *examples, every=checkpoint_every, compiled=compiled)
-    results = []
-    for nests, (_, _, sequence) in zip(scanned, parts, strict=True):
-        state, ys = scan(*nests, sequence.timesteps, keep=sequence.training)
-        outputs, named = tf.nest.map_structure(_time_and_batch_swapped, ys)
-        results.append((outputs, state, named))
-    return results
+        key = compiled, tuple(xs), repr(others), tuple(tf.nest.flatten(examples))
+        if key not in self._scans:
+            options: Any = {"compiled": compiled}
+            make: Any = Scan
+            if self._checkpoint_every > 1:
+                make, options["every"] = SegmentedScan, self._checkpoint_every
+            self._scans[key] = make(self._step_of_scan(others), *examples, **options)
+        return self._scans[key]
+
+    def _step_of_scan(self, constants: Any) -> Any:
+        """Return the step with its weights and constants handed to it; the latter fill each TENSOR."""
+        variables = list(self._builder.variables)
+
+        def step(state: State, at_t: dict[str, Tensor], shared: Any) -> tuple[State, Any]:
+            weights, tensors = shared
+            left = iter(tensors)
+            filled = [next(left) if leaf is TENSOR else leaf for leaf in tf.nest.flatten(constants)]
+            with keras.StatelessScope(zip(variables, weights, strict=True)):
+                output, state, named = self._step(at_t, state, tf.nest.pack_sequence_as(constants, filled))
+            return state, (output, named)
+
+        return step
+
+
+def _array_as_tensor(leaf: Any) -> Any:
+    return tf.convert_to_tensor(leaf) if isinstance(leaf, np.ndarray) else leaf
 
 
 def _split(
@@ -163,6 +212,7 @@ def _split(
                 batch_size=stop - start,
                 lengths=cut(sequence.lengths),
                 sources=cut(dict(sequence.sources)),
+                masks=cut(dict(sequence.masks)),
             ),
         )
 
@@ -177,16 +227,17 @@ def _time_and_batch_swapped(tensor: Tensor) -> Tensor:
     return tf.transpose(tensor, [1, 0, *range(2, len(tensor.shape))])
 
 
-def _wanted(traces: Collection[str] | str, named: Collection[str]) -> list[str]:
+def wanted(traces: Collection[str] | str, named: Collection[str]) -> list[str]:
+    """Return the names that some names and patterns stand for, or raise :class:`TraceError`."""
     if traces == ALL:
         return sorted(named)
-    wanted: dict[str, None] = {}
+    chosen: dict[str, None] = {}
     for pattern in traces:
         found = fnmatch.filter(sorted(named), pattern)
         if not found:
             raise TraceError(f"no trace {pattern!r}{did_you_mean(pattern, named)}")
-        wanted |= dict.fromkeys(found)
-    return list(wanted)
+        chosen |= dict.fromkeys(found)
+    return list(chosen)
 
 
 def _aligned(valid: Tensor, tensor: Tensor) -> Tensor:

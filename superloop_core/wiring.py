@@ -14,9 +14,11 @@ from typing import Any, NamedTuple
 
 import attrs
 import keras
+import tensorflow as tf
 from keras import ops
 
 from superloop_core.builder import Builder, Sequence, State, System, Tensor
+from superloop_core.errors import PluginError, SuperloopError, shown
 
 
 class LoopState(NamedTuple):
@@ -42,6 +44,8 @@ class Wiring(keras.layers.Layer):  # type: ignore[misc]
         systems: the external systems by id; their sources are named ``<id>_<source>``.
         outputs: size of the output; 0: the last cell's output, unprojected.
         outputs_read_systems: whether the output at t also reads what the systems answer at t.
+        learned: paths of what is learned of the state at t = 0: ``cells.0``, ``tape``, ``tape.read``.
+            What is learned is added to what the state would be, for every row the same, and starts as 0.
     """
 
     def __init__(
@@ -51,6 +55,7 @@ class Wiring(keras.layers.Layer):  # type: ignore[misc]
         *,
         outputs: int = 0,
         outputs_read_systems: bool = False,
+        learned: Iterable[str] = (),
         name: str | None = None,
     ):
         super().__init__(autocast=False, name=name)
@@ -61,16 +66,28 @@ class Wiring(keras.layers.Layer):  # type: ignore[misc]
         self.outputs_read_systems = outputs_read_systems
         self.feedback_size = sum(system.output_size for system in self.systems)
         self.output_size = outputs or self.cells[-1].output_size
+        self.learned = tuple(learned)
         self.controls = [
             keras.layers.Dense(
                 system.control_size,
-                kernel_initializer=system.control_kernel_initializer,
-                bias_initializer=system.control_bias_initializer,
+                kernel_initializer=_fresh(system.control_kernel_initializer),
+                bias_initializer=_fresh(system.control_bias_initializer),
                 name=f"control_{id}",
             )
             for id, system in zip(self.ids, self.systems, strict=True)
         ]
         self.projection = keras.layers.Dense(outputs, name="outputs") if outputs else None
+        self._offsets: dict[str, list[Any]] = {}  # what is learned of the first state, by path
+
+    @property
+    def sources(self) -> dict[str, tuple[int | None, ...]]:
+        """Shapes, less the batch, of what the systems read, by full name; and a nested loop's."""
+        shapes: dict[str, tuple[int | None, ...]] = {}
+        for cell in self.cells:
+            shapes |= getattr(cell, "sources", {})
+        for id, system in zip(self.ids, self.systems, strict=True):
+            shapes |= {f"{id}_{name}": shape for name, shape in _sources_of(system).items()}
+        return shapes
 
     def build(self, input_size: int) -> None:
         """Make the weights for an external input ``(batch, input_size)``; 0: there is none."""
@@ -84,10 +101,14 @@ class Wiring(keras.layers.Layer):  # type: ignore[misc]
         if self.projection is not None:
             seen = size + self.feedback_size if self.outputs_read_systems else size
             self.projection.build((None, seen))
+        if self.learned:
+            parts = self._by_path(self.state_specs())
+            for path in self.learned:
+                self._offsets[path] = self._learn(path, parts[path])
 
     def initial_state(self, sequence: Sequence) -> LoopState:
-        """Return every part's state at t = 0, and a feedback of zeros."""
-        return LoopState(
+        """Return every part's state at t = 0, and a feedback of zeros; with what is learned of them."""
+        state = LoopState(
             cells=tuple(cell.initial_state(sequence) for cell in self.cells),
             systems=tuple(
                 system.initial_state(self._seen_by(id, system, sequence))
@@ -98,6 +119,9 @@ class Wiring(keras.layers.Layer):  # type: ignore[misc]
                 for system in self.systems
             ),
         )
+        parts = [self._with_learned(path, part) for path, part in self._by_path(state).items()]
+        packed: LoopState = tf.nest.pack_sequence_as(state, tf.nest.flatten(parts))
+        return packed
 
     def with_feedback(self, state: LoopState, feedback: Tensor) -> LoopState:
         """Return ``state`` with the systems' answers set to ``feedback``, ``(batch, feedback_size)``."""
@@ -106,6 +130,44 @@ class Wiring(keras.layers.Layer):  # type: ignore[misc]
             reads.append(feedback[:, start : start + system.output_size])
             start += system.output_size
         return state._replace(reads=tuple(reads))
+
+    def state_names(self, state: LoopState) -> list[str]:
+        """Return the path of each tensor of a state, in the order of ``tf.nest.flatten(state)``."""
+        builders = [*self.cells, *self.systems, *self.ids]  # an answer is a tensor, and has no builder
+        parts = zip(self._by_path(state).items(), builders, strict=True)
+        return [name for (path, part), builder in parts for name in _paths(path, part, builder)]
+
+    def state_specs(self, shapes: Mapping[str, Any] | None = None) -> LoopState:
+        """Return what a state is like, of tensors' specs, without computing one.
+
+        Args:
+            shapes: the shapes of sources, rows too, where more is known of them than the settings tell.
+        """
+        dtypes = {
+            f"{id}_{name}": system.variable_dtype
+            for id, system in zip(self.ids, self.systems, strict=True)
+            for name in _sources_of(system)
+        }
+        known = {name: (None, *shape) for name, shape in self.sources.items()} | dict(shapes or {})
+
+        def start(batch_size: Tensor, sources: Mapping[str, Tensor]) -> LoopState:
+            sequence = Sequence(
+                batch_size=batch_size,
+                timesteps=None,
+                lengths=tf.zeros([batch_size], tf.int32),
+                dtype=self.compute_dtype,
+                sources=sources,
+            )
+            return self.initial_state(sequence)
+
+        sources = {name: tf.TensorSpec(shape, dtypes.get(name, "float32")) for name, shape in known.items()}
+        traced = tf.function(start, autograph=False).get_concrete_function(
+            tf.TensorSpec([], "int32"), sources
+        )
+        specs: LoopState = tf.nest.map_structure(
+            lambda t: tf.TensorSpec([None, *t.shape[1:]], t.dtype), traced.structured_outputs
+        )
+        return specs
 
     def constants(self, sequence: Sequence) -> LoopConstants:
         """Return every part's constants."""
@@ -127,6 +189,9 @@ class Wiring(keras.layers.Layer):  # type: ignore[misc]
             ``tape.position`` and ``cells.0.h`` as they were before the step, ``tape.read`` as the
             cells saw it; ``tape.control``, ``tape.weights``, ``cells.0.output`` and ``outputs`` as
             they came to be in it.
+
+        Raises:
+            PluginError: what a cell or a system gave breaks the contract of :meth:`Builder.step`.
         """
         traces: dict[str, Tensor] = {}
         fed = [*([] if inputs is None else [inputs]), *state.reads]
@@ -134,19 +199,22 @@ class Wiring(keras.layers.Layer):  # type: ignore[misc]
 
         cell_states = []
         for index, (cell, old) in enumerate(zip(self.cells, state.cells, strict=True)):
-            hidden, new, named = cell.step(hidden, old, constants.cells[index])
+            path = f"cells.{index}"
+            answer = cell.step(hidden, old, constants.cells[index])
+            hidden, new, named = checked(answer, path, cell, old)
             cell_states.append(new)
-            traces |= _paths(f"cells.{index}", old) | _prefixed(f"cells.{index}", named)
+            traces |= _traces(path, cell, old, {}, named)
 
         reads, system_states = [], []
         for index, (id, system) in enumerate(zip(self.ids, self.systems, strict=True)):
             control = ops.cast(self.controls[index](hidden), system.variable_dtype)
             old = state.systems[index]
-            read, new, named = system.step(control, old, constants.systems[index])
+            answer = system.step(control, old, constants.systems[index])
+            read, new, named = checked(answer, id, system, old)
             reads.append(ops.cast(read, state.reads[index].dtype))
             system_states.append(new)
             seen = {"read": state.reads[index], "control": control}
-            traces |= _paths(id, old) | _prefixed(id, seen) | _prefixed(id, named)
+            traces |= _traces(id, system, old, seen, named)
 
         outputs = hidden
         if self.projection is not None:
@@ -157,20 +225,112 @@ class Wiring(keras.layers.Layer):  # type: ignore[misc]
 
     def _seen_by(self, id: str, system: System, sequence: Sequence) -> Sequence:
         """The sequence with only the sources of one system, by the system's own names for them."""
-        names = getattr(system.config, "sources", ())
-        return attrs.evolve(sequence, sources={name: sequence.sources[f"{id}_{name}"] for name in names})
+        sources = {name: sequence.sources[f"{id}_{name}"] for name in _sources_of(system)}
+        masks = {name: sequence.masks[f"{id}_{name}"] for name in sources if f"{id}_{name}" in sequence.masks}
+        return attrs.evolve(sequence, sources=sources, masks=masks)
+
+    def _by_path(self, state: LoopState) -> dict[str, State]:
+        """Every part's state, in the order of ``tf.nest.flatten``."""
+        parts = {f"cells.{index}": part for index, part in enumerate(state.cells)}
+        parts |= dict(zip(self.ids, state.systems, strict=True))
+        return parts | {f"{id}.read": read for id, read in zip(self.ids, state.reads, strict=True)}
+
+    def _learn(self, path: str, specs: State) -> list[Any]:
+        """Make the weights of what is learned of one part's first state: of its floating tensors."""
+        weights = []
+        for name, spec in _paths(path, specs).items():
+            if not spec.dtype.is_floating:
+                continue
+            if not spec.shape[1:].is_fully_defined():
+                raise SuperloopError(
+                    f"{name}: cannot be learned, since its size is not in the settings: {spec.shape}"
+                )
+            weights.append(self.add_weight(shape=spec.shape[1:], initializer="zeros", name=f"initial_{name}"))
+        return weights
+
+    def _with_learned(self, path: str, state: State) -> State:
+        if path not in self._offsets:
+            return state
+        offsets = iter(self._offsets[path])
+        return tf.nest.map_structure(
+            lambda t: t + ops.cast(next(offsets), t.dtype) if t.dtype.is_floating else t, state
+        )
 
 
-def _paths(prefix: str, state: State) -> dict[str, Tensor]:
-    """Name every tensor of a state by its path: ``tape.position``."""
-    if not isinstance(state, tuple):
-        return {prefix: state}
-    names = getattr(state, "_fields", range(len(state)))
-    paths: dict[str, Tensor] = {}
-    for name, part in zip(names, state, strict=True):
-        paths |= _paths(f"{prefix}.{str(name).lstrip('_')}", part)
-    return paths
+def checked(answer: Any, path: str, builder: Builder, old: State) -> tuple[Tensor, State, dict[str, Tensor]]:
+    """Return what a step gave, or tell whose step broke which rule."""
+    if not (isinstance(answer, tuple) and len(answer) == 3 and isinstance(answer[2], Mapping)):
+        received = f"{len(answer)} values" if isinstance(answer, tuple) else type(answer).__name__
+        raise _broken(path, builder, "must return (answer, state, dict of named tensors)", received)
+    output, new, named = answer
+    if len(output.shape) != 2 or output.shape[1] not in (None, builder.output_size):
+        rule = f"must answer with a tensor (batch, {builder.output_size}), as output_size says"
+        raise _broken(path, builder, rule, tuple(output.shape))
+    try:
+        tf.nest.assert_same_structure(old, new, check_types=False)
+    except (TypeError, ValueError):
+        rule = "must return a state of the structure of initial_state's"
+        raise _broken(path, builder, rule, _form(new)) from None
+    before, after = _paths(path, old), _paths(path, new)
+    for name, tensor in after.items():
+        was = before[name]
+        if tensor.dtype != was.dtype or not was.shape.is_compatible_with(tensor.shape):
+            rule = f"must return {name!r} with the shape and dtype it had, {was.shape} {was.dtype.name}"
+            raise _broken(path, builder, rule, f"{tensor.shape} {tensor.dtype.name}")
+    for name, tensor in named.items():
+        if not len(getattr(tensor, "shape", ())):
+            raise _broken(
+                path, builder, f"must name tensors (batch, ...), but {name!r} is none", shown(tensor)
+            )
+    return output, new, dict(named)
 
 
-def _prefixed(prefix: str, named: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {f"{prefix}.{name}": tensor for name, tensor in named.items()}
+def _traces(
+    path: str,
+    builder: Builder,
+    state: State,
+    seen: Mapping[str, Tensor],
+    named: Mapping[str, Tensor],
+) -> dict[str, Tensor]:
+    """Name all that is worth seeing of one part's step; no two by one name."""
+    traces = _paths(path, state, builder)
+    for name, tensor in (*seen.items(), *named.items()):
+        if f"{path}.{name}" in traces:
+            if hasattr(builder, "state_names"):
+                continue  # a loop within the loop, which names its states itself
+            rule = f"must give its traces names of their own, but {name!r} is"
+            raise _broken(path, builder, rule, "the state's, or the core's (read, control)")
+        traces[f"{path}.{name}"] = tensor
+    return traces
+
+
+def _broken(path: str, builder: Builder, rule: str, received: object) -> PluginError:
+    cell = getattr(builder, "cell", builder)
+    return PluginError(f"{path}: the step of {type(cell).__name__} {rule}: {received}")
+
+
+def _form(state: Any) -> Any:
+    return tf.nest.map_structure(lambda tensor: getattr(tensor, "shape", type(tensor)), state)
+
+
+def _paths(path: str, state: State, builder: Any = None) -> dict[str, Tensor]:
+    """Name every tensor of a state by its path, ``tape.position``, in the order of ``tf.nest.flatten``."""
+    if hasattr(builder, "state_names"):
+        names = builder.state_names(state)
+        return {f"{path}.{name}": t for name, t in zip(names, tf.nest.flatten(state), strict=True)}
+    if isinstance(state, Mapping):
+        parts = sorted(state.items())
+    elif isinstance(state, tuple | list):
+        parts = list(zip(getattr(state, "_fields", range(len(state))), state, strict=True))
+    else:
+        return {path: state}
+    return {name: t for key, part in parts for name, t in _paths(f"{path}.{key}", part).items()}
+
+
+def _sources_of(system: System) -> Mapping[str, tuple[int | None, ...]]:
+    return getattr(system.config, "sources", {})
+
+
+def _fresh(initializer: Any) -> Any:
+    """An initializer with a seed of its own; one that is shared would draw the same numbers each time."""
+    return initializer.clone() if isinstance(initializer, keras.initializers.Initializer) else initializer

@@ -87,7 +87,7 @@ def unrolled():
     import tensorflow as tf
 
     from superloop_core import Sequence
-    from superloop_core.unroll import ALL, unroll
+    from superloop_core.unroll import ALL, Loop
 
     def run(layer, feed, *, mask=None, static=False, traces=ALL):
         feed = {name: tf.convert_to_tensor(value) for name, value in feed.items()}
@@ -103,7 +103,7 @@ def unrolled():
             sources={name: feed[name] for name in layer.config.sources},
         )
         state = layer.wiring.initial_state(sequence)
-        return unroll(layer.wiring, inputs, sequence, state, mask=mask, static=static, traces=traces)
+        return Loop(layer.wiring, static=static, traces=traces)(inputs, sequence, state, mask=mask)
 
     return run
 

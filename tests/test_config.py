@@ -57,7 +57,10 @@ def test_a_system_without_an_id_is_called_by_its_name():
             "loop: 'outputs_read_systems' must be true or false: 1 (int)",
         ),
         ({"cells": []}, "loop: needs a cell: add a [[loop.cells]] table with use = NAME"),
-        ({"cells": {"use": "gru"}}, "loop.cells: must be a list of tables: {'use': 'gru'}"),
+        (
+            {"cells": {"use": "gru"}},
+            "loop.cells: must be a list of tables: {'use': 'gru'}; write [[loop.cells]]",
+        ),
         ({"cells": [3]}, "loop.cells[0]: must be a table: 3"),
         ({"cells": [{"units": 3}]}, "loop.cells[0]: 'use' is missing; write use = NAME"),
         (

@@ -562,7 +562,7 @@ def refusals():
         "unknown": (good | {"tape_dat": data}, r"takes no 'tape_dat'; did you mean 'tape_data'\?"),
         "another system's": (
             good | {"zzz": data},
-            "takes no 'zzz'; there are: initial_feedback, inputs, tape_data",
+            "takes no 'zzz'; there are: initial_feedback, inputs, lengths, tape_data",
         ),
         "a wrong size": (
             good | {"tape_data": data[:, :3]},

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from superloop_core import Sequence, TraceError
-from superloop_core.unroll import ALL, unroll
+from superloop_core.unroll import ALL, Loop
 
 
 class Total(NamedTuple):
@@ -47,7 +47,7 @@ def run(inputs, *, batch=1, timesteps=None, mask=None, static=False, traces=ALL,
     )
     builder = RunningTotal()
     state = builder.initial_state(sequence)
-    return unroll(builder, inputs, sequence, state, mask=mask, static=static, traces=traces)
+    return Loop(builder, static=static, traces=traces)(inputs, sequence, state, mask=mask)
 
 
 both = pytest.mark.parametrize("static", [False, True])
@@ -79,7 +79,7 @@ def test_the_number_of_timesteps_may_be_a_tensor_in_a_dynamic_loop(static):
             batch_size=shape[0], timesteps=3 if static else shape[1], lengths=None, dtype="float32"
         )
         state = RunningTotal().initial_state(sequence)
-        return unroll(RunningTotal(), inputs, sequence, state, static=static, traces=["total"])
+        return Loop(RunningTotal(), static=static, traces=["total"])(inputs, sequence, state)
 
     result = total(tf.ones((2, 3, 1)))
     np.testing.assert_array_equal(result.outputs[..., 0], [[10, 20, 30]] * 2)

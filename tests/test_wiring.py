@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from superloop_core import Sequence, System
+from superloop_core import PluginError, Sequence, SuperloopError, System
 from superloop_core.builder import KerasCell
-from superloop_core.unroll import unroll
+from superloop_core.unroll import Loop
 from superloop_core.wiring import Wiring
 
 
@@ -151,7 +151,7 @@ def test_a_loop_can_be_the_cell_of_another(static):
     outer.build(2)
     given = sequence(batch=1, timesteps=3, **DATA)
     inputs = tf.random.stateless_normal((1, 3, 2), seed=(1, 2))
-    result = unroll(outer, inputs, given, outer.initial_state(given), static=static, traces="all")
+    result = Loop(outer, static=static, traces="all")(inputs, given, outer.initial_state(given))
     assert "cells.0.b.last" in result.traces
 
     inner_state, read, h = inner.initial_state(given), tf.zeros((1, 1)), tf.zeros((1, 2))
@@ -162,3 +162,105 @@ def test_a_loop_can_be_the_cell_of_another(static):
         np.testing.assert_allclose(result.outputs[:, t], h, rtol=1e-5)
         read = tf.reduce_sum(h, axis=-1, keepdims=True) + 0.5
     np.testing.assert_allclose(result.state.reads[0], read, rtol=1e-5)
+
+
+class Careless(Kept):
+    """A system whose step gives what it is told to."""
+
+    def __init__(self, give):
+        super().__init__(KeptConfig(size=2))
+        self.give = give
+
+    def step(self, control, state, constants):
+        return self.give(control, state)
+
+
+MISTAKES = {
+    "two values": (
+        lambda control, state: (control, state),
+        "memo: the step of Careless must return (answer, state, dict of named tensors): 2 values",
+    ),
+    "no dict": (
+        lambda control, state: (control, state, None),
+        "memo: the step of Careless must return (answer, state, dict of named tensors): 3 values",
+    ),
+    "a wrong answer": (
+        lambda control, state: (control[:, :1], state, {}),
+        "memo: the step of Careless must answer with a tensor (batch, 2), as output_size says: (1, 1)",
+    ),
+    "another state": (
+        lambda control, state: (control, (control, control), {}),
+        "memo: the step of Careless must return a state of the structure of initial_state's: ",
+    ),
+    "a state that grows": (
+        lambda control, state: (control, KeptState(tf.concat([state.last, control], -1)), {}),
+        "memo: the step of Careless must return 'memo.last' with the shape and dtype it had, (1, 2)",
+    ),
+    "a state of another dtype": (
+        lambda control, state: (control, KeptState(tf.cast(control, "float64")), {}),
+        "memo: the step of Careless must return 'memo.last' with the shape and dtype it had, (1, 2)",
+    ),
+    "a scalar": (
+        lambda control, state: (control, state, {"norm": tf.norm(control)}),
+        "memo: the step of Careless must name tensors (batch, ...), but 'norm' is none: ",
+    ),
+    "a name that is taken": (
+        lambda control, state: (control, state, {"last": control}),
+        "memo: the step of Careless must give its traces names of their own, but 'last' is: ",
+    ),
+    "a name of the core's": (
+        lambda control, state: (control, state, {"control": control}),
+        "memo: the step of Careless must give its traces names of their own, but 'control' is: ",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_step_that_breaks_the_contract_is_told_by_system_rule_and_value(mistake):
+    give, told = MISTAKES[mistake]
+    wiring = Wiring([KerasCell(Passing(3))], {"memo": Careless(give)})
+    wiring.build(1)
+    given = sequence()
+    with pytest.raises(PluginError) as refused:
+        wiring.step(tf.constant([[7.0]]), wiring.initial_state(given), wiring.constants(given))
+    assert str(refused.value).startswith(told)
+
+
+@pytest.mark.parametrize("state", [dict, list, lambda named: named["last"]])
+def test_a_state_may_be_any_nest_of_tensors(state):
+    class Plain(Kept):
+        def initial_state(self, sequence):
+            zeros = tf.zeros((sequence.batch_size, 1))
+            return state({"last": zeros}) if state is not list else [zeros]
+
+        def step(self, control, old, constants):
+            return control, tf.nest.map_structure(lambda tensor: tensor + 1, old), {}
+
+    wiring = Wiring([KerasCell(Passing(2))], {"it": Plain(KeptConfig(size=1))})
+    wiring.build(1)
+    given = sequence()
+    result = Loop(wiring, traces="all")(tf.zeros((1, 3, 1)), given, wiring.initial_state(given))
+    name = {dict: "it.last", list: "it.0"}.get(state, "it")
+    np.testing.assert_array_equal(result.traces[name][0, :, 0], [0, 1, 2])
+    assert wiring.state_names(result.state)[1] == name
+
+
+def test_what_the_data_decides_the_size_of_cannot_be_learned():
+    class AsWide(Kept):
+        def initial_state(self, sequence):
+            return KeptState(tf.zeros_like(sequence.sources["data"]))
+
+    system = AsWide(KeptConfig(size=1, sources={"data": (None,)}))
+    wiring = Wiring([KerasCell(Passing(2))], {"it": system}, learned=["it"])
+    with pytest.raises(SuperloopError, match=r"it\.last: cannot be learned, since its size is not in the"):
+        wiring.build(1)
+
+
+def test_an_initializer_that_is_shared_draws_anew_for_each_system():
+    random = keras.initializers.RandomNormal()
+    systems = {"a": Kept(KeptConfig(size=2)), "b": Kept(KeptConfig(size=2))}
+    for system in systems.values():
+        system.control_kernel_initializer = random
+    wiring = Wiring([KerasCell(Passing(5))], systems)
+    wiring.build(1)
+    assert not np.allclose(wiring.controls[0].kernel, wiring.controls[1].kernel)

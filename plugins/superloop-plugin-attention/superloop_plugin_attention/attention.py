@@ -1,12 +1,13 @@
 """Attention that walks a data tape."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import keras
 from keras import ops
 
 from superloop_core import Sequence, System
 from superloop_core.builder import Tensor
+from superloop_plugin_attention import AttentionConfig
 
 
 class AttentionState(NamedTuple):
@@ -30,31 +31,42 @@ class Attention(System):
 
     Source: Csirmaz, superloop, 2018, https://github.com/csirmaz/superloop
 
-    Sources: ``data``, ``(batch, datapoints, width)``.
+    Sources: ``data``, ``(batch, datapoints, width)``; where it is masked the tape has ended, and weighs
+    nothing.
     Traces: ``position`` ``(batch, 1)``; ``weights`` ``(batch, datapoints)``, at the position after the move.
     """
 
-    control_kernel_initializer = keras.initializers.RandomUniform(0.0, 0.1)
     control_bias_initializer = keras.initializers.Constant(0.9)
+
+    def __init__(self, config: AttentionConfig):
+        super().__init__(config)
+        self.control_kernel_initializer = keras.initializers.RandomUniform(0.0, 0.1)
 
     def initial_state(self, sequence: Sequence) -> AttentionState:
         """Start at the first datapoint, position 0."""
         return AttentionState(ops.zeros((sequence.batch_size, 1), dtype=self.variable_dtype))
 
+    def constants(self, sequence: Sequence) -> tuple[Tensor, Tensor]:
+        """Return the data, and 1 where there is a datapoint, 0 where there is padding."""
+        data = sequence.sources["data"]
+        if (mask := sequence.masks.get("data")) is None:
+            return data, ops.ones_like(data[:, :, 0])
+        return data, ops.cast(mask, data.dtype)
+
     def step(
-        self, control: Tensor, state: AttentionState, constants: Any
+        self, control: Tensor, state: AttentionState, constants: tuple[Tensor, Tensor]
     ) -> tuple[Tensor, AttentionState, dict[str, Tensor]]:
         """Move by the control ``(batch, 1)``, and read."""
-        data = constants["data"]  # (batch, datapoints, width)
-        datapoints = ops.shape(data)[1]
+        data, valid = constants  # (batch, datapoints, width), (batch, datapoints)
         position = state.position + ops.softsign(control)
         if self.config.bounded:
-            position = ops.clip(position, 0, ops.cast(datapoints - 1, position.dtype))
-        distance = position - ops.arange(datapoints, dtype=position.dtype)  # (batch, datapoints)
+            last = ops.sum(valid, axis=1, keepdims=True) - 1
+            position = ops.minimum(ops.maximum(position, 0), last)
+        distance = position - ops.arange(ops.shape(data)[1], dtype=position.dtype)  # (batch, datapoints)
         if self.config.kernel == "inverse_square":
-            weights = 1 / (1 + distance * distance)
+            weights = valid / (1 + distance * distance)
         else:
-            weights = 1 / (1 + ops.abs(distance))
+            weights = valid / (1 + ops.abs(distance))
         if self.config.normalize:
             weights = weights / ops.sum(weights, axis=-1, keepdims=True)
         read = ops.squeeze(weights[:, None] @ data, axis=1)  # (batch, width)

@@ -37,6 +37,11 @@ def numpy_step(config, control, position, data):
     return np.concatenate([read, position], -1) if config.read_position else read, position, weights
 
 
+def taped(data):
+    """The constants of a tape without padding."""
+    return tf.constant(data), tf.ones(data.shape[:2], data.dtype)
+
+
 SETTINGS = st.fixed_dictionaries(
     {
         "width": st.integers(1, 3),
@@ -56,9 +61,7 @@ def test_whatever_the_settings_it_computes_the_equations(config, seed):
     system = attention(**config)
     data = rng.normal(size=(2, config["datapoints"] or 4, config["width"]))
     control, position = rng.normal(scale=5, size=(2, 1)), rng.normal(scale=3, size=(2, 1))
-    read, state, named = system.step(
-        tf.constant(control), AttentionState(tf.constant(position)), {"data": data}
-    )
+    read, state, named = system.step(tf.constant(control), AttentionState(tf.constant(position)), taped(data))
     expected = numpy_step(system.config, control, position, data)
     assert read.shape == (2, system.output_size)
     for ours, theirs in zip((read, state.position, named["weights"]), expected, strict=True):
@@ -69,14 +72,14 @@ def test_at_a_datapoint_its_weight_is_one_and_its_neighbours_fade_with_distance(
     data = np.eye(3)[None]
     state = AttentionState(tf.constant([[0.5]], tf.float64))
     control = tf.constant([[1.0]], tf.float64)  # moves by 1/2, to 1
-    read, _, _ = attention(width=3).step(control, state, {"data": data})
+    read, _, _ = attention(width=3).step(control, state, taped(data))
     np.testing.assert_allclose(read, [[0.5, 1, 0.5]])
     state = AttentionState(tf.constant([[-0.5]], tf.float64))  # to 0
-    read, _, _ = attention(width=3).step(control, state, {"data": data})
+    read, _, _ = attention(width=3).step(control, state, taped(data))
     np.testing.assert_allclose(read, [[1, 1 / 2, 1 / 5]])
-    read, _, _ = attention(width=3, kernel="inverse_distance").step(control, state, {"data": data})
+    read, _, _ = attention(width=3, kernel="inverse_distance").step(control, state, taped(data))
     np.testing.assert_allclose(read, [[1, 1 / 2, 1 / 3]])
-    read, _, _ = attention(width=3, normalize=True).step(control, state, {"data": data})
+    read, _, _ = attention(width=3, normalize=True).step(control, state, taped(data))
     np.testing.assert_allclose(read, [[10 / 17, 5 / 17, 2 / 17]])
 
 
@@ -88,7 +91,7 @@ def test_it_starts_at_the_first_datapoint():
 def test_a_step_is_shorter_than_one_datapoint_however_strong_the_control():
     state = AttentionState(tf.zeros((3, 1), tf.float64))
     _, moved, _ = attention(width=1).step(
-        tf.constant([[1e6], [-1e6], [0]], tf.float64), state, {"data": np.zeros((3, 2, 1))}
+        tf.constant([[1e6], [-1e6], [0]], tf.float64), state, taped(np.zeros((3, 2, 1)))
     )
     assert 0.999 < moved.position[0, 0] < 1
     assert -1 < moved.position[1, 0] < -0.999
@@ -96,7 +99,7 @@ def test_a_step_is_shorter_than_one_datapoint_however_strong_the_control():
 
 
 def test_only_a_bounded_position_stays_on_the_tape():
-    data = {"data": np.zeros((2, 3, 1))}
+    data = taped(np.zeros((2, 3, 1)))
     ends = AttentionState(tf.constant([[0], [2]], tf.float64))
     outwards = tf.constant([[-1], [1]], tf.float64)
     _, state, _ = attention(width=1, bounded=True).step(outwards, ends, data)
@@ -105,16 +108,17 @@ def test_only_a_bounded_position_stays_on_the_tape():
     np.testing.assert_array_equal(state.position, [[-0.5], [2.5]])
 
 
-def loop(dtype="float64", **config):
+def loop(dtype="float64", traces=(), **config):
     tape = {"id": "tape", "use": "attention", "width": 2} | config
     return Superloop(
-        {"inputs": 1, "outputs": 1, "cells": [{"use": "gru", "units": 2}], "systems": [tape]}, dtype=dtype
+        {"inputs": 1, "outputs": 1, "cells": [{"use": "gru", "units": 2}], "systems": [tape]},
+        dtype=dtype,
+        traces=traces,
     )
 
 
 def test_an_untrained_loop_walks_along_the_tape():
-    layer = loop()
-    layer.traces = ("tape.control",)
+    layer = loop(traces="tape.control")
     feed = {"inputs": np.ones((2, 6, 1)), "tape_data": np.ones((2, 8, 2))}
     control = layer(feed)["tape.control"]
     assert np.all(control > 0.5)

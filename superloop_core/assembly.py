@@ -1,0 +1,58 @@
+"""From a config to its wiring: here the names become tensors."""
+
+from typing import Any
+
+import keras
+
+from superloop_core.builder import Builder, KerasCell, System
+from superloop_core.config import LoopConfig, PartConfig
+from superloop_core.errors import PluginError, shown
+from superloop_core.registry import load_registry
+from superloop_core.wiring import Wiring
+
+
+def assemble(config: LoopConfig, policy: Any = None) -> Wiring:
+    """Make the parts that a config names, and wire them.
+
+    Args:
+        config: the loop's.
+        policy: the dtype policy of the parts; None: Keras's global one.
+
+    Raises:
+        PluginError: a factory cannot be imported, or makes something else than it should.
+    """
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy or before)  # the factories are told their settings only
+    try:
+        cells = [_cell(cell) for cell in config.cells for _ in range(cell.layers)]
+        systems = {system.id: _system(system) for system in config.systems}
+        return Wiring(
+            cells,
+            systems,
+            outputs=config.outputs,
+            outputs_read_systems=config.outputs_read_systems,
+            learned=config.learned,
+            name="wiring",
+        )
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _cell(config: PartConfig) -> Builder:
+    made = _made("cell", config)
+    if isinstance(made, keras.layers.Layer) and hasattr(made, "state_size"):
+        return KerasCell(made)
+    if all(hasattr(made, name) for name in ("build", "initial_state", "constants", "step", "output_size")):
+        return made  # type: ignore[no-any-return]
+    raise PluginError(f"{config.use}: its factory must return a Keras RNN cell or a Builder: {shown(made)}")
+
+
+def _system(config: PartConfig) -> System:
+    made = _made("system", config)
+    if not isinstance(made, System):
+        raise PluginError(f"{config.use}: its factory must return a System: {shown(made)}")
+    return made
+
+
+def _made(kind: str, config: PartConfig) -> Any:
+    return load_registry().resolve(kind, config.use).spec.create(config.settings)

@@ -1,0 +1,44 @@
+import keras
+import numpy as np
+import pytest
+
+from superloop_core import SourceError, Superloop, SuperloopCell, SuperloopError
+
+
+@pytest.mark.parametrize("unroll", [False, True])
+def test_keras_rnn_over_the_cell_is_the_loop(unroll, made, make_loop, assert_close):
+    config = make_loop("scratch", cells=["lstm", "sgu"], outputs_read_systems=True)
+    layer, feed = made(config)
+    rnn = keras.layers.RNN(SuperloopCell(config), return_sequences=True, return_state=True, unroll=unroll)
+    rnn.build(feed["inputs"].shape)
+    rnn.set_weights(layer.get_weights())
+    mask = np.array([[1, 1, 1, 1], [1, 1, 0, 0], [1, 0, 1, 0]], bool)
+    outputs, *state = rnn(feed["inputs"], mask=mask)
+    expected, *final = Superloop.from_config(layer.get_config() | {"return_state": True})(feed, mask=mask)
+    assert outputs.shape == expected.shape
+    with_state, _ = made(config, like=layer, return_state=True)
+    expected, *final = with_state(feed, mask=mask)
+    assert_close(outputs, expected)
+    assert_close([np.reshape(tensor, (3, -1)) for tensor in final], state)
+
+
+def test_a_cell_in_a_model_is_saved_and_trained(tmp_path, make_loop, assert_close):
+    inputs = keras.Input((5, 2))
+    cell = SuperloopCell(make_loop("scratch"))
+    model = keras.Model(inputs, keras.layers.RNN(cell)(inputs))
+    assert cell.state_names == ("cells_0_h", "cells_0_c", "scratch_memory", "scratch_read")
+    model.compile("adam", "mse")
+    x = np.random.default_rng(0).normal(size=(8, 5, 2)).astype("float32")
+    losses = model.fit(x, x[:, 0], epochs=5, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+    model.save(tmp_path / "model.keras")
+    assert_close(keras.saving.load_model(tmp_path / "model.keras")(x), model(x))
+
+
+def test_what_a_cell_cannot_do_is_told(make_loop):
+    with pytest.raises(SuperloopError, match="cannot be given sources, but this loop reads tape_data"):
+        SuperloopCell(make_loop("tape"))
+    with pytest.raises(SuperloopError, match="leave 'timesteps' and 'suppress_output' out"):
+        SuperloopCell(make_loop("scratch", timesteps=3))
+    with pytest.raises(SourceError, match="the config says inputs = 2: 7"):
+        keras.layers.RNN(SuperloopCell(make_loop("scratch"), name="it"))(np.zeros((1, 2, 7)))

@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+
+from superloop_core import SourceError, Superloop, SuperloopError, TraceError
+
+
+def test_a_session_begins_where_it_is_told_to_and_can_go_back(made, make_loop, assert_close):
+    layer, feed = made(make_loop("tape", suppress_output=2), traces=["tape.*"])
+    given = {"tape.position": np.full((3, 1), 2.0)}
+    session = layer.session({"tape_data": feed["tape_data"]}, initial_state=given, traces=["tape.position"])
+    assert session.traces == {}
+    first = session.step(feed["inputs"][:, 0])
+    assert_close(session.traces, given)
+    assert session.timestep == 1
+    session.step(feed["inputs"][:, 1])
+    session.reset()
+    assert session.timestep == 0
+    assert_close(session.step(feed["inputs"][:, 0]), first)
+
+
+def test_the_state_of_a_session_is_a_call_s_first(made, make_loop, assert_close):
+    layer, feed = made(make_loop("tape"))
+    session = layer.session({"tape_data": feed["tape_data"]})
+    for t in range(2):
+        session.step(feed["inputs"][:, t])
+    rest = layer(feed | {"inputs": feed["inputs"][:, 2:]}, initial_state=session.state)
+    assert_close(rest, layer(feed)[:, 2:])
+
+
+def test_a_loop_without_inputs_is_stepped_with_nothing(made, make_loop, assert_close):
+    layer, feed = made(make_loop("tape", inputs=0, timesteps=4))
+    session = layer.session(feed)
+    assert_close(np.stack([session.step() for _ in range(4)], axis=1), layer(feed))
+
+
+def test_a_loop_without_sources_is_one_row_unless_told(made, make_loop):
+    layer, _ = made(make_loop("scratch"))
+    assert layer.session().step(np.zeros((1, 2))).shape == (1, 2)
+    assert layer.session(batch_size=5).step(np.zeros((5, 2))).shape == (5, 2)
+
+
+def test_what_does_not_fit_is_told_and_changes_nothing(made, make_loop):
+    layer, feed = made(make_loop("tape"), name="loop")
+    data = {"tape_data": feed["tape_data"]}
+    session = layer.session(data)
+    for wrong in (None, np.zeros((3, 3)), np.zeros((2, 2))):
+        with pytest.raises(SourceError, match=r"loop: a step takes inputs of the shape \(3, 2\)"):
+            session.step(wrong)
+    assert session.timestep == 0
+    with pytest.raises(SourceError, match="'tape_data' is missing"):
+        layer.session()
+    with pytest.raises(SourceError, match="takes no 'inputs'"):
+        layer.session(feed)
+    with pytest.raises(SourceError, match="batch_size is 2, but the sources have 3"):
+        layer.session(data, batch_size=2)
+    with pytest.raises(TraceError, match=r"no trace 'tape\.psition'"):
+        layer.session(data, traces="tape.psition").step(feed["inputs"][:, 0])
+    with pytest.raises(SuperloopError, match="has no weights yet"):
+        Superloop(make_loop("scratch")).session()

@@ -1,0 +1,123 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from superloop_core import SourceError, Superloop
+
+
+def test_the_state_is_listed_by_name_and_as_keras_does_it(made, make_loop):
+    layer, feed = made(make_loop("tape", "scratch", cells=["lstm", "gru"]), return_state=True)
+    names = (
+        "cells.0.h",
+        "cells.0.c",
+        "cells.1.h",
+        "tape.position",
+        "scratch.memory",
+        "tape.read",
+        "scratch.read",
+    )
+    assert layer.state_names == names
+    outputs, *state = layer(feed)
+    assert outputs.shape == (3, 4, 2)
+    assert [tuple(tensor.shape) for tensor in state] == [(3, 3)] * 3 + [(3, 1), (3, 3, 2), (3, 2), (3, 2)]
+
+
+def test_some_of_the_first_state_may_be_given_by_name(made, make_loop, assert_close):
+    layer, feed = made(make_loop("tape"), traces=["tape.position", "tape.read", "cells.0.h"])
+    given = {"tape.position": np.array([[1.0], [2.0], [3.0]]), "cells.0.h": np.full((3, 3), 0.5)}
+    traces = layer(feed, initial_state=given)
+    assert_close(traces["tape.position"][:, 0], given["tape.position"])
+    assert_close(traces["cells.0.h"][:, 0], given["cells.0.h"])
+    assert_close(traces["tape.read"][:, 0], np.zeros((3, 2)))
+
+
+def test_a_state_goes_through_functional_models_beside_a_mask(made, make_loop, assert_close):
+    """Keras hands no mask on where there are two arguments."""
+    layer, feed = made(make_loop("tape"), return_state=True)
+    inputs = layer.symbolic_inputs()
+    state = [keras.Input(shape) for shape in ((3,), (3,), (1,), (2,))]
+    masked = inputs | {"inputs": keras.layers.Masking(0.0)(inputs["inputs"])}
+    model = keras.Model([inputs, state], layer(masked, initial_state=state))
+    feed["inputs"][1, 2:] = 0
+    given = [np.random.default_rng(3).normal(size=(3, *one.shape[1:])).astype("float32") for one in state]
+    mask = np.any(feed["inputs"] != 0, axis=-1)
+    assert not mask.all()
+    assert_close(model([feed, given]), layer(feed, initial_state=given, mask=mask))
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (
+            [np.zeros((3, 3))],
+            "'initial_state' must be a list of 4 tensors, cells.0.h, cells.0.c, tape.position",
+        ),
+        (
+            {"tape.postion": np.zeros((3, 1))},
+            "the state has no 'tape.postion'; did you mean 'tape.position'?",
+        ),
+        (
+            {"tape.position": np.zeros((3, 2))},
+            "'tape.position' of the state must have the shape (3, 1): (3, 2)",
+        ),
+        (
+            {"tape.position": np.zeros((2, 1))},
+            "'tape.position' of the state must have the shape (3, 1): (2, 1)",
+        ),
+    ],
+)
+def test_a_state_that_does_not_fit_is_refused(given, told, made, make_loop):
+    layer, feed = made(make_loop("tape"), name="loop")
+    with pytest.raises(SourceError) as refused:
+        layer(feed, initial_state=given)
+    assert str(refused.value).startswith(f"loop: {told}")
+
+
+def test_a_stateful_layer_needs_its_rows_and_keeps_to_them(make_loop, make_feed):
+    layer = Superloop(make_loop("tape"), stateful=True)
+    with pytest.raises(SourceError, match="stateful = True needs the number of rows"):
+        layer(layer.symbolic_inputs())
+    layer = Superloop(make_loop("tape"), stateful=True)
+    layer(make_feed(layer))
+    with pytest.raises(SourceError, match="was built for 3 rows: 2"):
+        layer(make_feed(layer, batch=2))
+
+
+def test_a_stateful_layer_keeps_its_state_in_predict_and_saves_weights_only(make_loop, make_feed, tmp_path):
+    layer = Superloop(make_loop("scratch", timesteps=4), stateful=True)
+    inputs = layer.symbolic_inputs(batch_size=3)
+    model = keras.Model(inputs, layer(inputs))
+    assert model.count_params() == parameters_of(layer)
+    feed = make_feed(layer)["inputs"]
+    first, second = model.predict(feed, verbose=0), model.predict(feed, verbose=0)
+    assert not np.allclose(first, second)
+    layer.reset_state()
+    np.testing.assert_allclose(model.predict(feed, verbose=0), first, rtol=1e-6)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(again.predict(feed, verbose=0), first, rtol=1e-6)
+
+
+def parameters_of(layer):
+    return sum(int(np.prod(weight.shape)) for weight in layer.trainable_weights)
+
+
+def test_a_stateful_layer_passes_no_gradient_to_the_call_before(make_loop, make_feed):
+    layer = Superloop(make_loop("scratch"), stateful=True)
+    feed = {name: tf.convert_to_tensor(array) for name, array in make_feed(layer).items()}
+    with tf.GradientTape() as tape:
+        tape.watch(feed["inputs"])
+        layer(feed)
+        second = layer({"inputs": tf.ones((3, 4, 2))})
+    assert tape.gradient(second, feed["inputs"]) is None
+
+
+def test_bidirectional_takes_a_loop(make_loop, assert_close):
+    layer = Superloop(make_loop("scratch"), name="loop")
+    both = keras.layers.Bidirectional(layer)
+    inputs = np.random.default_rng(0).normal(size=(2, 5, 2)).astype("float32")
+    answer = both(inputs)
+    assert answer.shape == (2, 5, 4)
+    assert_close(answer[..., :2], both.forward_layer(inputs))
+    assert_close(answer[..., 2:], both.backward_layer(inputs)[:, ::-1])
