@@ -29,7 +29,7 @@ class TrainConfig:
         evaluate_every: steps between two measurements on fresh sequences, which tell the best weights.
         evaluate_on: how many fresh sequences that takes; the last one takes ``final_on``.
         final_on: how many fresh sequences the final figures are measured on.
-        xla: whether to compile the training step with XLA.
+        xla: whether to compile the loop with XLA; where its timesteps vary it never is.
     """
 
     steps: int = attrs.field(default=1500, validator=ge(1))

@@ -38,11 +38,16 @@ def train(
     from superloop_plugin_lab.training import train
 
     experiment = read_experiment(config, overrides)
-    folder = RunFolder.create(out, default=Path("runs") / config.stem)
+    folder = RunFolder.create(out, default=Path("runs") / _name(config))
     outcome = train(experiment, folder)
     report(experiment, folder, outcome)
     if outcome.interrupted:
         sys.exit(130)
+
+
+def _name(config: Path) -> str:
+    """A file's name, or its folder's where it is a run's own config.toml."""
+    return config.absolute().parent.name if config.name == "config.toml" else config.stem
 
 
 @click.command("eval")

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import attrs
+import click
 import numpy as np
 
 from superloop_core import ConfigError, WeightsError, load_model
@@ -44,7 +45,7 @@ def evaluate_run(
         rows.append(
             Evaluation(
                 length=getattr(experiment.config.tables["task"].settings, "length", None),
-                timesteps=experiment.config.loop.timesteps,
+                timesteps=_timesteps(experiment),
                 sequences=sequences,
                 measured=measure(experiment, _fresh(experiment, seed, "final"), sequences),
             )
@@ -66,18 +67,23 @@ def trace_run(
     The ``.npz`` file holds each trace by its name, ``(sequences, timesteps, ...)``, and the task's
     ``inputs.<name>`` and ``targets``.
     """
+    out = out if out.suffix == ".npz" else Path(f"{out}.npz")
+    picture = out.with_suffix(".png")
+    if picture.resolve() == RunFolder.open(run).picture.resolve():
+        raise ConfigError(
+            f"--out {out}: its picture would replace the run's own, {picture}; choose another name"
+        )
     experiment = open_run(run, length=length, overrides=overrides)
     batch = experiment.task.sample(_fresh(experiment, seed, "picture"), sequences)
     traces = traced(experiment.layer, batch)
-    out = out.with_suffix(".npz")
     inputs = {f"inputs.{name}": array for name, array in batch.inputs.items()}
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         np.savez_compressed(out, targets=batch.targets, **inputs, **traces)
-        draw(experiment.task, batch, traces, out.with_suffix(".png"))
+        draw(experiment.task, batch, traces, picture)
     except OSError as error:
         raise ConfigError(f"--out {out}: cannot be written: {error.strerror}") from error
-    return out, out.with_suffix(".png")
+    return out, picture
 
 
 def open_run(run: Path, *, length: int | None = None, overrides: Iterable[str] = ()) -> Experiment:
@@ -95,14 +101,32 @@ def open_run(run: Path, *, length: int | None = None, overrides: Iterable[str] =
         timesteps = -(-config["loop"]["timesteps"] * length // trained)
         overrides = [f"task.length={length}", f"loop.timesteps={timesteps}", *overrides]
     experiment = read_experiment(folder.config, overrides)
+    _tell_other_versions(folder, experiment)
     weights = load_model(folder.model).get_weights()
     shapes = [weight.shape for weight in weights]
     needed = [tuple(weight.shape) for weight in experiment.model.weights]
     if shapes != needed:
-        what = f"holds weights of the shapes {shapes}, but the loop needs {needed}; undo --set {overrides}"
+        given = " ".join(f"--set {override}" for override in overrides)
+        what = f"holds weights of the shapes {shapes}, but the loop needs {needed}; undo {given}"
         raise WeightsError(f"{folder.model}: {what}")
     experiment.model.set_weights(weights)
     return experiment
+
+
+def _tell_other_versions(folder: RunFolder, experiment: Experiment) -> None:
+    now = experiment.config.plugins
+    for distribution, then in load_dict(folder.config).get("plugins", {}).items():
+        if distribution in now and now[distribution] != then:
+            what = (
+                f"{folder.path}: was trained with {distribution} {then}, and {now[distribution]} is installed"
+            )
+            click.echo(f"warning: {what}; figures may differ", err=True)
+
+
+def _timesteps(experiment: Experiment) -> int:
+    """The config's, or where it leaves them open as many as the task's sequences have."""
+    one = experiment.task.sample(np.random.default_rng(0), 1)
+    return experiment.config.loop.timesteps or one.inputs["inputs"].shape[1]
 
 
 def _fresh(experiment: Experiment, seed: int | None, purpose: str) -> np.random.Generator:

@@ -11,8 +11,9 @@ import numpy as np
 from superloop_core import ConfigError, Superloop, SuperloopError, TraceError, __version__
 from superloop_core.config import Config, read_config
 from superloop_core.errors import Problem
+from superloop_core.feed import INPUTS, LENGTHS
 from superloop_core.registry import load_registry
-from superloop_core.task import Task
+from superloop_core.task import Batch, Task
 from superloop_plugin_lab import TrainConfig
 from superloop_plugin_lab.diagnosis import find_not_finite
 
@@ -71,13 +72,19 @@ def read_experiment(source: Path | Mapping[str, Any], overrides: Iterable[str] =
     )
     keras.utils.set_random_seed(settings.seed)
     task = records[0].spec.create(use.settings)
-    layer = Superloop(config.loop, traces=task.traces, name="superloop")
-    _check_fit(task, layer)
+    compiled = "auto" if settings.xla else False
+    layer = Superloop(config.loop, traces=task.traces, jit_compile=compiled, name="superloop")
+    batch = task.sample(np.random.default_rng(0), 2)
+    _check_inputs(batch, layer)
     inputs = layer.symbolic_inputs()
+    inputs = inputs if isinstance(inputs, dict) else {INPUTS: inputs}
+    if LENGTHS in batch.inputs:
+        inputs[LENGTHS] = keras.Input((), dtype="int32", name=LENGTHS)
     try:
         model = keras.Model(inputs, _as_dict(layer(inputs)))
     except TraceError as error:
         raise ConfigError([Problem("task", str(error))]) from error
+    _check_outputs(task, batch, model)
     return Experiment(config=config, settings=settings, task=task, layer=layer, model=model)
 
 
@@ -101,9 +108,8 @@ def measure(experiment: Experiment, rng: np.random.Generator, sequences: int) ->
     return Measurement(loss=sum(losses) / sequences, accuracy=float(np.concatenate(correct).mean()))
 
 
-def _check_fit(task: Task, layer: Superloop) -> None:
+def _check_inputs(batch: Batch, layer: Superloop) -> None:
     """Refuse a task whose sequences the loop does not take."""
-    batch = task.sample(np.random.default_rng(0), 1)
     given = {name: array.shape[1:] for name, array in batch.inputs.items()}
     taken = layer.input_shapes
     mend = "change the task's settings, or the id or the settings of a system"
@@ -112,12 +118,35 @@ def _check_fit(task: Task, layer: Superloop) -> None:
         what = f"gives no {name!r}, which the loop needs; it gives {', '.join(map(repr, given))}; {mend}"
         problems.append(Problem("task", what))
     for name, shape in given.items():
+        if name == LENGTHS:
+            continue
         if name not in taken:
             what = f"gives {name!r}, but the loop takes {', '.join(map(repr, taken))}; {mend}"
             problems.append(Problem("task", what))
         elif not _fits(shape, taken[name]):
             wanted = tuple("any" if size is None else size for size in taken[name])
             what = f"gives {name!r} of the shape {_shape(shape)}, but the loop takes {_shape(wanted)}; {mend}"
+            problems.append(Problem("task", what))
+    if problems:
+        raise ConfigError(problems)
+
+
+def _check_outputs(task: Task, batch: Batch, model: keras.Model) -> None:
+    """Refuse a task that can make nothing of what the loop gives."""
+    results = model(dict(batch.inputs))
+    shapes = ", ".join(f"{name} {_shape(tuple(results[name].shape))}" for name in results)
+    problems = []
+    for name, wanted in (("loss", ()), ("correct", (2,))):
+        try:
+            received = tuple(getattr(task, name)(batch.targets, results).shape)
+        except Exception as error:  # whatever the task's code runs into
+            what = (
+                f"its {name} cannot be computed of {shapes} (of 2 sequences): {type(error).__name__}: {error}"
+            )
+            problems.append(Problem("task", f"{what}; change loop.outputs or the task's settings"))
+            continue
+        if received != wanted:
+            what = f"its {name} of 2 sequences must have the shape {_shape(wanted)}: {_shape(received)}"
             problems.append(Problem("task", what))
     if problems:
         raise ConfigError(problems)

@@ -51,9 +51,12 @@ class RunFolder:
             ConfigError: there is none.
         """
         folder = cls(path)
-        for file in (folder.config, folder.model):
-            if not file.is_file():
-                raise ConfigError(f"{path}: is no folder that `superloop train` wrote: no {file.name}")
+        if not path.is_dir():
+            raise ConfigError(f"{path}: there is no such folder; name one that `superloop train` wrote")
+        if not folder.config.is_file():
+            raise ConfigError(f"{path}: is no folder that `superloop train` wrote: no {folder.config.name}")
+        if not folder.model.is_file():
+            raise ConfigError(f"{path}: its training ended before there was a model: no {folder.model.name}")
         return folder
 
     @property

@@ -109,7 +109,7 @@ def compiled_step(experiment: Experiment) -> Callable[..., tuple[Any, Any, Any]]
             variable.assign(tf.where(finite, variable.value, old))
         return finite
 
-    @tf.function(jit_compile=settings.xla, reduce_retracing=True)
+    @tf.function(autograph=False)
     def step(inputs: Any, targets: Any) -> tuple[Any, Any, Any]:
         with tf.GradientTape() as tape:
             results = model(inputs, training=True)

@@ -199,7 +199,7 @@ def test_eval_and_trace_refuse_what_is_no_run_folder(superloop, tmp_path, monkey
 def test_eval_refuses_an_override_of_the_weights_shapes(superloop, run):
     code, _, err = superloop("eval", run.path, "--set", "loop.cells.0.units=5")
     assert code == 2
-    assert "undo --set ['loop.cells.0.units=5']" in err
+    assert "undo --set loop.cells.0.units=5" in err
 
 
 def test_trace_names_the_files_it_wrote(superloop, run_with_registers, tmp_path):
@@ -211,6 +211,37 @@ def test_trace_names_the_files_it_wrote(superloop, run_with_registers, tmp_path)
     pixels = imread(tmp_path / "a.png")
     assert pixels.shape[1] > pixels.shape[0] > 500  # two rows of four panels
     assert pixels.min() < 0.3
+
+
+def test_trace_keeps_the_name_it_is_given_and_the_runs_own_picture(superloop, run, tmp_path):
+    for name in ("run.v1", "run.v2"):
+        assert superloop("trace", run.path, "--out", tmp_path / name, "--sequences", 1)[0] == 0
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"run.v1.npz", "run.v1.png", "run.v2.npz", "run.v2.png"}
+    before = run.picture.read_bytes()
+    code, _, err = superloop("trace", run.path, "--out", run.path / "traces.npz")
+    assert code == 2
+    assert "would replace the run's own" in err
+    assert run.picture.read_bytes() == before
+
+
+def test_eval_tells_where_other_versions_are_installed_than_trained_it(superloop, run, tmp_path):
+    for file in (run.config, run.model):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    assert "warning" not in superloop("eval", tmp_path, "--sequences", 8)[2]
+    text = run.config.read_text().replace(
+        'superloop-plugin-cells = "0.1.0"', 'superloop-plugin-cells = "0.0.7"'
+    )
+    (tmp_path / "config.toml").write_text(text)
+    code, _, err = superloop("eval", tmp_path, "--sequences", 8)
+    assert code == 0
+    assert "was trained with superloop-plugin-cells 0.0.7, and 0.1.0 is installed" in err
+
+
+def test_a_run_made_of_a_runs_config_is_named_after_its_folder(superloop, run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert superloop("train", run.config, "--steps", 1, *SHORT)[0] == 0
+    assert (tmp_path / "runs" / run.path.name / "config.toml").is_file()
 
 
 def test_help_names_the_commands(superloop):

@@ -56,13 +56,21 @@ def test_a_model_that_is_broken_is_refused(run, tmp_path):
         open_run(tmp_path)
 
 
-@pytest.mark.parametrize("missing", ["config.toml", "model.keras"])
-def test_a_folder_without_a_config_or_a_model_is_no_run_folder(run, tmp_path, missing):
+@pytest.mark.parametrize(
+    ("missing", "told"),
+    [
+        ("config.toml", "is no folder that `superloop train` wrote: no config.toml"),
+        ("model.keras", "its training ended before there was a model: no model.keras"),
+    ],
+)
+def test_a_folder_without_a_config_or_a_model_is_no_run_folder(run, tmp_path, missing, told):
     for file in {run.config, run.model}:
         if file.name != missing:
             (tmp_path / file.name).write_bytes(file.read_bytes())
-    with pytest.raises(ConfigError, match=f"is no folder that `superloop train` wrote: no {missing}"):
+    with pytest.raises(ConfigError, match=told):
         open_run(tmp_path)
+    with pytest.raises(ConfigError, match="there is no such folder"):
+        open_run(tmp_path / "nowhere")
 
 
 def test_a_trace_holds_every_named_trace_with_the_inputs_and_targets(run, tmp_path):
