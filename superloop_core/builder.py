@@ -7,7 +7,7 @@ an ``if`` in ``step``.
 
 import abc
 from collections import namedtuple
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Protocol
 
 import attrs
@@ -102,6 +102,9 @@ class System(keras.layers.Layer, abc.ABC):  # type: ignore[misc]
     # with the class would draw its seed when the plugin is imported, once for all.
     control_kernel_initializer: Any = "glorot_uniform"
     control_bias_initializer: Any = "zeros"
+    # Fields of the state that may be learned at t = 0; None: all. What must stay on a simplex, such as a
+    # weighting, is none of them.
+    learned_fields: Collection[str] | None = None
 
     def __init__(self, config: SystemSettings):
         super().__init__(dtype=addressing_dtype(keras.config.dtype_policy()), autocast=False)

@@ -77,7 +77,7 @@ class Wiring(keras.layers.Layer):  # type: ignore[misc]
             for id, system in zip(self.ids, self.systems, strict=True)
         ]
         self.projection = keras.layers.Dense(outputs, name="outputs") if outputs else None
-        self._offsets: dict[str, list[Any]] = {}  # what is learned of the first state, by path
+        self._offsets: dict[str, dict[str, Any]] = {}  # what is learned of the first state, by path
 
     @property
     def sources(self) -> dict[str, tuple[int | None, ...]]:
@@ -103,8 +103,9 @@ class Wiring(keras.layers.Layer):  # type: ignore[misc]
             self.projection.build((None, seen))
         if self.learned:
             parts = self._by_path(self.state_specs())
+            builders = dict(zip(self.ids, self.systems, strict=True))
             for path in self.learned:
-                self._offsets[path] = self._learn(path, parts[path])
+                self._offsets[path] = self._learn(path, parts[path], builders.get(path))
 
     def initial_state(self, sequence: Sequence) -> LoopState:
         """Return every part's state at t = 0, and a feedback of zeros; with what is learned of them."""
@@ -235,26 +236,30 @@ class Wiring(keras.layers.Layer):  # type: ignore[misc]
         parts |= dict(zip(self.ids, state.systems, strict=True))
         return parts | {f"{id}.read": read for id, read in zip(self.ids, state.reads, strict=True)}
 
-    def _learn(self, path: str, specs: State) -> list[Any]:
+    def _learn(self, path: str, specs: State, system: System | None) -> dict[str, Any]:
         """Make the weights of what is learned of one part's first state: of its floating tensors."""
-        weights = []
+        fields = None if system is None else system.learned_fields
+        weights = {}
         for name, spec in _paths(path, specs).items():
-            if not spec.dtype.is_floating:
+            field = name.removeprefix(f"{path}.").partition(".")[0]
+            if not spec.dtype.is_floating or not (fields is None or field in fields):
                 continue
             if not spec.shape[1:].is_fully_defined():
                 raise SuperloopError(
                     f"{name}: cannot be learned, since its size is not in the settings: {spec.shape}"
                 )
-            weights.append(self.add_weight(shape=spec.shape[1:], initializer="zeros", name=f"initial_{name}"))
+            weights[name] = self.add_weight(shape=spec.shape[1:], initializer="zeros", name=f"initial_{name}")
         return weights
 
     def _with_learned(self, path: str, state: State) -> State:
         if path not in self._offsets:
             return state
-        offsets = iter(self._offsets[path])
-        return tf.nest.map_structure(
-            lambda t: t + ops.cast(next(offsets), t.dtype) if t.dtype.is_floating else t, state
-        )
+        offsets = self._offsets[path]
+        tensors = [
+            tensor + ops.cast(offsets[name], tensor.dtype) if name in offsets else tensor
+            for name, tensor in _paths(path, state).items()
+        ]
+        return tf.nest.pack_sequence_as(state, tensors)
 
 
 def checked(answer: Any, path: str, builder: Builder, old: State) -> tuple[Tensor, State, dict[str, Tensor]]:

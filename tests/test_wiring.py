@@ -256,6 +256,28 @@ def test_what_the_data_decides_the_size_of_cannot_be_learned():
         wiring.build(1)
 
 
+def test_a_system_says_which_fields_may_be_learned():
+    class Two(NamedTuple):
+        weighting: tf.Tensor
+        memory: tf.Tensor
+
+    class Addressed(Kept):
+        learned_fields = ("memory",)
+
+        def initial_state(self, sequence):
+            return Two(tf.ones((sequence.batch_size, 2)) / 2, tf.zeros((sequence.batch_size, 2)))
+
+    wiring = Wiring([KerasCell(Passing(3))], {"it": Addressed(KeptConfig(size=2))}, learned=["it", "it.read"])
+    wiring.build(1)
+    (memory, read) = [weight for weight in wiring.trainable_weights if "initial" in weight.path]
+    memory.assign([1, 2])
+    read.assign([3, 4])
+    state = wiring.initial_state(sequence(batch=2))
+    np.testing.assert_array_equal(state.systems[0].weighting, [[0.5, 0.5]] * 2)
+    np.testing.assert_array_equal(state.systems[0].memory, [[1, 2]] * 2)
+    np.testing.assert_array_equal(state.reads[0], [[3, 4]] * 2)
+
+
 def test_an_initializer_that_is_shared_draws_anew_for_each_system():
     random = keras.initializers.RandomNormal()
     systems = {"a": Kept(KeptConfig(size=2)), "b": Kept(KeptConfig(size=2))}

@@ -1,0 +1,54 @@
+"""Stacks."""
+
+from typing import Literal
+
+import attrs
+from attrs.validators import ge
+
+from superloop_core import SystemSpec, hookimpl
+
+
+@attrs.frozen(kw_only=True)
+class StackConfig:
+    """Continuous stacks.
+
+    Args:
+        depth: cells of each; what is pushed past the last is lost.
+        width: numbers in a cell.
+        stacks: how many, side by side, each with actions of its own.
+        no_op: whether a stack may stay as it is; otherwise it pushes or pops.
+        value: what is pushed: the control as it is, or its sigmoid.
+    """
+
+    depth: int = attrs.field(default=32, validator=ge(1))
+    width: int = attrs.field(default=8, validator=ge(1))
+    stacks: int = attrs.field(default=1, validator=ge(1))
+    no_op: bool = True
+    value: Literal["linear", "sigmoid"] = "linear"
+
+    @property
+    def actions(self) -> int:
+        """Push, pop and, with ``no_op``, stay."""
+        return 3 if self.no_op else 2
+
+    @property
+    def control_size(self) -> int:
+        """For each stack its actions, and what to push."""
+        return self.stacks * (self.actions + self.width)
+
+    @property
+    def output_size(self) -> int:
+        """The tops."""
+        return self.stacks * self.width
+
+
+@hookimpl
+def superloop_register():
+    """The continuous stack."""
+    yield SystemSpec(
+        name="stack",
+        config=StackConfig,
+        factory="superloop_plugin_stacks.stack:Stack",
+        summary="Continuous stacks that push, pop and stay by shares (Joulin and Mikolov, 2015)",
+        example={"depth": 4, "width": 3, "stacks": 2},
+    )
