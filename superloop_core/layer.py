@@ -116,6 +116,7 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         self.wiring = assemble(self.config, self.dtype_policy)
         self._reader = FeedReader(self.config, self.name, self.dtype_policy)
         self._loop = Loop(self.wiring, static=unroll, traces=self.traces, checkpoint_every=checkpoint_every)
+        self._outlining = False
         self._kept: KeptState | None = None
         self._state_names: tuple[str, ...] | None = None
 
@@ -160,17 +161,17 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         if self.go_backwards:
             feed = feed.backwards()
         sequence = self._sequence(feed, training)
-        compiled = self._compiles(sequence)
-        unrolled = self._loop(
-            feed.inputs,
-            sequence,
-            self._initial_state(feed, sequence, initial_state),
-            mask=feed.mask,
-            jit_compile=compiled,
-            parts=_parts(sequence.batch_size) if compiled else 1,
-        )
-        if self._kept is not None:
-            self._kept.keep(unrolled.state)
+        state = self._initial_state(feed, sequence, initial_state)
+        if self._outlining:
+            unrolled = self._loop.outline(feed.inputs, sequence, state, mask=feed.mask)
+        else:
+            compiled = self._compiles(sequence)
+            parts = _parts(sequence.batch_size) if compiled else 1
+            unrolled = self._loop(
+                feed.inputs, sequence, state, mask=feed.mask, jit_compile=compiled, parts=parts
+            )
+            if self._kept is not None:
+                self._kept.keep(unrolled.state)
         answer = unrolled.outputs[:, self.config.suppress_output :]
         if not self.return_sequences:
             answer = unrolled.outputs[:, -1]
@@ -182,12 +183,15 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         self, inputs: Any, initial_state: Any = None, mask: Any = None, training: bool = False
     ) -> Any:
         """Return the specs of what a call gives."""
+        self._outlining = True  # one step tells the shapes of all
         try:
             return keras.Operation.compute_output_spec(
                 self, inputs, initial_state=initial_state, mask=mask, training=training
             )
         except SuperloopError as error:  # Keras has reworded ours
             raise error.__context__ if isinstance(error.__context__, SuperloopError) else error from None
+        finally:
+            self._outlining = False
 
     def compute_output_shape(self, inputs_shape: Any, initial_state_shape: Any = None) -> Any:
         """Return the shapes of what a call gives, rows and timesteps too; None where they are not known."""

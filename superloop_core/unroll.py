@@ -97,6 +97,25 @@ class Loop:
             outputs, recorded = _held((outputs, recorded), mask)
         return Unrolled(outputs, state, recorded)
 
+    def outline(
+        self, inputs: Tensor | None, sequence: Sequence, state: State, *, mask: Tensor | None = None
+    ) -> Unrolled:
+        """Return tensors like what a call gives, at the cost of one step: their shapes and dtypes are right.
+
+        The arguments and errors are a call's.
+        """
+        at_0 = {} if inputs is None else {"inputs": inputs[:, 0]}
+        if mask is not None:
+            at_0["valid"] = tf.cast(mask[:, 0], tf.bool)
+        output, state, named = self._step(at_0, state, self._builder.constants(sequence))
+
+        def over_time(tensor: Tensor) -> Tensor:
+            timesteps = sequence.timesteps if isinstance(sequence.timesteps, int) else None
+            repeated = tf.repeat(tensor[:, None], sequence.timesteps, axis=1)
+            return tf.ensure_shape(repeated, [tensor.shape[0], timesteps, *tensor.shape[1:]])
+
+        return Unrolled(over_time(output), state, tf.nest.map_structure(over_time, named))
+
     def _step(
         self, at_t: Mapping[str, Tensor], state: State, constants: Any
     ) -> tuple[Tensor, State, dict[str, Tensor]]:

@@ -1,0 +1,125 @@
+"""How fast loops are built, train and predict, beside their peers, in one run.
+
+    python -m venv peers && peers/bin/pip install -r tests/benchmarks/peers.txt
+    python tests/benchmarks/performance.py --peers peers/bin/python
+
+Every row is a process of its own, so that its peak memory is its own; the contenders take turns, and each
+figure is the median of the rounds, in each of which a step's time is the median of 5. Ratios are of medians
+of one run, to the first row: below 1 is faster.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import attrs
+from rich.console import Console
+from rich.table import Table
+
+FOLDER = Path(__file__).parent / "contenders"
+COLUMNS = (
+    *("train ms", "ratio", "predict ms", "ratio"),
+    *("build + first step s", "build + compile s", "ratio", "peak MB"),
+)
+
+
+@attrs.frozen
+class Contender:
+    """A function of a script, with its settings."""
+
+    name: str
+    script: str
+    function: str
+    settings: dict = attrs.field(factory=dict)
+
+
+def example(name: str, script: str = "ours", **settings: object) -> Contender:
+    return Contender(name, script, "original_example", {"timesteps": 64} | settings)
+
+
+def lstms(batch: int) -> list[Contender]:
+    return [
+        Contender("keras.layers.LSTM, nothing set", "ours", "keras_lstm", {"batch": batch}),
+        Contender("keras.layers.LSTM, XLA", "ours", "keras_lstm", {"batch": batch, "jit_compile": True}),
+        Contender("keras.layers.LSTM, unrolled", "ours", "keras_lstm", {"batch": batch, "unroll": True}),
+        Contender("superloop, nothing set", "ours", "lstm", {"batch": batch}),
+    ]
+
+
+WORKS = {
+    "example-1024": [
+        example("JAX lax.scan, jitted", "jax_peers", batch=1024),
+        example("superloop, nothing set", batch=1024),
+        example("superloop, optimizer built before", batch=1024, prepared=True),
+        example("superloop, compile(jit_compile=True)", batch=1024, jit_compile=True),
+    ],
+    "example-64": [
+        example("JAX lax.scan, jitted", "jax_peers", batch=64),
+        example("superloop, nothing set", batch=64),
+    ],
+    "example-timesteps": [
+        example(f"superloop, {timesteps:,} timesteps", batch=64, timesteps=timesteps)
+        for timesteps in (64, 256, 1024)
+    ],
+    "stack-rnn": [
+        Contender("Haiku, jitted", "jax_peers", "stack_rnn"),
+        Contender("superloop, nothing set", "ours", "stack_rnn"),
+    ],
+    "lstm-64": lstms(64),
+    "lstm-1024": lstms(1024),
+}
+
+
+def measured(contender: Contender, peers: str | None) -> dict[str, float]:
+    """Run a contender in a fresh interpreter."""
+    python = peers if contender.script == "jax_peers" else sys.executable
+    command = [python, FOLDER / f"{contender.script}.py", contender.function, json.dumps(contender.settings)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def medians(rounds: list[dict[str, float]]) -> dict[str, float]:
+    figures = {key: statistics.median(one[key] for one in rounds) for key in rounds[0]}
+    figures["until"] = figures["build"] + figures["first train"]
+    figures["once"] = figures["until"] - figures["train"]
+    return figures
+
+
+def show(work: str, peers: str | None, rounds: int) -> None:
+    """Print a table of one work."""
+    contenders = [c for c in WORKS[work] if peers or c.script != "jax_peers"]
+    turns = [[measured(contender, peers) for contender in contenders] for _ in range(rounds)]
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column(f"{work}, medians of {rounds}", no_wrap=True)
+    for column in COLUMNS:
+        table.add_column(column, justify="right")
+    base = medians([turn[0] for turn in turns])
+    for index, contender in enumerate(contenders):
+        figures = medians([turn[index] for turn in turns])
+        table.add_row(
+            contender.name,
+            f"{1000 * figures['train']:,.0f}",
+            f"{figures['train'] / base['train']:.2f}",
+            f"{1000 * figures['predict']:,.0f}",
+            f"{figures['predict'] / base['predict']:.2f}",
+            f"{figures['until']:.1f}",
+            f"{figures['once']:.1f}",
+            f"{figures['once'] / base['once']:.2f}",
+            f"{figures['peak']:,.0f}",
+        )
+    Console(width=150).print(table, "")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("works", nargs="*", metavar="WORK", help=f"all, or of: {', '.join(WORKS)}")
+    parser.add_argument("--peers", help="a Python that has tests/benchmarks/peers.txt installed")
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    if unknown := set(arguments.works) - set(WORKS):
+        parser.error(f"no work {', '.join(sorted(unknown))}; there are: {', '.join(WORKS)}")
+    for name in arguments.works or WORKS:
+        show(name, arguments.peers, arguments.rounds)
