@@ -227,7 +227,38 @@ def test_ways_of_computing_change_no_answer_and_no_gradient(options, made, make_
     assert_close(tf.nest.flatten(results[1]), tf.nest.flatten(results[0]))
 
 
-@pytest.mark.parametrize("wrong", [{"jit_compile": "yes"}, {"checkpoint_every": 0}], ids=str)
+@pytest.mark.parametrize("rows", [1, 2, 3])
+def test_a_batch_of_fewer_rows_than_cores_may_come_where_their_number_is_not_known(rows, made, make_loop):
+    layer, feed = made(make_loop("tape", timesteps=4), batch=rows, jit_compile=True)
+    specs = {name: tf.TensorSpec([None, *array.shape[1:]]) for name, array in feed.items()}
+
+    @tf.function(autograph=False, input_signature=[specs])
+    def run(feed):
+        with tf.GradientTape() as tape:
+            outputs = layer(feed, training=True)
+        return outputs, tape.gradient(outputs, [weight.value for weight in layer.trainable_weights])
+
+    outputs, gradients = run(feed)
+    np.testing.assert_allclose(outputs, layer(feed), rtol=1e-5, atol=1e-6)
+    assert all(np.isfinite(gradient).all() for gradient in gradients)
+
+
+def test_a_compiled_loop_has_its_gradient_outside_a_graph_too(made, make_loop, assert_close):
+    layer, feed = made(make_loop("tape"), jit_compile=True)
+    plain, _ = made(make_loop("tape"), like=layer, jit_compile=False)
+    slopes = []
+    for one in (layer, plain):
+        with tf.GradientTape() as tape:
+            total = tf.reduce_sum(tf.sin(one(feed, training=True)))
+        slopes.append(tape.gradient(total, [weight.value for weight in one.trainable_weights]))
+    assert_close(slopes[0], slopes[1])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"jit_compile": "yes"}, {"checkpoint_every": 0}, {"traces": None}, {"traces": [1]}],
+    ids=str,
+)
 def test_ways_of_computing_that_there_are_not_are_refused(wrong, make_loop):
     with pytest.raises(SuperloopError, match=next(iter(wrong))):
         Superloop(make_loop("tape"), **wrong)
@@ -309,6 +340,16 @@ def test_the_last_output_of_a_masked_sequence_is_its_last_valid_one(made, make_l
     mask = np.array([[1, 1, 1, 1], [1, 1, 0, 0], [1, 1, 1, 0]], bool)
     outputs = layer(feed, mask=mask)
     assert_close(last(feed, mask=mask), np.stack([outputs[0, 3], outputs[1, 1], outputs[2, 2]]))
+
+
+def test_the_mask_goes_on_with_traces_too(make_loop):
+    inputs = keras.layers.Masking()(np.array([[[1, 1], [1, 1], [0, 0]]], "float32"))
+    feed = {"inputs": inputs, "tape_data": np.zeros((1, 4, 2), "float32")}
+    layer = Superloop(make_loop("tape", suppress_output=1), traces="tape.*", return_state=True)
+    answer, *state = layer(feed)
+    np.testing.assert_array_equal(answer["outputs"]._keras_mask, [[True, False]])
+    np.testing.assert_array_equal(answer["tape.position"]._keras_mask, [[True, True, False]])
+    assert all(getattr(tensor, "_keras_mask", None) is None for tensor in state)
 
 
 def test_the_mask_goes_on_with_a_sequence_of_outputs(make_loop):

@@ -156,6 +156,15 @@ def test_the_quickstart_shows_the_error_that_there_is():
     assert done.stderr == re.sub("^    ", "", shown[2], flags=re.MULTILINE)
 
 
+def test_the_page_on_loops_runs_top_down_and_prints_what_it_says(capsys):
+    page = (ROOT / "docs/loop.md").read_text()
+    code = "\n".join(blocks(page, "python"))
+    exec(code, {})
+    printed = re.findall(r"^print\(.*\n# (.*)$", code, flags=re.MULTILINE)
+    assert len(printed) == 2
+    assert capsys.readouterr().out.splitlines() == printed
+
+
 def test_the_quickstart_systems_are_two_of_a_kind():
     (table,) = (block for block in blocks(QUICKSTART, "toml") if "question" in block)
     config = tomllib.loads(table)["loop"] | {"timesteps": 4, "cells": [{"use": "gru", "units": 3}]}
