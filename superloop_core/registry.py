@@ -18,6 +18,7 @@ import pluggy
 from superloop_core import hookspecs
 from superloop_core.errors import PluginError, did_you_mean, message
 from superloop_core.plugin import PluginSpec, TableSpec, snake_case
+from superloop_core.selection import STRICT, Selection
 
 if TYPE_CHECKING:
     import click
@@ -38,8 +39,24 @@ class PluginRecord:
 
     @property
     def state(self) -> str:
-        """``ready``: a broken plugin has no specs to record."""
+        """``ready``: a broken plugin has no specs to record, and a blocked one is a record of its own."""
         return "ready"
+
+
+@attrs.frozen(kw_only=True)
+class BlockedPlugin:
+    """A plugin, or an entry point with all that it would bring, that may not be used, and why."""
+
+    name: str
+    kind: str | None
+    distribution: str
+    version: str
+    reason: str
+
+    @property
+    def state(self) -> str:
+        """``blocked``."""
+        return "blocked"
 
 
 @attrs.frozen(kw_only=True)
@@ -64,23 +81,31 @@ class Registry:
     Attributes:
         records: every cell, system and task that was registered, in the order of their names.
         broken: every entry point that could not be read.
+        blocked: every plugin, and every entry point, that the selection leaves out.
         tables: the top-level tables of a config file, by name.
     """
 
-    def __init__(self, found: Iterable[EntryPoint]):
+    def __init__(self, found: Iterable[EntryPoint], selection: Selection | None = None):
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(hookspecs)
         self.records: list[PluginRecord] = []
         self.broken: list[BrokenPlugin] = []
+        self.blocked: list[BlockedPlugin] = []
+        self._selection = selection or Selection()
         self.tables: dict[str, TableSpec] = {}
         self._owners = {"loop": "the core", "plugins": "the core"}
         self._entry_points: dict[str, EntryPoint] = {}
         for entry_point in sorted(found, key=lambda e: (_distribution(e), e.name)):
+            names = _distribution(entry_point), entry_point.name
+            if reason := self._selection.reason_against(names, all_of_it=True):
+                self._note_blocked(entry_point, reason)
+                continue
             try:
                 self._read(entry_point)
             except (Exception, SystemExit) as error:
                 self._note_broken(entry_point, error)
         self.records.sort(key=lambda record: (record.spec.kind, record.spec.name, record.distribution))
+        self.blocked.sort(key=lambda plugin: (plugin.kind or "", plugin.name, plugin.distribution))
         self._by_name: Mapping[tuple[str, str], list[PluginRecord]] = self._index()
 
     def resolve(self, kind: str, name: str) -> PluginRecord:
@@ -95,6 +120,13 @@ class Registry:
         if found:
             choices = " or ".join(repr(record.qualified_name) for record in found)
             raise PluginError(f"{len(found)} distributions have a {kind} {name!r}; write {choices}")
+        for plugin in self.blocked:
+            if plugin.kind in (kind, None) and plugin.name in (
+                name,
+                snake_case(name),
+                name.rpartition(":")[2],
+            ):
+                raise PluginError(f"the {kind} {name!r} may not be used: {plugin.reason}")
         raise PluginError(f"no {kind} {name!r}{self._hint(kind, name)}")
 
     def add_commands(self, cli: "click.Group") -> None:
@@ -124,13 +156,19 @@ class Registry:
         except (Exception, SystemExit):
             self._manager.unregister(name=name)
             raise
+        if self._selection.reason_against((distribution, entry_point.name)):
+            self._manager.unregister(name=name)  # only some of its plugins are allowed: no table, no command
+            tables = []
         self._entry_points[name] = entry_point
         self.tables |= {table.name: table for table in tables}
         self._owners |= {table.name: distribution for table in tables}
-        version = entry_point.dist.version if entry_point.dist else "unknown"
-        self.records += [
-            PluginRecord(spec=spec, distribution=distribution, version=version) for spec in specs
-        ]
+        version = _version(entry_point)
+        for spec in specs:
+            names = distribution, entry_point.name, spec.name, f"{distribution}:{spec.name}"
+            if reason := self._selection.reason_against(names):
+                self._note_blocked(entry_point, reason, spec)
+            else:
+                self.records.append(PluginRecord(spec=spec, distribution=distribution, version=version))
 
     def _refuse_duplicates(
         self, distribution: str, specs: Iterable[PluginSpec], tables: Iterable[TableSpec]
@@ -146,12 +184,26 @@ class Registry:
                 raise PluginError(f"the table [{table.name}] is owned by {owners[table.name]} already")
             owners[table.name] = distribution
 
+    def _note_blocked(self, entry_point: EntryPoint, reason: str, spec: PluginSpec | None = None) -> None:
+        self.blocked.append(
+            BlockedPlugin(
+                name=spec.name if spec else entry_point.name,
+                kind=spec.kind if spec else None,
+                distribution=_distribution(entry_point),
+                version=_version(entry_point),
+                reason=reason,
+            )
+        )
+
     def _note_broken(self, entry_point: EntryPoint, error: BaseException) -> None:
+        if self._selection.strict:
+            what = f"{_distribution(entry_point)} is broken, and {STRICT} is set"
+            raise PluginError(f"{what}: {type(error).__name__}: {message(error)}") from error
         self.broken.append(
             BrokenPlugin(
                 entry_point=entry_point.name,
                 distribution=_distribution(entry_point),
-                version=entry_point.dist.version if entry_point.dist else "unknown",
+                version=_version(entry_point),
                 reason=f"{type(error).__name__}: {message(error)}",
                 traceback="".join(traceback.format_exception(error)),
             )
@@ -200,12 +252,20 @@ _NAME = re.compile(r"\w[\w.-]*")  # what may be shown as an argument of pip
 
 @cache
 def load_registry() -> Registry:
-    """Return the registry of every plugin that is installed; they are read at the first call."""
-    return Registry(entry_points(group=hookspecs.ENTRY_POINT_GROUP))
+    """Return the registry of every plugin that is installed and may be used; they are read at the first call.
+
+    Raises:
+        PluginError: a plugin is broken, and ``SUPERLOOP_STRICT_PLUGINS`` is set.
+    """
+    return Registry(entry_points(group=hookspecs.ENTRY_POINT_GROUP), Selection.of())
 
 
 def _distribution(entry_point: EntryPoint) -> str:
     return entry_point.dist.name if entry_point.dist else entry_point.value.partition(".")[0]
+
+
+def _version(entry_point: EntryPoint) -> str:
+    return entry_point.dist.version if entry_point.dist else "unknown"
 
 
 def _check_hooks(module: Any) -> None:

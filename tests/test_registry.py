@@ -8,6 +8,7 @@ import pytest
 
 from superloop_core import PluginError
 from superloop_core.registry import Registry, load_registry
+from superloop_core.selection import Selection
 
 SPEC = """
 import attrs
@@ -27,7 +28,7 @@ def superloop_register():
 def registry_of(tmp_path, monkeypatch):
     """Install distributions, each a name and the text of its light module, and read their registry."""
 
-    def read(**modules):
+    def read(environment=None, **modules):
         for module, text in modules.items():
             name = module.replace("_", "-")
             (tmp_path / f"{module}.py").write_text(textwrap.dedent(text))
@@ -39,7 +40,7 @@ def registry_of(tmp_path, monkeypatch):
         for module in modules:
             monkeypatch.delitem(sys.modules, module, raising=False)
         found = [entry for dist in distributions(path=[str(tmp_path)]) for entry in dist.entry_points]
-        return Registry(found)
+        return Registry(found, Selection.of(environment or {}))
 
     yield read
     for module in [name for name in sys.modules if name.startswith("fake_")]:
@@ -230,3 +231,80 @@ def test_a_factory_that_cannot_be_imported_is_told(registry_of):
     registry = registry_of(fake_one=SPEC.format(name="stack"))
     with pytest.raises(PluginError, match="its factory 'nowhere:nothing' cannot be imported"):
         registry.resolve("system", "stack").spec.create(None)
+
+
+# Blocked and allowed.
+
+COMMANDS = """
+import attrs, click
+from superloop_core import TableSpec, SystemSpec, hookimpl
+
+@attrs.frozen
+class Settings:
+    size: int = 1
+
+@hookimpl
+def superloop_register():
+    yield SystemSpec(name="stack", config=Settings, factory="nowhere:nothing", summary="A system.")
+    yield SystemSpec(name="queue", config=Settings, factory="nowhere:nothing", summary="A system.")
+
+@hookimpl
+def superloop_config_tables():
+    yield TableSpec(name="lab", config=Settings)
+
+@hookimpl
+def superloop_add_commands(cli):
+    cli.add_command(click.Command("brought"))
+"""
+
+
+@pytest.mark.parametrize("name", ["fake-one", "fake_one"])
+def test_what_is_blocked_as_a_whole_is_not_even_imported(registry_of, name):
+    registry = registry_of({"SUPERLOOP_DISABLE_PLUGINS": name}, fake_one="raise SystemExit(3)")
+    (plugin,) = registry.blocked
+    assert (plugin.name, plugin.kind, plugin.distribution, plugin.state) == (
+        "fake_one",
+        None,
+        "fake-one",
+        "blocked",
+    )
+    assert not registry.broken
+    assert not registry.records
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [{"SUPERLOOP_DISABLE_PLUGINS": "queue"}, {"SUPERLOOP_DISABLE_PLUGINS": "fake-one:queue"}],
+)
+def test_one_plugin_of_several_may_be_blocked_and_says_so_when_it_is_named(registry_of, environment):
+    registry = registry_of(environment, fake_one=COMMANDS)
+    assert registry.resolve("system", "stack")
+    with pytest.raises(PluginError, match=r"the system 'queue' may not be used: .*SUPERLOOP_DISABLE_PLUGINS"):
+        registry.resolve("system", "queue")
+    with pytest.raises(PluginError, match="the system 'fake-one:queue' may not be used"):
+        registry.resolve("system", "fake-one:queue")
+    assert set(registry.tables) == {"lab"}
+
+
+def test_a_plugin_that_alone_is_allowed_brings_no_table_and_no_command(registry_of):
+    import click
+
+    registry = registry_of({"SUPERLOOP_PLUGINS": "stack"}, fake_one=COMMANDS)
+    cli = click.Group()
+    registry.add_commands(cli)
+    assert [record.spec.name for record in registry.records] == ["stack"]
+    assert not registry.tables
+    assert not cli.commands
+
+
+def test_blocking_one_of_two_distributions_frees_the_short_name(registry_of):
+    both = {"fake_one": SPEC.format(name="stack"), "fake_two": SPEC.format(name="stack")}
+    registry = registry_of({"SUPERLOOP_DISABLE_PLUGINS": "fake-two"}, **both)
+    assert registry.resolve("system", "stack").distribution == "fake-one"
+
+
+def test_a_broken_plugin_is_an_error_where_that_is_asked_for(registry_of):
+    with pytest.raises(
+        PluginError, match="fake-one is broken, and SUPERLOOP_STRICT_PLUGINS is set: SystemExit: 3"
+    ):
+        registry_of({"SUPERLOOP_STRICT_PLUGINS": "1"}, fake_one="raise SystemExit(3)")

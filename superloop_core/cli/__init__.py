@@ -10,10 +10,19 @@ import click
 from superloop_core import __version__
 from superloop_core.errors import SuperloopError
 from superloop_core.registry import Registry, load_registry
+from superloop_core.selection import BLOCK
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, package_name="superloop-core")
+@click.option(
+    "-p",
+    "_plugin",
+    multiple=True,
+    metavar="no:NAME",
+    expose_value=False,
+    help="Leave a plugin out, by its name or its distribution's; may be repeated.",
+)
 def cli() -> None:
     """Recurrent networks with external memory, as plugins."""
 
@@ -43,6 +52,17 @@ def _rows(registry: Registry) -> list[dict[str, str | None]]:
         }
         for record in registry.records
     ]
+    rows += [
+        {
+            "name": plugin.name,
+            "kind": plugin.kind,
+            "summary": plugin.reason,
+            "distribution": plugin.distribution,
+            "version": plugin.version,
+            "state": plugin.state,
+        }
+        for plugin in registry.blocked
+    ]
     return rows + [
         {
             "name": plugin.entry_point,
@@ -64,22 +84,40 @@ def _print_table(rows: Iterable[Mapping[str, str | None]]) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("kind")
     table.add_column("name", style="cyan", no_wrap=True)
+    table.add_column("from", style="dim", no_wrap=True)  # whole: it is part of a long name
     table.add_column("summary")
-    table.add_column("from", style="dim", overflow="fold")  # never cut: it is part of a long name
-    table.add_column("state")
     for row in rows:
         origin = f"{row['distribution']} {row['version']}"
-        cells = (row["kind"] or "?", row["name"] or "", row["summary"] or "", origin)
-        state = Text(row["state"] or "", style="" if row["state"] == "ready" else "red")
-        table.add_row(*map(Text, cells), state)  # as Text: a plugin's words are no markup
+        summary = Text(row["summary"] or "")  # as Text: a plugin's words are no markup
+        if row["state"] != "ready":
+            summary = Text(f"{row['state']}: ", style="red") + summary
+        table.add_row(*map(Text, (row["kind"] or "?", row["name"] or "", origin)), summary)
     Console().print(table)
+
+
+def _block(arguments: list[str]) -> None:
+    """Block what ``-p no:NAME`` names before a command: plugins are read before the command line is."""
+    given = list(arguments)
+    while given and given[0].startswith("-"):
+        option = given.pop(0)
+        if not option.startswith("-p"):
+            continue
+        value = option[2:] or (given.pop(0) if given else "")
+        if not value.startswith("no:") or not value[3:]:
+            raise SuperloopError(f"-p takes no:NAME, the name of a plugin to leave out: {value!r}")
+        os.environ[BLOCK] = ",".join(filter(None, (os.environ.get(BLOCK), value[3:])))
 
 
 def main() -> None:
     """Run the command line: exit with 2, and no traceback, on an error of ours."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow logs its start-up otherwise
-    registry = load_registry()
-    registry.add_commands(cli)
+    try:
+        _block(sys.argv[1:])
+        registry = load_registry()
+        registry.add_commands(cli)
+    except SuperloopError as error:
+        click.echo(f"superloop: error: {error}", err=True)
+        sys.exit(2)
     for plugin in registry.broken:
         click.echo(f"warning: {plugin.distribution} is broken: {plugin.reason}", err=True)
     try:

@@ -44,6 +44,27 @@ def test_an_error_of_ours_exits_with_2_and_no_traceback(tmp_path):
     assert "Traceback" not in done.stderr
 
 
+def test_a_plugin_may_be_left_out_from_the_command_line_and_by_the_environment():
+    rows = json.loads(run("-p", "no:lstm", "plugins", "--json", SUPERLOOP_DISABLE_PLUGINS="gru").stdout)
+    states = {row["name"]: row["state"] for row in rows}
+    assert (states["lstm"], states["gru"], states["sgu"]) == ("blocked", "blocked", "ready")
+    done = run("-p", "lstm", "plugins")
+    assert done.returncode == 2
+    assert "-p takes no:NAME" in done.stderr
+
+
+def test_no_command_is_lost_but_those_of_what_is_left_out():
+    assert "No such command 'train'" in run("-p", "no:superloop-plugin-lab", "train").stderr
+    rows = json.loads(run("plugins", "--json", SUPERLOOP_PLUGINS="").stdout)
+    assert {row["state"] for row in rows} == {"blocked"}
+
+
+def test_a_broken_plugin_is_an_error_where_that_is_asked_for(installed):
+    done = run("plugins", PYTHONPATH=installed("import nowhere_at_all"), SUPERLOOP_STRICT_PLUGINS="1")
+    assert done.returncode == 2
+    assert "superloop: error: fake-one is broken" in done.stderr
+
+
 def test_an_unknown_command_exits_with_2():
     done = run("trian")
     assert done.returncode == 2
