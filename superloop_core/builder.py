@@ -25,8 +25,9 @@ class Sequence:
 
     Args:
         batch_size: rows; an int, or a scalar tensor where it is not known yet.
-        timesteps: timesteps, padding included; an int, a scalar tensor, or None where there is no saying.
-        lengths: valid timesteps of each row, ``(batch,)`` of int32.
+        timesteps: timesteps, padding included; an int, a scalar tensor, or None where there is no saying
+            (in a session, in a cell of ``keras.layers.RNN``).
+        lengths: valid timesteps of each row, ``(batch,)`` of int32; None where there is no saying.
         dtype: what inputs, cells' states and outputs are computed in.
         sources: what the systems read besides their control, by name; zeros where it is masked.
         masks: of the sources that have one, which slots are valid, ``(batch, slots)`` of bool, by name.

@@ -75,7 +75,7 @@ class SuperloopCell(keras.layers.Layer):  # type: ignore[misc]
         return Sequence(
             batch_size=batch_size,
             timesteps=None,
-            lengths=tf.ones([batch_size], tf.int32),
+            lengths=None,
             dtype=self.compute_dtype,
             training=bool(training),
         )

@@ -42,12 +42,12 @@ class Feed:
         return attrs.evolve(self, inputs=flipped[0], mask=flipped[1])
 
     @property
-    def lengths(self) -> Tensor:
-        """Valid timesteps of each row, ``(batch,)`` of int32."""
+    def lengths(self) -> Tensor | None:
+        """Valid timesteps of each row, ``(batch,)`` of int32, or None where nothing tells."""
+        if self.mask is None and self.timesteps is None:
+            return None
         if self.mask is None:
-            return tf.fill(
-                [self.batch_size], tf.cast(0 if self.timesteps is None else self.timesteps, tf.int32)
-            )
+            return tf.fill([self.batch_size], tf.cast(self.timesteps, tf.int32))
         return tf.reduce_sum(tf.cast(self.mask, tf.int32), axis=1)
 
 
@@ -134,9 +134,9 @@ class FeedReader:
                 raise SourceError(f"{self._name}: a mask of {unknown!r}, which is not given")
         else:
             masks = {INPUTS: mask}
-        for name, tensor in given.items():  # Keras hands masks on where there is one argument only
+        for name in (INPUTS, *self._config.sources):  # Keras hands masks on where there is one argument only
             if masks.get(name) is None:
-                masks[name] = getattr(tensor, "_keras_mask", None)
+                masks[name] = getattr(given.get(name), "_keras_mask", None)
         return {name: tf.cast(_tensor(m), tf.bool) for name, m in masks.items() if m is not None}
 
     def _check(self, given: Mapping[str, Tensor], masks: Mapping[str, Tensor], one_timestep: bool) -> None:

@@ -221,6 +221,7 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         sources: Mapping[str, Any] | None = None,
         *,
         batch_size: int | None = None,
+        timesteps: int | None = None,
         initial_state: Any = None,
         traces: Seq[str] | str | None = None,
     ) -> Session:
@@ -229,6 +230,7 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         Args:
             sources: what the systems read, by name; ``"initial_feedback"`` may be among it.
             batch_size: rows; needed only where no source tells them, and 1 then if it is not given.
+            timesteps: how many there will be, for systems that go by it; None: the config's, if it says.
             initial_state: as in a call.
             traces: as in the class; None: the layer's.
 
@@ -244,6 +246,7 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
             raise SourceError(
                 f"{self.name}: batch_size is {batch_size}, but the sources have {feed.batch_size}"
             )
+        feed = attrs.evolve(feed, timesteps=timesteps or feed.timesteps)
         sequence = self._sequence(feed, training=False)
         return Session(
             self.wiring,
@@ -295,7 +298,7 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
     def _initial_state(self, feed: Feed, sequence: Sequence, given: Any, *, kept: bool = True) -> LoopState:
         state = self.wiring.initial_state(sequence)
         if kept and self._kept is not None:
-            if feed.batch_size != self._kept.batch_size:
+            if isinstance(feed.batch_size, int) and feed.batch_size != self._kept.batch_size:
                 raise SourceError(
                     f"{self.name}: is stateful, and was built for {self._kept.batch_size} rows: "
                     f"{feed.batch_size}"

@@ -155,7 +155,7 @@ class Wiring(keras.layers.Layer):  # type: ignore[misc]
             sequence = Sequence(
                 batch_size=batch_size,
                 timesteps=None,
-                lengths=tf.zeros([batch_size], tf.int32),
+                lengths=None,
                 dtype=self.compute_dtype,
                 sources=sources,
             )

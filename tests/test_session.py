@@ -39,6 +39,18 @@ def test_a_loop_without_sources_is_one_row_unless_told(made, make_loop):
     assert layer.session(batch_size=5).step(np.zeros((5, 2))).shape == (5, 2)
 
 
+def test_systems_are_told_how_many_timesteps_there_will_be(made, make_loop, monkeypatch):
+    layer, feed = made(make_loop("tape"))
+    seen = []
+    initial_state = layer.wiring.initial_state
+    monkeypatch.setattr(layer.wiring, "initial_state", lambda seq: seen.append(seq) or initial_state(seq))
+    layer.session({"tape_data": feed["tape_data"]})
+    layer.session({"tape_data": feed["tape_data"]}, timesteps=9)
+    assert (seen[0].timesteps, seen[0].lengths) == (None, None)
+    assert seen[1].timesteps == 9
+    np.testing.assert_array_equal(seen[1].lengths, [9, 9, 9])
+
+
 def test_what_does_not_fit_is_told_and_changes_nothing(made, make_loop):
     layer, feed = made(make_loop("tape"), name="loop")
     data = {"tape_data": feed["tape_data"]}

@@ -157,6 +157,50 @@ def test_a_loop_compiles_under_xla_with_its_gradient(static):
     assert float(slope) == 10 * (1 + 1 + 4)
 
 
+class Counting(RunningTotal):
+    """Counts how often its step is traced; adds ``shift``, which is a constant, but no tensor."""
+
+    def __init__(self):
+        self.traced = 0
+        self.shift = 0.0
+
+    def constants(self, sequence):
+        return {"factor": sequence.sources["factor"], "shift": self.shift}
+
+    def step(self, inputs, state, constants):
+        self.traced += 1
+        new = state.total + constants["factor"] * inputs + constants["shift"]
+        return new, Total(new), {}
+
+
+def test_what_was_traced_serves_another_graph_of_the_same_shapes_and_no_other():
+    builder = Counting()
+    loop = Loop(builder)
+
+    def total(values, factor=1.0):
+        @tf.function(autograph=False)  # a graph of its own, each time
+        def run(inputs, factor):
+            sequence = Sequence(
+                batch_size=1,
+                timesteps=inputs.shape[1],
+                lengths=None,
+                dtype="float32",
+                sources={"factor": factor},
+            )
+            return loop(inputs, sequence, builder.initial_state(sequence), jit_compile=True).state.total
+
+        return float(run(tf.constant([values])[..., None], tf.constant(factor))[0, 0])
+
+    assert total([1.0, 2.0]) == 3
+    traced = builder.traced
+    assert total([3.0, 4.0]) == 7
+    assert total([3.0, 4.0], factor=2.0) == 14
+    assert builder.traced == traced
+    assert total([1.0, 2.0, 3.0]) == 6
+    builder.shift = 10.0  # another step, by what is no tensor
+    assert total([1.0, 2.0]) == 23
+
+
 @settings(max_examples=15, deadline=None)
 @given(st.data())
 def test_any_mask_gives_what_the_valid_timesteps_alone_give(data):

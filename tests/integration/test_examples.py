@@ -11,7 +11,7 @@ import pytest
 EXAMPLES = Path(__file__).parents[2] / "docs/examples"
 
 
-@pytest.mark.parametrize("name", ["last_two_before_nine", "last_two_before_nine_sgu"])
+@pytest.mark.parametrize("name", ["last_two_before_nine", "last_two_before_nine_sgu", "nested"])
 def test_a_network_learns_to_walk_a_tape(name, tmp_path):
     command = [sys.executable, "-m", "superloop_core.cli", "train", EXAMPLES / f"{name}.toml"]
     done = subprocess.run(
