@@ -93,6 +93,11 @@ class FeedReader:
         Raises:
             SourceError: something is missing, unknown or of a wrong shape.
         """
+        if isinstance(inputs, list | tuple):
+            names = ", ".join(map(repr, self.shapes))
+            raise SourceError(
+                f"{self._name}: takes a tensor, or a dict of {names}, and no {type(inputs).__name__}"
+            )
         given = dict(inputs) if isinstance(inputs, Mapping) else {INPUTS: inputs}
         given = {name: tensor for name, tensor in given.items() if tensor is not None}
         masks = self._masks(given, mask)
@@ -153,15 +158,18 @@ class FeedReader:
                     f"{', '.join(f'{n!r} {_with_batch(s)}' for n, s in shapes.items())}"
                 )
         for name, tensor in given.items():
+            if tf.as_dtype(tensor.dtype) == tf.string:
+                raise SourceError(f"{self._name}: {name!r} must be numbers: {tensor.dtype}")
             self._check_shape(name, tensor, known[name])
         for name, mask in masks.items():
             if name == INPUTS:
-                self._check_shape("mask", mask, (config.timesteps or None,))
+                of_inputs = given[INPUTS].shape[1] if INPUTS in given else None
+                self._check_shape("mask", mask, (config.timesteps or of_inputs,))
             elif name not in config.sources:
                 raise SourceError(f"{self._name}: {name!r} takes no mask")
             else:
                 axes = max(len(mask.shape) - 1, 1)
-                self._check_shape(f"mask of {name}", mask, known[name][:axes])
+                self._check_shape(f"mask of {name}", mask, tuple(given[name].shape[1 : 1 + axes]))
         everything = {**given} | {f"mask of {name}": mask for name, mask in masks.items()}
         rows = {name: tensor.shape[0] for name, tensor in everything.items() if tensor.shape[0] is not None}
         if len(set(rows.values())) > 1:
