@@ -632,7 +632,7 @@ def test_what_does_not_fit_is_refused_by_place_rule_value_and_next_move(case, ma
 @pytest.mark.parametrize("shape", [(3,), (3, 4, 1)])
 def test_a_mask_of_a_wrong_shape_is_refused(shape, make_loop, make_feed):
     layer = Superloop(make_loop("tape"), name="looping")
-    with pytest.raises(SourceError, match=r"^looping: 'mask' must have the shape \(batch, any\): "):
+    with pytest.raises(SourceError, match=r"^looping: 'mask' must have the shape \(batch, 4\): "):
         layer(make_feed(layer), mask=np.ones(shape, bool))
 
 
