@@ -300,8 +300,8 @@ def test_an_example_config_is_valid_and_takes_two_steps(path, folder):
     assert open_run(folder.path).config.tables["train"].steps == 2
 
 
-def test_there_are_two_example_configs():
-    assert len(list(EXAMPLES.glob("*.toml"))) == 2
+def test_there_are_three_example_configs():
+    assert len(list(EXAMPLES.glob("*.toml"))) == 3
 
 
 def test_a_task_that_does_not_fit_the_loop_is_refused_with_every_misfit(small):
