@@ -98,8 +98,7 @@ class FeedReader:
             raise SourceError(
                 f"{self._name}: takes a tensor, or a dict of {names}, and no {type(inputs).__name__}"
             )
-        given = dict(inputs) if isinstance(inputs, Mapping) else {INPUTS: inputs}
-        given = {name: tensor for name, tensor in given.items() if tensor is not None}
+        given = {name: tensor for name, tensor in by_name(inputs).items() if tensor is not None}
         masks = self._masks(given, mask)
         given = {name: _tensor(tensor) for name, tensor in given.items()}
         self._check(given, masks, one_timestep)
@@ -108,7 +107,8 @@ class FeedReader:
         timesteps = self._config.timesteps or (ops.shape(given[INPUTS])[1] if INPUTS in given else None)
         of_inputs = masks.pop(INPUTS, None)
         if LENGTHS in given:
-            of_inputs = self._mask_of(given[LENGTHS], of_inputs, timesteps)
+            self._check_lengths(given[LENGTHS], of_inputs, timesteps)
+            of_inputs = self._valid(given)
         sources = {name: given[name] for name in self._config.sources}
         return Feed(
             batch_size=batch_size,
@@ -122,15 +122,8 @@ class FeedReader:
 
     def mask_of_inputs(self, inputs: Any, mask: Any) -> Tensor | None:
         """The mask that a call goes by, for the layers that come after it."""
-        given = inputs if isinstance(inputs, Mapping) else {INPUTS: inputs}
-        of_inputs = mask.get(INPUTS) if isinstance(mask, Mapping) else mask
-        if given.get(LENGTHS) is None:
-            return of_inputs
-        if INPUTS in given:  # these may be Keras's symbolic tensors
-            timesteps = ops.cumsum(ops.ones_like(given[INPUTS][:, :, 0], dtype="int32"), axis=1)
-        else:
-            timesteps = ops.arange(1, self._config.timesteps + 1)[None]
-        return timesteps <= ops.expand_dims(ops.cast(given[LENGTHS], "int32"), 1)
+        given = by_name(inputs)
+        return self._valid(given) if given.get(LENGTHS) is not None else by_name(mask).get(INPUTS)
 
     def _masks(self, given: Mapping[str, Tensor], mask: Any) -> dict[str, Tensor]:
         if isinstance(mask, Mapping):
@@ -186,7 +179,15 @@ class FeedReader:
                 f"{self._name}: {name!r} must have the shape {_with_batch(expected)}: {received}"
             )
 
-    def _mask_of(self, lengths: Tensor, mask: Tensor | None, timesteps: Any) -> Tensor:
+    def _valid(self, given: Mapping[str, Tensor]) -> Tensor:
+        """The mask ``(batch, timesteps)`` that the lengths say; of Keras's symbolic tensors, too."""
+        if INPUTS in given:
+            counted = ops.cumsum(ops.ones_like(given[INPUTS][:, :, 0], dtype="int32"), axis=1)
+        else:
+            counted = ops.arange(1, self._config.timesteps + 1)[None]
+        return counted <= ops.expand_dims(ops.cast(given[LENGTHS], "int32"), 1)
+
+    def _check_lengths(self, lengths: Tensor, mask: Tensor | None, timesteps: Any) -> None:
         if mask is not None:
             raise SourceError(
                 f"{self._name}: both a mask and {LENGTHS!r} are given; give one of them, or a mask that "
@@ -197,7 +198,11 @@ class FeedReader:
             if short:
                 what = f"{LENGTHS!r} must be from 0 to the {int(timesteps)} timesteps there are"
                 raise SourceError(f"{self._name}: {what}: {shown(short)}")
-        return tf.sequence_mask(lengths, timesteps)
+
+
+def by_name(given: Any) -> Mapping[str, Any]:
+    """What a loop is called with, or its shapes, by name: a tensor by itself is the inputs."""
+    return given if isinstance(given, Mapping) else {INPUTS: given}
 
 
 def _tensor(value: Any) -> Tensor:

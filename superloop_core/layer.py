@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from collections.abc import Sequence as Seq
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from superloop_core.assembly import assemble
 from superloop_core.builder import Sequence
 from superloop_core.config import LoopConfig, read_config, read_loop
 from superloop_core.errors import SourceError, SuperloopError, WeightsError, shown
-from superloop_core.feed import INPUTS, OUTPUTS, Feed, FeedReader
+from superloop_core.feed import INPUTS, OUTPUTS, Feed, FeedReader, by_name
 from superloop_core.files import load_dict
 from superloop_core.original import is_original, read_original
 from superloop_core.registry import load_registry
@@ -118,19 +119,16 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         self._loop = Loop(self.wiring, static=unroll, traces=self.traces, checkpoint_every=checkpoint_every)
         self._outlining = False
         self._kept: KeptState | None = None
-        self._state_names: tuple[str, ...] | None = None
 
     @property
     def input_shapes(self) -> dict[str, tuple[int | None, ...]]:
         """Shapes, less the batch, of what the layer must be called with, by name."""
         return self._reader.shapes
 
-    @property
+    @cached_property
     def state_names(self) -> tuple[str, ...]:
         """Paths of the state's tensors, such as ``tape.position``, as ``return_state`` lists them."""
-        if self._state_names is None:
-            self._state_names = tuple(self.wiring.state_names(self.wiring.state_specs()))
-        return self._state_names
+        return tuple(self.wiring.state_names(self.wiring.state_specs()))
 
     def symbolic_inputs(self, batch_size: int | None = None) -> Any:
         """Return Keras inputs to build a functional model on: one for each of :attr:`input_shapes`."""
@@ -145,7 +143,7 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         del initial_state_shape
         self.wiring.build(self.config.inputs)
         if self.stateful:
-            shapes = inputs_shape if isinstance(inputs_shape, Mapping) else {INPUTS: inputs_shape}
+            shapes = by_name(inputs_shape)
             rows = next(iter(shapes.values()))[0]
             if rows is None:
                 raise SourceError(
@@ -195,10 +193,9 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
 
     def compute_output_shape(self, inputs_shape: Any, initial_state_shape: Any = None) -> Any:
         """Return the shapes of what a call gives, rows and timesteps too; None where they are not known."""
-        shapes = inputs_shape if isinstance(inputs_shape, Mapping) else {INPUTS: inputs_shape}
         feed = {
             name: keras.KerasTensor(shape, dtype=self._reader.dtype_of(name))
-            for name, shape in shapes.items()
+            for name, shape in by_name(inputs_shape).items()
         }
         spec = self.compute_output_spec(feed)
         return keras.tree.map_structure(lambda tensor: tensor.shape, spec)

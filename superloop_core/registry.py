@@ -120,12 +120,9 @@ class Registry:
         if found:
             choices = " or ".join(repr(record.qualified_name) for record in found)
             raise PluginError(f"{len(found)} distributions have a {kind} {name!r}; write {choices}")
+        meant = {name, snake_case(name), name.rpartition(":")[2]}
         for plugin in self.blocked:
-            if plugin.kind in (kind, None) and plugin.name in (
-                name,
-                snake_case(name),
-                name.rpartition(":")[2],
-            ):
+            if plugin.kind in (kind, None) and plugin.name in meant:
                 raise PluginError(f"the {kind} {name!r} may not be used: {plugin.reason}")
         raise PluginError(f"no {kind} {name!r}{self._hint(kind, name)}")
 

@@ -17,7 +17,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from superloop_core.builder import Builder, Sequence, State, System, Tensor
+from superloop_core.builder import Builder, Sequence, State, System, Tensor, addressing_dtype
 from superloop_core.errors import PluginError, SuperloopError, shown
 
 
@@ -144,11 +144,6 @@ class Wiring(keras.layers.Layer):  # type: ignore[misc]
         Args:
             shapes: the shapes of sources, rows too, where more is known of them than the settings tell.
         """
-        dtypes = {
-            f"{id}_{name}": system.variable_dtype
-            for id, system in zip(self.ids, self.systems, strict=True)
-            for name in _sources_of(system)
-        }
         known = {name: (None, *shape) for name, shape in self.sources.items()} | dict(shapes or {})
 
         def start(batch_size: Tensor, sources: Mapping[str, Tensor]) -> LoopState:
@@ -161,7 +156,8 @@ class Wiring(keras.layers.Layer):  # type: ignore[misc]
             )
             return self.initial_state(sequence)
 
-        sources = {name: tf.TensorSpec(shape, dtypes.get(name, "float32")) for name, shape in known.items()}
+        dtype = addressing_dtype(self.dtype_policy)
+        sources = {name: tf.TensorSpec(shape, dtype) for name, shape in known.items()}
         traced = tf.function(start, autograph=False).get_concrete_function(
             tf.TensorSpec([], "int32"), sources
         )
@@ -202,7 +198,7 @@ class Wiring(keras.layers.Layer):  # type: ignore[misc]
         for index, (cell, old) in enumerate(zip(self.cells, state.cells, strict=True)):
             path = f"cells.{index}"
             answer = cell.step(hidden, old, constants.cells[index])
-            hidden, new, named = checked(answer, path, cell, old)
+            hidden, new, named = _checked(answer, path, cell, old)
             cell_states.append(new)
             traces |= _traces(path, cell, old, {}, named)
 
@@ -211,7 +207,7 @@ class Wiring(keras.layers.Layer):  # type: ignore[misc]
             control = ops.cast(self.controls[index](hidden), system.variable_dtype)
             old = state.systems[index]
             answer = system.step(control, old, constants.systems[index])
-            read, new, named = checked(answer, id, system, old)
+            read, new, named = _checked(answer, id, system, old)
             reads.append(ops.cast(read, state.reads[index].dtype))
             system_states.append(new)
             seen = {"read": state.reads[index], "control": control}
@@ -262,7 +258,7 @@ class Wiring(keras.layers.Layer):  # type: ignore[misc]
         return tf.nest.pack_sequence_as(state, tensors)
 
 
-def checked(answer: Any, path: str, builder: Builder, old: State) -> tuple[Tensor, State, dict[str, Tensor]]:
+def _checked(answer: Any, path: str, builder: Builder, old: State) -> tuple[Tensor, State, dict[str, Tensor]]:
     """Return what a step gave, or tell whose step broke which rule."""
     if not (isinstance(answer, tuple) and len(answer) == 3 and isinstance(answer[2], Mapping)):
         received = f"{len(answer)} values" if isinstance(answer, tuple) else type(answer).__name__

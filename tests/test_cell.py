@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from superloop_core import SourceError, Superloop, SuperloopCell, SuperloopError
+from superloop_core import SourceError, SuperloopCell, SuperloopError
 
 
 @pytest.mark.parametrize("unroll", [False, True])
@@ -14,10 +14,9 @@ def test_keras_rnn_over_the_cell_is_the_loop(unroll, made, make_loop, assert_clo
     rnn.set_weights(layer.get_weights())
     mask = np.array([[1, 1, 1, 1], [1, 1, 0, 0], [1, 0, 1, 0]], bool)
     outputs, *state = rnn(feed["inputs"], mask=mask)
-    expected, *final = Superloop.from_config(layer.get_config() | {"return_state": True})(feed, mask=mask)
-    assert outputs.shape == expected.shape
     with_state, _ = made(config, like=layer, return_state=True)
     expected, *final = with_state(feed, mask=mask)
+    assert outputs.shape == expected.shape
     assert_close(outputs, expected)
     assert_close([np.reshape(tensor, (3, -1)) for tensor in final], state)
 

@@ -1,5 +1,6 @@
 """What holds of every cell and every system that is installed: one table, and what each row must show."""
 
+import json
 import subprocess
 import sys
 
@@ -103,7 +104,7 @@ def test_padded_sequences_give_what_they_give_one_by_one(config, jit_compile, dr
     for row, length in enumerate(lengths):
         alone = {name: array[row : row + 1] for name, array in feed.items()}
         alone["inputs"] = alone["inputs"][:, :length]
-        (expected, *final), (slopes, of_alone) = with_gradients(layer, alone)
+        (expected, *final), (slopes, _) = with_gradients(layer, alone)
         # What is padded repeats what is last, and is counted as often in the loss.
         extra = with_last_repeated(layer, alone, 4 - length)
         for name, trace in expected.items():
@@ -114,7 +115,6 @@ def test_padded_sequences_give_what_they_give_one_by_one(config, jit_compile, dr
         for total, slope, more in zip(summed, slopes, extra, strict=True):
             total += np.asarray(slope) + np.asarray(more)
         assert np.all(np.asarray(of_feed["inputs"])[row, length:] == 0)
-        del of_alone
     assert_close(list(of_weights), summed, 1e-4)
 
 
@@ -162,7 +162,7 @@ def test_a_sequence_in_chunks_gives_what_the_whole_gives(config, drawn, assert_c
 
 
 @every
-def test_the_first_state_can_be_learned_and_is_saved(config, drawn, tmp_path, assert_close):
+def test_the_first_state_can_be_learned_and_is_saved(config, drawn, assert_close):
     parts = {
         "cells": [cell | {"learn_initial_state": True} for cell in config["cells"]],
         "systems": [
@@ -259,8 +259,6 @@ print(digests[0])
 
 
 def test_the_same_seed_gives_the_same_weights_twice_in_a_row_and_in_another_process(make_loop):
-    import json
-
     cell = {"use": "gru", "units": 3, "dropout": 0.3, "recurrent_dropout": 0.2}
     config = json.dumps(make_loop("tape", "scratch", cells=[cell, "sgu"], timesteps=6))
     command = [sys.executable, "-c", TRAINED_TWICE, config]

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import click
 
@@ -41,38 +42,20 @@ def plugins(as_json: bool) -> None:
 
 
 def _rows(registry: Registry) -> list[dict[str, str | None]]:
-    rows: list[dict[str, str | None]] = [
-        {
-            "name": record.spec.name,
-            "kind": record.spec.kind,
-            "summary": record.spec.summary,
-            "distribution": record.distribution,
-            "version": record.version,
-            "state": record.state,
-        }
-        for record in registry.records
-    ]
-    rows += [
-        {
-            "name": plugin.name,
-            "kind": plugin.kind,
-            "summary": plugin.reason,
+    def row(plugin: Any, name: str, kind: str | None, summary: str) -> dict[str, str | None]:
+        return {
+            "name": name,
+            "kind": kind,
+            "summary": summary,
             "distribution": plugin.distribution,
             "version": plugin.version,
             "state": plugin.state,
         }
-        for plugin in registry.blocked
-    ]
-    return rows + [
-        {
-            "name": plugin.entry_point,
-            "kind": None,
-            "summary": plugin.reason,
-            "distribution": plugin.distribution,
-            "version": plugin.version,
-            "state": plugin.state,
-        }
-        for plugin in registry.broken
+
+    return [
+        *(row(ready, ready.spec.name, ready.spec.kind, ready.spec.summary) for ready in registry.records),
+        *(row(blocked, blocked.name, blocked.kind, blocked.reason) for blocked in registry.blocked),
+        *(row(broken, broken.entry_point, None, broken.reason) for broken in registry.broken),
     ]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from superloop_core import ConfigError, Superloop, SuperloopError, TraceError, __version__
 from superloop_core.config import Config, read_config
 from superloop_core.errors import Problem
-from superloop_core.feed import INPUTS, LENGTHS
+from superloop_core.feed import LENGTHS, by_name
 from superloop_core.registry import load_registry
 from superloop_core.task import Batch, Task
 from superloop_plugin_lab import TrainConfig
@@ -76,15 +76,14 @@ def read_experiment(source: Path | Mapping[str, Any], overrides: Iterable[str] =
     layer = Superloop(config.loop, traces=task.traces, jit_compile=compiled, name="superloop")
     batch = task.sample(np.random.default_rng(0), 2)
     _check_inputs(batch, layer)
-    inputs = layer.symbolic_inputs()
-    inputs = inputs if isinstance(inputs, dict) else {INPUTS: inputs}
+    inputs = dict(by_name(layer.symbolic_inputs()))
     if LENGTHS in batch.inputs:
         inputs[LENGTHS] = keras.Input((), dtype="int32", name=LENGTHS)
     try:
         model = keras.Model(inputs, _as_dict(layer(inputs)))
     except TraceError as error:
         raise ConfigError([Problem("task", str(error))]) from error
-    _check_outputs(task, batch, model)
+    _check_outputs(task, batch, layer)
     return Experiment(config=config, settings=settings, task=task, layer=layer, model=model)
 
 
@@ -131,9 +130,11 @@ def _check_inputs(batch: Batch, layer: Superloop) -> None:
         raise ConfigError(problems)
 
 
-def _check_outputs(task: Task, batch: Batch, model: keras.Model) -> None:
-    """Refuse a task that can make nothing of what the loop gives."""
-    results = model(dict(batch.inputs))
+def _check_outputs(task: Task, batch: Batch, layer: Superloop) -> None:
+    """Refuse a task that can make nothing of what the loop gives; zeros of its shapes tell."""
+    given = {name: keras.KerasTensor(array.shape, array.dtype) for name, array in batch.inputs.items()}
+    specs = _as_dict(layer.compute_output_spec(given))
+    results = {name: keras.ops.zeros(spec.shape, spec.dtype) for name, spec in specs.items()}
     shapes = ", ".join(f"{name} {_shape(tuple(results[name].shape))}" for name in results)
     problems = []
     for name, wanted in (("loss", ()), ("correct", (2,))):
