@@ -16,8 +16,8 @@ from superloop_core.errors import (
     WeightsError,
 )
 from superloop_core.hookspecs import hookimpl
-from superloop_core.plugin import CellSpec, SystemSpec, TableSpec, TaskSpec
-from superloop_core.task import Annotation, Batch, Task
+from superloop_core.plugin import CellSpec, MetricSpec, SystemSpec, TableSpec, TaskSpec
+from superloop_core.task import Annotation, Batch, Metric, Task
 
 if TYPE_CHECKING:
     from superloop_core.builder import Builder, Sequence, System
@@ -35,6 +35,8 @@ __all__ = [
     "CellSpec",
     "ConfigError",
     "LoopConfig",
+    "Metric",
+    "MetricSpec",
     "Model",
     "PluginError",
     "Sequence",

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import attrs
 from attrs.validators import ge
 
-from superloop_core.errors import ConfigError, PluginError, Problem, did_you_mean, shown
+from superloop_core.errors import ConfigError, PluginError, Problem, shown
 from superloop_core.files import apply_overrides, load_dict
 from superloop_core.plugin import PluginSpec, TableSpec, snake_case
 from superloop_core.settings import read_settings, settings_to_dict, take_whole
@@ -36,12 +36,11 @@ class Plugin(Protocol):
 class Plugins(Protocol):
     """What a config needs of the plugins there are; ``Registry`` is one."""
 
-    @property
-    def tables(self) -> Mapping[str, TableSpec]:
-        """The top-level tables that plugins own, by name."""
-
     def resolve(self, kind: str, name: str) -> Plugin:
         """Return the plugin of a name, or raise :class:`PluginError`."""
+
+    def resolve_table(self, name: str) -> TableSpec:
+        """Return the spec of a top-level table, or raise :class:`PluginError`."""
 
 
 @attrs.frozen(kw_only=True)
@@ -161,10 +160,7 @@ class Config:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the config as a dict that :func:`read_config` takes and TOML can hold."""
-        tables = {
-            name: table.to_dict() if isinstance(table, PartConfig) else settings_to_dict(table)
-            for name, table in self.tables.items()
-        }
+        tables = {name: _table_to_dict(table) for name, table in self.tables.items()}
         return {"loop": self.loop.to_dict(), **tables, "plugins": dict(self.plugins)}
 
 
@@ -184,20 +180,19 @@ def read_config(
     """
     data = apply_overrides(load_dict(source), overrides)
     problems: list[Problem] = []
-    known = {"loop", "plugins", *plugins.tables}
+    specs = {}
     for name in data:
-        if name not in known:
-            problems.append(Problem("", f"no table [{name}]{did_you_mean(name, known)}"))
+        if name not in ("loop", "plugins"):
+            try:
+                specs[name] = plugins.resolve_table(name)
+            except PluginError as error:
+                problems.append(Problem("", str(error)))
     loop = None
     if "loop" in data:
         loop = _read_loop(data["loop"], plugins, "loop", problems)
     else:
         problems.append(Problem("", "a table [loop] is missing"))
-    tables = {
-        name: _read_table(data[name], spec, plugins, problems)
-        for name, spec in plugins.tables.items()
-        if name in data
-    }
+    tables = {name: _read_table(data[name], spec, plugins, problems) for name, spec in specs.items()}
     versions = data.get("plugins", {})
     if _is_table(versions, "plugins", problems):
         for name, version in versions.items():
@@ -232,8 +227,8 @@ def _read_loop(
     before = len(problems)
     own = {key: value for key, value in data.items() if key not in ("cells", "systems")}
     loop = read_settings(LoopConfig, own, where, problems, reserved=("cells", "systems"))
-    cells = _read_parts(data, "cell", CellConfig, plugins, where, problems)
-    systems = _read_parts(data, "system", SystemConfig, plugins, where, problems)
+    cells = _read_parts(data, "cells", "cell", CellConfig, plugins, problems, where)
+    systems = _read_parts(data, "systems", "system", SystemConfig, plugins, problems, where)
     if not data.get("cells"):
         table = f"[[{_table_of(where)}.cells]]"
         problems.append(Problem(where, f"needs a cell: add a {table} table with use = NAME"))
@@ -250,17 +245,24 @@ def _read_loop(
 
 
 def _read_parts(
-    data: Mapping[str, Any], kind: str, part: type[Any], plugins: Plugins, where: str, problems: list[Problem]
+    data: Mapping[str, Any],
+    key: str,
+    kind: str,
+    part: type[Any],
+    plugins: Plugins,
+    problems: list[Problem],
+    within: str = "",
 ) -> list[Any]:
-    key = f"{kind}s"
+    """Read a list of tables, each of which names a plugin of a kind."""
+    where = f"{within}.{key}" if within else key
     tables = data.get(key, [])
     if not _is_list(tables):
-        hint = f"; write [[{_table_of(where)}.{key}]]" if isinstance(tables, Mapping) else ""
-        problems.append(Problem(f"{where}.{key}", f"must be a list of tables: {shown(tables)}{hint}"))
+        hint = f"; write [[{_table_of(where)}]]" if isinstance(tables, Mapping) else ""
+        problems.append(Problem(where, f"must be a list of tables: {shown(tables)}{hint}"))
         return []
     parts = []
     for index, table in enumerate(tables):
-        place = f"{where}.{key}[{index}]"
+        place = f"{where}[{index}]"
         if _is_table(table, place, problems):
             parts.append(_read_part(table, kind, part, plugins, place, problems))
     return [part for part in parts if part is not None]
@@ -303,12 +305,21 @@ def _read_part(
 
 
 def _read_table(data: Any, spec: TableSpec, plugins: Plugins, problems: list[Problem]) -> Any:
+    if spec.many:
+        assert spec.kind is not None
+        return tuple(_read_parts({spec.name: data}, spec.name, spec.kind, PartConfig, plugins, problems))
     if not _is_table(data, spec.name, problems):
         return None
     if spec.kind is not None:
         return _read_part(data, spec.kind, PartConfig, plugins, spec.name, problems)
     assert spec.config is not None
     return read_settings(spec.config, data, spec.name, problems)
+
+
+def _table_to_dict(table: Any) -> Any:
+    if isinstance(table, tuple):
+        return [part.to_dict() for part in table]
+    return table.to_dict() if isinstance(table, PartConfig) else settings_to_dict(table)
 
 
 def _named_sources(loop: LoopConfig) -> list[tuple[str, tuple[int | None, ...]]]:

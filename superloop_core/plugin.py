@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol
 
 import attrs
-from attrs.validators import deep_mapping, instance_of, matches_re, optional
+from attrs.validators import deep_iterable, deep_mapping, instance_of, matches_re, optional
 
 from superloop_core.errors import PluginError, message
 
-_NAME = matches_re(r"[a-z][a-z0-9_]*(\.v[0-9]+)?")
+_NAME = matches_re(r"[a-z][a-z0-9_]*(\.v[1-9][0-9]*)?")
+_TEXTS = deep_mapping(instance_of(str), instance_of(str))
 
 
 def _is_attrs_class(instance: Any, attribute: Any, value: Any) -> None:
@@ -42,7 +43,7 @@ class SystemSettings(Protocol):
 
 @attrs.frozen(kw_only=True)
 class PluginSpec:
-    """A cell, system or task by name: its settings, and where its implementation is.
+    """A cell, system, task or metric by name: its settings, and where its implementation is.
 
     Args:
         name: how configs name it: lower case with underscores; ``.v2`` may follow.
@@ -51,7 +52,11 @@ class PluginSpec:
             with the settings.
         summary: one line for ``superloop plugins``.
         example: settings that make a small, valid instance.
+        reference: where it was published: authors, year and link.
+        aliases: other names that configs may use.
         original_names: settings that the original superloop named otherwise, theirs to ours.
+        expected_failures: checks of the conformance kit (:mod:`superloop_core.testing`) that it is known to
+            fail, each with the reason. One that passes after all fails the kit.
     """
 
     kind: ClassVar[str]
@@ -62,9 +67,17 @@ class PluginSpec:
     factory: str = attrs.field(validator=[instance_of(str), matches_re(r"[\w.]+:\w+")])
     summary: str = attrs.field(validator=instance_of(str))
     example: dict[str, Any] = attrs.field(factory=dict, validator=instance_of(dict))
-    original_names: Mapping[str, str] = attrs.field(
-        factory=dict, validator=deep_mapping(instance_of(str), instance_of(str))
-    )
+    reference: str = attrs.field(default="", validator=instance_of(str))
+    aliases: tuple[str, ...] = attrs.field(default=(), validator=deep_iterable(_NAME, instance_of(tuple)))
+    original_names: Mapping[str, str] = attrs.field(factory=dict, validator=_TEXTS)
+    expected_failures: Mapping[str, str] = attrs.field(factory=dict, validator=_TEXTS)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every name that it answers to: its own, the same with ``.v1`` or without, and its aliases."""
+        base, _, version = self.name.partition(".")
+        other = {"": (f"{base}.v1",), "v1": (base,)}.get(version, ())
+        return (self.name, *other, *self.aliases)
 
     def __attrs_post_init__(self) -> None:
         for name in self.own_keys & attrs.fields_dict(self.config).keys():
@@ -101,9 +114,22 @@ class SystemSpec(PluginSpec):
 
 @attrs.frozen(kw_only=True)
 class TaskSpec(PluginSpec):
-    """A task to train on. The factory returns a :class:`superloop_core.task.Task`."""
+    """A task to train on. The factory returns a :class:`superloop_core.task.Task`.
+
+    Args:
+        example_loop: a small ``[loop]`` that ``example`` can be trained on.
+    """
 
     kind: ClassVar[str] = "task"
+
+    example_loop: dict[str, Any] = attrs.field(factory=dict, validator=instance_of(dict))
+
+
+@attrs.frozen(kw_only=True)
+class MetricSpec(PluginSpec):
+    """A figure to tell of each sequence. The factory returns a :class:`superloop_core.task.Metric`."""
+
+    kind: ClassVar[str] = "metric"
 
 
 @attrs.frozen(kw_only=True)
@@ -114,15 +140,19 @@ class TableSpec:
         name: the table's name, such as ``"train"``.
         config: the attrs class of its settings; ``None`` where the table names a plugin with ``use``.
         kind: the kind of plugin that ``use`` names.
+        many: whether it is a list of tables, ``[[metrics]]``, each with a ``use`` of its own.
     """
 
     name: str = attrs.field(validator=[instance_of(str), _NAME])
     config: type | None = attrs.field(default=None, validator=optional(_is_attrs_class))
     kind: str | None = attrs.field(default=None, validator=optional(instance_of(str)))
+    many: bool = False
 
     def __attrs_post_init__(self) -> None:
         if (self.config is None) == (self.kind is None):
             raise ValueError(f"table {self.name!r} must have either a config or a kind")
+        if self.many and self.kind is None:
+            raise ValueError(f"table {self.name!r} must have a kind where there may be many")
 
 
 def snake_case(name: str) -> str:

@@ -1,133 +1,148 @@
 """The plugins there are: found by entry points, read one by one, resolved by name.
 
 Loading has three stages. Entry-point metadata is read first; then each plugin's light module, by
-itself, so that a broken one is a record and not a crash; a factory only when a config names it.
+itself, so that a broken one is a record and not a crash, and only when a name may stand for something
+in it; a factory only when a config names it.
 """
 
 import re
+import time
 import traceback
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-import attrs
-import pluggy
-
-from superloop_core import hookspecs
+from superloop_core import __version__
 from superloop_core.errors import PluginError, did_you_mean, message
+from superloop_core.hookspecs import ENTRY_POINT_GROUP
 from superloop_core.plugin import PluginSpec, TableSpec, snake_case
+from superloop_core.reading import Brought, call_hooks, check_requirement, new_manager
+from superloop_core.records import BlockedPlugin, BrokenPlugin, Origin, PluginRecord
 from superloop_core.selection import STRICT, Selection
 
 if TYPE_CHECKING:
     import click
 
-
-@attrs.frozen(kw_only=True)
-class PluginRecord:
-    """A spec that a distribution registered, and which."""
-
-    spec: PluginSpec
-    distribution: str
-    version: str
-
-    @property
-    def qualified_name(self) -> str:
-        """``distribution:name``, which always resolves and is what saved files hold."""
-        return f"{self.distribution}:{self.spec.name}"
-
-    @property
-    def state(self) -> str:
-        """``ready``: a broken plugin has no specs to record, and a blocked one is a record of its own."""
-        return "ready"
-
-
-@attrs.frozen(kw_only=True)
-class BlockedPlugin:
-    """A plugin, or an entry point with all that it would bring, that may not be used, and why."""
-
-    name: str
-    kind: str | None
-    distribution: str
-    version: str
-    reason: str
-
-    @property
-    def state(self) -> str:
-        """``blocked``."""
-        return "blocked"
-
-
-@attrs.frozen(kw_only=True)
-class BrokenPlugin:
-    """An entry point that could not be read, with the reason and its traceback."""
-
-    entry_point: str
-    distribution: str
-    version: str
-    reason: str
-    traceback: str = attrs.field(repr=False)
-
-    @property
-    def state(self) -> str:
-        """``broken``."""
-        return "broken"
+CORE_TABLES = ("loop", "plugins")
+_PIP_NAME = re.compile(r"\w[\w.-]*")  # what may be shown as an argument of pip
 
 
 class Registry:
     """The plugins of some entry points.
 
-    Attributes:
-        records: every cell, system and task that was registered, in the order of their names.
-        broken: every entry point that could not be read.
-        blocked: every plugin, and every entry point, that the selection leaves out.
-        tables: the top-level tables of a config file, by name.
+    Nothing is imported until it is asked for: a name with its distribution, ``dist:name``, reads what
+    that distribution brings and no more; anything else reads all.
+
+    Args:
+        found: the entry points.
+        selection: which plugins may be used; None: all.
+
+    Raises:
+        PluginError: at once, where the selection is strict and an entry point is broken.
     """
 
-    def __init__(self, found: Iterable[EntryPoint], selection: Selection | None = None):
-        self._manager = pluggy.PluginManager(hookspecs.PROJECT)
-        self._manager.add_hookspecs(hookspecs)
-        self.records: list[PluginRecord] = []
-        self.broken: list[BrokenPlugin] = []
-        self.blocked: list[BlockedPlugin] = []
+    def __init__(self, found: Iterable[EntryPoint] = (), selection: Selection | None = None):
         self._selection = selection or Selection()
-        self.tables: dict[str, TableSpec] = {}
-        self._owners = {"loop": "the core", "plugins": "the core"}
-        self._entry_points: dict[str, EntryPoint] = {}
-        for entry_point in sorted(found, key=lambda e: (_distribution(e), e.name)):
-            names = _distribution(entry_point), entry_point.name
-            if reason := self._selection.reason_against(names, all_of_it=True):
-                self._note_blocked(entry_point, reason)
-                continue
-            try:
-                self._read(entry_point)
-            except (Exception, SystemExit) as error:
-                self._note_broken(entry_point, error)
-        self.records.sort(key=lambda record: (record.spec.kind, record.spec.name, record.distribution))
-        self.blocked.sort(key=lambda plugin: (plugin.kind or "", plugin.name, plugin.distribution))
-        self._by_name: Mapping[tuple[str, str], list[PluginRecord]] = self._index()
+        self._manager = new_manager()
+        self._unread = sorted(found, key=lambda entry: (Origin.of(entry).distribution, entry.name))
+        self._origins: dict[str, Origin] = {}  # by the names that pluggy knows light modules by
+        self._records: list[PluginRecord] = []
+        self._blocked: list[BlockedPlugin] = []
+        self._broken: list[BrokenPlugin] = []
+        self._by_name: defaultdict[tuple[str, str], list[PluginRecord]] = defaultdict(list)
+        self._tables: defaultdict[str, list[tuple[Origin, TableSpec]]] = defaultdict(list)
+        if self._selection.strict:
+            self._read()
+
+    @property
+    def records(self) -> list[PluginRecord]:
+        """Every plugin that was registered and may be used, in the order of kinds and names."""
+        self._read()
+        return sorted(self._records, key=lambda plugin: (plugin.kind, plugin.name, plugin.distribution))
+
+    @property
+    def blocked(self) -> list[BlockedPlugin]:
+        """Every plugin, and every entry point, that the selection leaves out."""
+        self._read()
+        return sorted(self._blocked, key=lambda plugin: (plugin.kind or "", plugin.name, plugin.distribution))
+
+    @property
+    def broken(self) -> list[BrokenPlugin]:
+        """Every entry point that could not be read."""
+        self._read()
+        return list(self._broken)
+
+    @property
+    def tables(self) -> Mapping[str, TableSpec]:
+        """The top-level tables of a config file, by name; none that two distributions own."""
+        self._read()
+        return {name: owners[0][1] for name, owners in self._tables.items() if len(owners) == 1}
+
+    @property
+    def conflicts(self) -> list[str]:
+        """What is refused when it is used, since two distributions bring it, each in a sentence."""
+        self._read()
+        told = [
+            _ambiguous(kind, name, found)
+            for (kind, name), found in sorted(self._by_name.items())
+            if len(found) > 1 and ":" not in name
+        ]
+        return told + [
+            _owned_twice(name, owners) for name, owners in sorted(self._tables.items()) if len(owners) > 1
+        ]
 
     def resolve(self, kind: str, name: str) -> PluginRecord:
-        """Return the record of ``name``, ``distribution:name`` or the original's CamelCase name.
+        """Return the record of ``name``, ``distribution:name``, an alias or the original's CamelCase name.
+
+        ``stack`` and ``stack.v1`` are one name: a plugin that comes to behave otherwise is ``stack.v2``.
 
         Raises:
             PluginError: no plugin, or more than one, has this name.
         """
-        found = self._by_name.get((kind, name)) or self._by_name.get((kind, snake_case(name)), [])
+        distribution, _, short = name.rpartition(":")
+        self._read(distribution or None)
+        snake = ":".join(filter(None, (distribution, snake_case(short))))
+        found = self._by_name.get((kind, name)) or self._by_name.get((kind, snake), [])
         if len(found) == 1:
             return found[0]
         if found:
-            choices = " or ".join(repr(record.qualified_name) for record in found)
-            raise PluginError(f"{len(found)} distributions have a {kind} {name!r}; write {choices}")
-        meant = {name, snake_case(name), name.rpartition(":")[2]}
-        for plugin in self.blocked:
-            if plugin.kind in (kind, None) and plugin.name in meant:
+            raise PluginError(_ambiguous(kind, name, found))
+        for plugin in self._blocked:
+            if plugin.answers_to(kind, name) or plugin.answers_to(kind, snake):
                 raise PluginError(f"the {kind} {name!r} may not be used: {plugin.reason}")
         raise PluginError(f"no {kind} {name!r}{self._hint(kind, name)}")
 
+    def resolve_table(self, name: str) -> TableSpec:
+        """Return the spec of a top-level table of a config file.
+
+        Raises:
+            PluginError: nobody owns a table of this name, or two distributions do.
+        """
+        self._read()
+        owners = self._tables.get(name, [])
+        if len(owners) > 1:
+            raise PluginError(_owned_twice(name, owners))
+        if not owners:
+            raise PluginError(f"no table [{name}]{did_you_mean(name, (*CORE_TABLES, *self._tables))}")
+        return owners[0][1]
+
+    def register(
+        self, module: ModuleType, *, distribution: str, version: str = "unknown", entry_point: str = ""
+    ) -> None:
+        """Take up a light module that no entry point names, such as one of a test.
+
+        Raises:
+            PluginError: and whatever else its hooks raise; nothing of it is taken up then.
+        """
+        origin = Origin(distribution=distribution, version=version, entry_point=entry_point or distribution)
+        self._take_up(origin, lambda: module)
+
     def add_commands(self, cli: "click.Group") -> None:
         """Let each plugin add its commands to ``cli``, all or none; one that fails is noted as broken."""
+        self._read()
         for implementation in self._manager.hook.superloop_add_commands.get_hookimpls():
             before = dict(cli.commands)
             try:
@@ -137,153 +152,170 @@ class Registry:
                         raise PluginError(f"there is a command {name!r} already")
             except (Exception, SystemExit) as error:
                 cli.commands = before
-                self._note_broken(self._entry_points[implementation.plugin_name], error)
+                self._note_broken(self._origins[implementation.plugin_name], error)
 
-    def _read(self, entry_point: EntryPoint) -> None:
-        """Take up everything that one entry point brings, or nothing."""
-        module = entry_point.load()
-        distribution = _distribution(entry_point)
-        name = f"{distribution}:{entry_point.name}"
-        self._manager.register(module, name=name)
+    def _read(self, distribution: str | None = None) -> None:
+        """Read the entry points that were not read yet, all or those of one distribution."""
+        for entry_point in list(self._unread):
+            origin = Origin.of(entry_point)
+            if distribution not in (None, origin.distribution):
+                continue
+            self._unread.remove(entry_point)
+            if reason := self._selection.reason_against(
+                (origin.distribution, origin.entry_point), all_of_it=True
+            ):
+                self._note_blocked(origin, reason)
+                continue
+            began = time.perf_counter()
+            try:
+                check_requirement(entry_point, __version__)
+                self._take_up(origin, entry_point.load)
+            except (Exception, SystemExit) as error:
+                self._note_broken(origin, error, time.perf_counter() - began)
+
+    def _take_up(self, origin: Origin, load: Callable[[], Any]) -> None:
+        """Take up everything that one light module brings, or nothing."""
+        began = time.perf_counter()
+        module = load()
+        seconds = time.perf_counter() - began
+        name = f"{origin.distribution}:{origin.entry_point}"
+        brought = call_hooks(self._manager, module, name)
         try:
-            _check_hooks(module)
-            specs = _called(self._manager.hook.superloop_register, name, PluginSpec)
-            tables = _called(self._manager.hook.superloop_config_tables, name, TableSpec)
-            self._refuse_duplicates(distribution, specs, tables)
-        except (Exception, SystemExit):
+            self._refuse_duplicates(origin, brought)
+        except PluginError:
             self._manager.unregister(name=name)
             raise
-        if self._selection.reason_against((distribution, entry_point.name)):
+        self._origins[name] = origin
+        if self._selection.reason_against((origin.distribution, origin.entry_point)):
             self._manager.unregister(name=name)  # only some of its plugins are allowed: no table, no command
-            tables = []
-        self._entry_points[name] = entry_point
-        self.tables |= {table.name: table for table in tables}
-        self._owners |= {table.name: distribution for table in tables}
-        version = _version(entry_point)
-        for spec in specs:
-            names = distribution, entry_point.name, spec.name, f"{distribution}:{spec.name}"
+        else:
+            for table in brought.tables:
+                self._tables[table.name].append((origin, table))
+        for spec in brought.specs:
+            qualified = f"{origin.distribution}:{spec.name}"
+            names = origin.distribution, origin.entry_point, spec.name, qualified
             if reason := self._selection.reason_against(names):
-                self._note_blocked(entry_point, reason, spec)
+                self._note_blocked(origin, reason, spec)
             else:
-                self.records.append(PluginRecord(spec=spec, distribution=distribution, version=version))
+                self._add(_with_origin(PluginRecord, origin, spec=spec, seconds=seconds))
 
-    def _refuse_duplicates(
-        self, distribution: str, specs: Iterable[PluginSpec], tables: Iterable[TableSpec]
-    ) -> None:
-        taken = {(one.spec.kind, one.spec.name) for one in self.records if one.distribution == distribution}
-        for spec in specs:
-            if (spec.kind, spec.name) in taken:
-                raise PluginError(f"{distribution} registers the {spec.kind} {spec.name!r} twice")
-            taken.add((spec.kind, spec.name))
-        owners = dict(self._owners)
-        for table in tables:
-            if table.name in owners:
-                raise PluginError(f"the table [{table.name}] is owned by {owners[table.name]} already")
-            owners[table.name] = distribution
+    def _add(self, record: PluginRecord) -> None:
+        self._records.append(record)
+        for name in record.spec.names:
+            self._by_name[record.kind, name].append(record)
+            self._by_name[record.kind, f"{record.distribution}:{name}"].append(record)
 
-    def _note_blocked(self, entry_point: EntryPoint, reason: str, spec: PluginSpec | None = None) -> None:
-        self.blocked.append(
-            BlockedPlugin(
-                name=spec.name if spec else entry_point.name,
-                kind=spec.kind if spec else None,
-                distribution=_distribution(entry_point),
-                version=_version(entry_point),
-                reason=reason,
-            )
-        )
+    def _refuse_duplicates(self, origin: Origin, brought: Brought) -> None:
+        """Refuse what one distribution brings twice, since no name would tell them apart."""
+        distribution = origin.distribution
+        taken = {
+            (record.kind, name)
+            for record in self._records
+            if record.distribution == distribution
+            for name in record.spec.names
+        }
+        for spec in brought.specs:
+            for name in spec.names:
+                if (spec.kind, name) in taken:
+                    raise PluginError(f"{distribution} registers the {spec.kind} {name!r} twice")
+                taken.add((spec.kind, name))
+        owned = {
+            name
+            for name, owners in self._tables.items()
+            if any(owner.distribution == distribution for owner, _ in owners)
+        }
+        for table in brought.tables:
+            if table.name in CORE_TABLES:
+                raise PluginError(f"the table [{table.name}] is owned by the core already")
+            if table.name in owned:
+                raise PluginError(f"{distribution} registers the table [{table.name}] twice")
+            owned.add(table.name)
 
-    def _note_broken(self, entry_point: EntryPoint, error: BaseException) -> None:
+    def _note_blocked(self, origin: Origin, reason: str, spec: PluginSpec | None = None) -> None:
+        name, kind = (spec.name, spec.kind) if spec else (origin.entry_point, None)
+        self._blocked.append(_with_origin(BlockedPlugin, origin, name=name, kind=kind, reason=reason))
+
+    def _note_broken(self, origin: Origin, error: BaseException, seconds: float = 0.0) -> None:
+        reason = f"{type(error).__name__}: {message(error)}"
         if self._selection.strict:
-            what = f"{_distribution(entry_point)} is broken, and {STRICT} is set"
-            raise PluginError(f"{what}: {type(error).__name__}: {message(error)}") from error
-        self.broken.append(
-            BrokenPlugin(
-                entry_point=entry_point.name,
-                distribution=_distribution(entry_point),
-                version=_version(entry_point),
-                reason=f"{type(error).__name__}: {message(error)}",
-                traceback="".join(traceback.format_exception(error)),
-            )
+            raise PluginError(f"{origin.distribution} is broken, and {STRICT} is set: {reason}") from error
+        told = "".join(traceback.format_exception(error))
+        self._broken.append(
+            _with_origin(BrokenPlugin, origin, reason=reason, traceback=told, seconds=seconds)
         )
-
-    def _index(self) -> dict[tuple[str, str], list[PluginRecord]]:
-        index = defaultdict(list)
-        for record in self.records:
-            index[record.spec.kind, record.spec.name].append(record)
-            index[record.spec.kind, record.qualified_name].append(record)
-        return dict(index)
 
     def _hint(self, kind: str, name: str) -> str:
-        if other_kinds := sorted(
-            other for other, known in self._by_name if known in (name, snake_case(name))
-        ):
-            return f"; {name!r} is a {' and a '.join(other_kinds)}"
         distribution, colon, short = name.rpartition(":")
         if colon:
             return self._qualified_hint(kind, distribution, short)
+        if other_kinds := sorted(
+            {other for other, known in self._by_name if known in (name, snake_case(name))}
+        ):
+            return f"; {name!r} is a {' and a '.join(other_kinds)}"
         hint = did_you_mean(
-            snake_case(name), (record.spec.name for record in self.records if record.spec.kind == kind)
+            snake_case(name), (record.name for record in self._records if record.kind == kind)
         )
-        if "did you mean" not in hint and _NAME.fullmatch(name):
+        if "did you mean" not in hint and _PIP_NAME.fullmatch(name):
             likely = snake_case(name).partition(".")[0].replace("_", "-")
             hint += f"; a plugin may bring it (look whether there is a superloop-plugin-{likely})"
-        return hint + "".join(self._broken_note(plugin.distribution) for plugin in self.broken)
+        return hint + "".join(self._broken_note(plugin.distribution) for plugin in self._broken)
 
     def _qualified_hint(self, kind: str, distribution: str, name: str) -> str:
-        brought = [record.spec for record in self.records if record.distribution == distribution]
+        brought = [record for record in self._records if record.distribution == distribution]
         if brought:
-            return did_you_mean(snake_case(name), (spec.name for spec in brought if spec.kind == kind))
+            hint = did_you_mean(snake_case(name), (record.name for record in brought if record.kind == kind))
+            return f"; {distribution} {brought[0].version} is installed{hint}"
         if note := self._broken_note(distribution):
             return note
-        return f"; install it: pip install {distribution}" if _NAME.fullmatch(distribution) else ""
+        return f"; install it: pip install {distribution}" if _PIP_NAME.fullmatch(distribution) else ""
 
     def _broken_note(self, distribution: str) -> str:
-        for plugin in self.broken:
+        for plugin in self._broken:
             if plugin.distribution == distribution:
                 return f"; {distribution} is installed, but broken: {plugin.reason}"
         return ""
 
 
-_NAME = re.compile(r"\w[\w.-]*")  # what may be shown as an argument of pip
+_loaded: Registry | None = None
 
 
-@cache
 def load_registry() -> Registry:
-    """Return the registry of every plugin that is installed and may be used; they are read at the first call.
+    """Return the registry of every plugin that is installed and may be used.
 
     Raises:
         PluginError: a plugin is broken, and ``SUPERLOOP_STRICT_PLUGINS`` is set.
     """
-    return Registry(entry_points(group=hookspecs.ENTRY_POINT_GROUP), Selection.of())
+    global _loaded
+    if _loaded is None:
+        _loaded = Registry(entry_points(group=ENTRY_POINT_GROUP), Selection.of())
+    return _loaded
 
 
-def _distribution(entry_point: EntryPoint) -> str:
-    return entry_point.dist.name if entry_point.dist else entry_point.value.partition(".")[0]
+@contextmanager
+def registry_in_use(registry: Registry | None) -> Iterator[None]:
+    """Let ``registry`` be what :func:`load_registry` returns; None: what is installed, found anew."""
+    global _loaded
+    before, _loaded = _loaded, registry
+    try:
+        yield
+    finally:
+        _loaded = before
 
 
-def _version(entry_point: EntryPoint) -> str:
-    return entry_point.dist.version if entry_point.dist else "unknown"
+def _with_origin(made: type[Any], origin: Origin, **own: Any) -> Any:
+    return made(
+        distribution=origin.distribution, version=origin.version, entry_point=origin.entry_point, **own
+    )
 
 
-def _check_hooks(module: Any) -> None:
-    """Refuse a hook whose name no hookspec has, and one that is not marked: neither would be called."""
-    known = [name for name in vars(hookspecs) if name.startswith("superloop_")]
-    for name, value in vars(module).items():
-        marked = hasattr(value, f"{hookspecs.PROJECT}_impl")
-        if marked and name not in known:
-            raise PluginError(f"there is no hook {name!r}{did_you_mean(name, known)}")
-        if name in known and not marked:
-            raise PluginError(f"{name!r} is not marked as a hook; write @hookimpl above it")
+def _ambiguous(kind: str, name: str, found: Iterable[PluginRecord]) -> str:
+    choices = [
+        repr(record.qualified_name) + ("" if record.name == snake_case(name) else f" ({name!r} is its alias)")
+        for record in found
+    ]
+    return f"{len(choices)} distributions have a {kind} {name!r}; write {' or '.join(choices)}"
 
 
-def _called(hook: pluggy.HookCaller, plugin_name: str, expected: type) -> list[Any]:
-    """Call one plugin's implementation of a hook, and check what it yields."""
-    results: list[Any] = []
-    for implementation in hook.get_hookimpls():
-        if implementation.plugin_name == plugin_name:
-            made = implementation.function()
-            results.extend(made if isinstance(made, Iterable) else [made])
-    for result in results:
-        if not isinstance(result, expected):
-            raise PluginError(f"{hook.name} must yield {expected.__name__} objects: {result!r}")
-    return results
+def _owned_twice(name: str, owners: Iterable[tuple[Origin, TableSpec]]) -> str:
+    names = " and ".join(origin.distribution for origin, _ in owners)
+    return f"the table [{name}] is owned by {names}; leave one of them out (SUPERLOOP_DISABLE_PLUGINS)"

@@ -64,3 +64,21 @@ class Task(Protocol):
 
     def annotate(self, batch: Batch, row: int) -> Annotation:
         """Return what a picture of a row's traces should say."""
+
+
+class Metric(Protocol):
+    """A figure to tell of each sequence, made by a :class:`~superloop_core.plugin.MetricSpec`'s factory.
+
+    Attributes:
+        traces: names of the traces that it reads besides the outputs.
+    """
+
+    traces: tuple[str, ...]
+
+    def __call__(self, targets: Any, results: Mapping[str, Any]) -> Any:
+        """Return a number for each sequence, ``(batch,)``; what is told is their mean.
+
+        Args:
+            targets: a batch's.
+            results: ``outputs`` and every trace in :attr:`traces`, each ``(batch, timesteps, ...)``.
+        """

@@ -22,7 +22,7 @@ from superloop_core import (
     WeightsError,
     load_model,
 )
-from superloop_core.registry import Registry
+from superloop_core.registry import Registry, registry_in_use
 from superloop_core.unroll import ALL
 
 CELLS = ["sgu", "lstm", "gru", "simple_rnn"]
@@ -720,14 +720,13 @@ def test_a_layer_takes_a_config_as_a_file_a_dict_or_an_object(tmp_path, make_loo
     assert Superloop(made[0]).config is made[0]
 
 
-def test_a_model_whose_plugin_is_missing_says_what_to_install(tmp_path, monkeypatch):
+def test_a_model_whose_plugin_is_missing_says_what_to_install(tmp_path):
     layer = Superloop({"inputs": 2, "cells": [{"use": "gru", "units": 3}]})
     inputs = layer.symbolic_inputs()
     keras.Model(inputs, layer(inputs)).save(tmp_path / "model.keras")
     found = entry_points(group="superloop.plugins")
     others = Registry(entry for entry in found if entry.name != "cells")
-    monkeypatch.setattr("superloop_core.layer.load_registry", lambda: others)
-    with pytest.raises(ConfigError) as refused:
+    with registry_in_use(others), pytest.raises(ConfigError) as refused:
         load_model(tmp_path / "model.keras")
     told = (
         "loop.cells[0]: no cell 'superloop-plugin-cells:gru'; install it: pip install superloop-plugin-cells"

@@ -2,12 +2,13 @@
 
 import sys
 import textwrap
+import types
 from importlib.metadata import distributions
 
 import pytest
 
 from superloop_core import PluginError
-from superloop_core.registry import Registry, load_registry
+from superloop_core.registry import Registry, load_registry, registry_in_use
 from superloop_core.selection import Selection
 
 SPEC = """
@@ -28,18 +29,24 @@ def superloop_register():
 def registry_of(tmp_path, monkeypatch):
     """Install distributions, each a name and the text of its light module, and read their registry."""
 
-    def read(environment=None, **modules):
+    def read(environment=None, entry_point=None, requires=None, **modules):
         for module, text in modules.items():
             name = module.replace("_", "-")
             (tmp_path / f"{module}.py").write_text(textwrap.dedent(text))
             info = tmp_path / f"{module}-1.2.dist-info"
             info.mkdir()
-            (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n")
-            (info / "entry_points.txt").write_text(f"[superloop.plugins]\n{module} = {module}\n")
+            (info / "METADATA").write_text(
+                f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n"
+                + (f"Requires-Dist: {requires}\n" if requires else "")
+            )
+            (info / "entry_points.txt").write_text(
+                f"[superloop.plugins]\n{entry_point or module} = {module}\n"
+            )
         monkeypatch.syspath_prepend(str(tmp_path))
         for module in modules:
             monkeypatch.delitem(sys.modules, module, raising=False)
-        found = [entry for dist in distributions(path=[str(tmp_path)]) for entry in dist.entry_points]
+        here = distributions(path=[str(tmp_path)])
+        found = [entry for d in here if d.name.replace("-", "_") in modules for entry in d.entry_points]
         return Registry(found, Selection.of(environment or {}))
 
     yield read
@@ -166,9 +173,11 @@ def test_a_name_of_another_kind_is_told():
 
 def test_a_qualified_name_is_answered_with_what_its_distribution_has(registry_of):
     registry = registry_of(fake_one=SPEC.format(name="stack"), fake_two=SPEC.format(name="tape"))
-    with pytest.raises(PluginError, match=r"no system 'fake-one:stak'; did you mean 'stack'\?$"):
+    with pytest.raises(
+        PluginError, match=r"no system 'fake-one:stak'; fake-one 1.2 is installed; did you mean 'stack'\?$"
+    ):
         registry.resolve("system", "fake-one:stak")
-    with pytest.raises(PluginError, match=r"no system 'fake-one:tape'; there are: stack$"):
+    with pytest.raises(PluginError, match=r"no system 'fake-one:tape'; .* is installed; there are: stack$"):
         registry.resolve("system", "fake-one:tape")
 
 
@@ -184,7 +193,12 @@ def test_two_owners_of_one_table_are_refused(registry_of):
         SPEC + "@hookimpl\ndef superloop_config_tables():\n    yield TableSpec(name='data', config=Settings)"
     )
     registry = registry_of(fake_one=table.format(name="a"), fake_two=table.format(name="b"))
-    assert registry.broken[0].reason == "PluginError: the table [data] is owned by fake-one already"
+    assert not registry.broken
+    assert not registry.tables
+    with pytest.raises(PluginError, match=r"the table \[data\] is owned by fake-one and fake-two; leave one"):
+        registry.resolve_table("data")
+    (told,) = registry.conflicts
+    assert told.startswith("the table [data] is owned by fake-one and fake-two")
 
 
 def test_a_plugin_whose_commands_fail_leaves_the_others_theirs(registry_of):
@@ -308,3 +322,82 @@ def test_a_broken_plugin_is_an_error_where_that_is_asked_for(registry_of):
         PluginError, match="fake-one is broken, and SUPERLOOP_STRICT_PLUGINS is set: SystemExit: 3"
     ):
         registry_of({"SUPERLOOP_STRICT_PLUGINS": "1"}, fake_one="raise SystemExit(3)")
+
+
+def test_a_name_with_its_distribution_imports_nothing_of_the_others(registry_of):
+    registry = registry_of(fake_one=SPEC.format(name="stack"), fake_two="raise SystemExit(3)")
+    assert registry.resolve("system", "fake-one:stack").distribution == "fake-one"
+    assert "fake_one" in sys.modules
+    assert "fake_two" not in sys.modules
+    assert [plugin.distribution for plugin in registry.broken] == ["fake-two"]
+
+
+def test_two_entry_points_of_one_name_are_both_read(registry_of):
+    registry = registry_of(
+        {}, "stacks", fake_one=SPEC.format(name="stack"), fake_two=SPEC.format(name="queue")
+    )
+    assert {(plugin.entry_point, plugin.distribution) for plugin in registry.records} == {
+        ("stacks", "fake-one"),
+        ("stacks", "fake-two"),
+    }
+    assert registry.resolve("system", "stack").distribution == "fake-one"
+    assert registry.resolve("system", "queue").distribution == "fake-two"
+    assert not registry.broken
+    assert not registry.conflicts
+
+
+def test_an_alias_resolves_and_one_that_shadows_a_name_is_refused_when_it_is_used(registry_of):
+    aliased = SPEC.replace("name=", 'aliases=("pushdown",), name=')
+    registry = registry_of(fake_one=aliased.format(name="stack"))
+    assert registry.resolve("system", "pushdown") is registry.resolve("system", "fake-one:stack")
+
+    registry = registry_of(fake_three=SPEC.format(name="pushdown"), fake_four=aliased.format(name="tower"))
+    with pytest.raises(PluginError) as refused:
+        registry.resolve("system", "pushdown")
+    told = (
+        "2 distributions have a system 'pushdown'; write 'fake-four:tower' ('pushdown' is its alias) or "
+        "'fake-three:pushdown'"
+    )
+    assert str(refused.value) == told
+    assert registry.conflicts == [told]
+    assert registry.resolve("system", "fake-three:pushdown").distribution == "fake-three"
+
+
+def test_a_name_without_a_version_is_the_first_for_good(registry_of):
+    both = SPEC.format(name="stack") + (
+        '    yield SystemSpec(name="stack.v2", config=Settings, factory="a:b", summary="Another.")\n'
+    )
+    registry = registry_of(fake_one=both)
+    assert not registry.broken
+    assert registry.resolve("system", "stack").name == "stack"
+    assert registry.resolve("system", "stack.v1").name == "stack"
+    assert registry.resolve("system", "fake-one:stack.v1").name == "stack"
+    assert registry.resolve("system", "stack.v2").name == "stack.v2"
+
+
+def test_a_plugin_made_for_another_core_is_broken_before_it_is_imported(registry_of):
+    registry = registry_of({}, requires="superloop-core>=99", fake_one="raise SystemExit(3)")
+    (broken,) = registry.broken
+    assert broken.reason.startswith("PluginError: it is made for superloop-core >=99, and 0.1.0 is installed")
+    assert not registry_of({}, requires="superloop.core>=0.1,<1", fake_two=SPEC.format(name="x")).broken
+
+
+def test_a_module_that_no_entry_point_names_is_registered_by_hand():
+    registry = Registry()
+    for name in ("one", "two"):
+        module = types.ModuleType(name)
+        exec(SPEC.format(name="stack"), vars(module))
+        if name == "one":
+            registry.register(module, distribution="by-hand", version="3")
+            assert registry.resolve("system", "by-hand:stack").version == "3"
+        else:
+            with pytest.raises(PluginError, match="by-hand registers the system 'stack' twice"):
+                registry.register(module, distribution="by-hand", entry_point="another")
+
+
+def test_what_is_in_use_is_what_everybody_is_given():
+    registry = Registry()
+    before = load_registry()
+    with registry_in_use(registry):
+        assert load_registry() is registry
+    assert load_registry() is before

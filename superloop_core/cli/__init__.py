@@ -4,7 +4,6 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import click
 
@@ -42,21 +41,9 @@ def plugins(as_json: bool) -> None:
 
 
 def _rows(registry: Registry) -> list[dict[str, str | None]]:
-    def row(plugin: Any, name: str, kind: str | None, summary: str) -> dict[str, str | None]:
-        return {
-            "name": name,
-            "kind": kind,
-            "summary": summary,
-            "distribution": plugin.distribution,
-            "version": plugin.version,
-            "state": plugin.state,
-        }
-
-    return [
-        *(row(ready, ready.spec.name, ready.spec.kind, ready.spec.summary) for ready in registry.records),
-        *(row(blocked, blocked.name, blocked.kind, blocked.reason) for blocked in registry.blocked),
-        *(row(broken, broken.entry_point, None, broken.reason) for broken in registry.broken),
-    ]
+    columns = ("name", "kind", "summary", "distribution", "version", "state")
+    plugins = (*registry.records, *registry.blocked, *registry.broken)
+    return [{column: getattr(plugin, column) for column in columns} for plugin in plugins]
 
 
 def _print_table(rows: Iterable[Mapping[str, str | None]]) -> None:
