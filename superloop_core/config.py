@@ -147,7 +147,7 @@ class LoopConfig:
         return own | parts
 
 
-take_whole(LoopConfig, LoopConfig.to_dict)
+take_whole(LoopConfig, "a loop", LoopConfig.to_dict)
 
 
 @attrs.frozen(kw_only=True)

@@ -10,6 +10,8 @@ from attrs.validators import deep_iterable, deep_mapping, instance_of, matches_r
 
 from superloop_core.errors import PluginError, message
 
+KINDS = ("cell", "system", "task", "metric")
+
 _NAME = matches_re(r"[a-z][a-z0-9_]*(\.v[1-9][0-9]*)?")
 _TEXTS = deep_mapping(instance_of(str), instance_of(str))
 

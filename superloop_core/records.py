@@ -39,12 +39,14 @@ class PluginRecord(Origin):
     """A spec that a distribution registered.
 
     Args:
-        seconds: what it took to import its light module, which other plugins may share.
+        module: the light module that registers it, which other plugins may share.
+        seconds: what it took to import that.
     """
 
     state: ClassVar[str] = "ready"
 
     spec: PluginSpec
+    module: str = ""
     seconds: float = attrs.field(default=0.0, eq=False)
 
     @property

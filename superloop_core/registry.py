@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from superloop_core import __version__
 from superloop_core.errors import PluginError, did_you_mean, message
 from superloop_core.hookspecs import ENTRY_POINT_GROUP
-from superloop_core.plugin import PluginSpec, TableSpec, snake_case
+from superloop_core.plugin import KINDS, PluginSpec, TableSpec, snake_case
 from superloop_core.reading import Brought, call_hooks, check_requirement, new_manager
 from superloop_core.records import BlockedPlugin, BrokenPlugin, Origin, PluginRecord
 from superloop_core.selection import STRICT, Selection
@@ -115,6 +115,29 @@ class Registry:
                 raise PluginError(f"the {kind} {name!r} may not be used: {plugin.reason}")
         raise PluginError(f"no {kind} {name!r}{self._hint(kind, name)}")
 
+    def find(self, name: str) -> list[PluginRecord]:
+        """Return the plugins of every kind that a name stands for; ``kind:name`` asks for one kind.
+
+        Raises:
+            PluginError: there is none, or the name is ambiguous within a kind.
+        """
+        kind, _, rest = name.partition(":")
+        if kind in KINDS:
+            return [self.resolve(kind, rest)]
+        found, refused = [], []
+        for kind in KINDS:
+            try:
+                found.append(self.resolve(kind, name))
+            except PluginError as error:
+                refused.append(error)
+        if found:
+            return found
+        for reason in refused:
+            if not str(reason).startswith("no "):
+                raise reason  # ambiguous, or not to be used
+        everything = (record.name for record in self._records)
+        raise PluginError(f"no plugin {name!r}{did_you_mean(name, everything)}")
+
     def resolve_table(self, name: str) -> TableSpec:
         """Return the spec of a top-level table of a config file.
 
@@ -197,7 +220,9 @@ class Registry:
             if reason := self._selection.reason_against(names):
                 self._note_blocked(origin, reason, spec)
             else:
-                self._add(_with_origin(PluginRecord, origin, spec=spec, seconds=seconds))
+                self._add(
+                    _with_origin(PluginRecord, origin, spec=spec, module=module.__name__, seconds=seconds)
+                )
 
     def _add(self, record: PluginRecord) -> None:
         self._records.append(record)

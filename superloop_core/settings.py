@@ -37,7 +37,7 @@ def read_settings(
             except _Unsuitable as error:
                 problems.append(Problem(where, str(error)))
         elif field.default is attrs.NOTHING:
-            problems.append(Problem(where, f"{name!r} is missing; it must be {_expected(field.type)}"))
+            problems.append(Problem(where, f"{name!r} is missing; it must be {expected(field.type)}"))
     if len(problems) > before:
         return None
     try:
@@ -52,8 +52,9 @@ def settings_to_dict(settings: Any) -> dict[str, Any]:
     return {k: v for k, v in _converter.unstructure(settings).items() if v is not None}
 
 
-def take_whole(cls: type[T], to_dict: Callable[[T], dict[str, Any]]) -> None:
+def take_whole(cls: type[T], in_words: str, to_dict: Callable[[T], dict[str, Any]]) -> None:
     """Let settings hold a ``cls`` that was read elsewhere; ``to_dict`` makes a table of it."""
+    _IN_WORDS[cls] = in_words
 
     def structure(value: Any, _: Any) -> T:
         if not isinstance(value, cls):
@@ -81,7 +82,7 @@ def _structured(value: Any, field: "attrs.Attribute[Any]") -> Any:
             if typing.get_origin(field.type) is typing.Literal:
                 hint = did_you_mean(value, map(str, typing.get_args(field.type)))
             kind = f" ({type(value).__name__})" if not hint else ""
-            what = f"{field.name!r} must be {_expected(field.type)}: {shown(value)}{kind}{hint}"
+            what = f"{field.name!r} must be {expected(field.type)}: {shown(value)}{kind}{hint}"
             raise _Unsuitable(what) from error
     if field.validator is not None:
         try:
@@ -101,14 +102,19 @@ _NUMBERS = {
 }
 
 
-def _expected(kind: Any) -> str:
-    """``int`` -> ``an integer``."""
+_IN_WORDS: dict[type, str] = {}
+
+
+def expected(kind: Any) -> str:
+    """A type in words: ``int`` -> ``an integer``."""
     if kind in _NUMBERS:
         return _NUMBERS[kind][1]
     if typing.get_origin(kind) is typing.Literal:
         return "one of " + ", ".join(map(repr, typing.get_args(kind)))
     if typing.get_origin(kind) in (types.UnionType, typing.Union):
-        return " or ".join(_expected(one) for one in typing.get_args(kind) if one is not type(None))
+        return " or ".join(expected(one) for one in typing.get_args(kind) if one is not type(None))
+    if kind in _IN_WORDS:
+        return _IN_WORDS[kind]
     return f"a {getattr(kind, '__name__', kind)}".replace("a tuple", "a list")
 
 
@@ -117,7 +123,7 @@ def _strict(kind: type) -> Any:
 
     def structure(value: Any, _: Any) -> Any:
         if isinstance(value, bool) is not (kind is bool) or not isinstance(value, accepted):
-            raise TypeError(f"not {_expected(kind)}: {value!r}")
+            raise TypeError(f"not {expected(kind)}: {value!r}")
         return kind(value)
 
     return structure

@@ -77,7 +77,7 @@ class Wiring(keras.layers.Layer):  # type: ignore[misc]
             for id, system in zip(self.ids, self.systems, strict=True)
         ]
         self.projection = keras.layers.Dense(outputs, name="outputs") if outputs else None
-        self._offsets: dict[str, dict[str, Any]] = {}  # what is learned of the first state, by path
+        self.offsets: dict[str, dict[str, Any]] = {}  # what is learned of the first state, by path
 
     @property
     def sources(self) -> dict[str, tuple[int | None, ...]]:
@@ -105,7 +105,7 @@ class Wiring(keras.layers.Layer):  # type: ignore[misc]
             parts = self._by_path(self.state_specs())
             builders = dict(zip(self.ids, self.systems, strict=True))
             for path in self.learned:
-                self._offsets[path] = self._learn(path, parts[path], builders.get(path))
+                self.offsets[path] = self._learn(path, parts[path], builders.get(path))
 
     def initial_state(self, sequence: Sequence) -> LoopState:
         """Return every part's state at t = 0, and a feedback of zeros; with what is learned of them."""
@@ -248,9 +248,9 @@ class Wiring(keras.layers.Layer):  # type: ignore[misc]
         return weights
 
     def _with_learned(self, path: str, state: State) -> State:
-        if path not in self._offsets:
+        if path not in self.offsets:
             return state
-        offsets = self._offsets[path]
+        offsets = self.offsets[path]
         tensors = [
             tensor + ops.cast(offsets[name], tensor.dtype) if name in offsets else tensor
             for name, tensor in _paths(path, state).items()

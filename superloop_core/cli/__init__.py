@@ -1,16 +1,25 @@
 """The command line, ``superloop``."""
 
-import json
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from importlib import import_module
 
 import click
 
 from superloop_core import __version__
 from superloop_core.errors import SuperloopError
-from superloop_core.registry import Registry, load_registry
+from superloop_core.registry import load_registry
 from superloop_core.selection import BLOCK
+
+COMMANDS = {
+    "plugins": "plugins",
+    "describe": "describe",
+    "init": "init",
+    "validate": "validate",
+    "doctor": "doctor",
+    "new-plugin": "new_plugin",
+    "check-plugin": "check_plugin",
+}
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -27,42 +36,8 @@ def cli() -> None:
     """Recurrent networks with external memory, as plugins."""
 
 
-@cli.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, for a program to read.")
-def plugins(as_json: bool) -> None:
-    """List the cells, systems and tasks that are installed."""
-    rows = _rows(load_registry())
-    if as_json:
-        click.echo(json.dumps(rows, indent=2))
-    elif rows:
-        _print_table(rows)
-    else:
-        click.echo("No plugins are installed: pip install superloop-plugin-NAME")
-
-
-def _rows(registry: Registry) -> list[dict[str, str | None]]:
-    columns = ("name", "kind", "summary", "distribution", "version", "state")
-    plugins = (*registry.records, *registry.blocked, *registry.broken)
-    return [{column: getattr(plugin, column) for column in columns} for plugin in plugins]
-
-
-def _print_table(rows: Iterable[Mapping[str, str | None]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("kind")
-    table.add_column("name", style="cyan", no_wrap=True)
-    table.add_column("from", style="dim", no_wrap=True)  # whole: it is part of a long name
-    table.add_column("summary")
-    for row in rows:
-        origin = f"{row['distribution']} {row['version']}"
-        summary = Text(row["summary"] or "")  # as Text: a plugin's words are no markup
-        if row["state"] != "ready":
-            summary = Text(f"{row['state']}: ", style="red") + summary
-        table.add_row(*map(Text, (row["kind"] or "?", row["name"] or "", origin)), summary)
-    Console().print(table)
+for _name, _module in COMMANDS.items():
+    cli.add_command(getattr(import_module(f"superloop_core.cli.{_module}"), _module), _name)
 
 
 def _block(arguments: list[str]) -> None:
@@ -90,6 +65,8 @@ def main() -> None:
         sys.exit(2)
     for plugin in registry.broken:
         click.echo(f"warning: {plugin.distribution} is broken: {plugin.reason}", err=True)
+    for conflict in registry.conflicts:
+        click.echo(f"warning: {conflict}", err=True)
     try:
         cli()
     except SuperloopError as error:

@@ -40,6 +40,16 @@ class AttentionConfig:
         return self.width + self.read_position
 
     @property
+    def state_size(self) -> int:
+        """The position."""
+        return 1
+
+    def count_weights(self, input_size: int) -> int:
+        """None."""
+        del input_size
+        return 0
+
+    @property
     def sources(self) -> dict[str, tuple[int | None, ...]]:
         """The tape."""
         return {"data": (self.datapoints or None, self.width)}
@@ -54,5 +64,6 @@ def superloop_register():
         factory="superloop_plugin_attention.attention:Attention",
         summary="Attention that walks a data tape, of the original superloop (Csirmaz, 2018)",
         example={"width": 3, "datapoints": 8},
+        reference="Csirmaz, superloop, 2018, https://github.com/csirmaz/superloop",
         original_names={"outputs": "width"},
     )

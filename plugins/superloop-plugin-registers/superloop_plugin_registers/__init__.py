@@ -28,6 +28,16 @@ class RegisterMemoryConfig:
         """What was recalled."""
         return self.width
 
+    @property
+    def state_size(self) -> int:
+        """The registers."""
+        return self.depth * self.width
+
+    def count_weights(self, input_size: int) -> int:
+        """None."""
+        del input_size
+        return 0
+
 
 @hookimpl
 def superloop_register():
@@ -38,5 +48,6 @@ def superloop_register():
         factory="superloop_plugin_registers.register_memory:RegisterMemory",
         summary="Registers written and read by softmax, of the original superloop (Csirmaz, 2018)",
         example={"depth": 4, "width": 3},
+        reference="Csirmaz, superloop, 2018, https://github.com/csirmaz/superloop",
         original_names={"register_width": "width"},
     )

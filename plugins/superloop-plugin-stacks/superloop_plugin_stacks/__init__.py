@@ -41,6 +41,16 @@ class StackConfig:
         """The tops."""
         return self.stacks * self.width
 
+    @property
+    def state_size(self) -> int:
+        """The cells of all stacks."""
+        return self.stacks * self.depth * self.width
+
+    def count_weights(self, input_size: int) -> int:
+        """None."""
+        del input_size
+        return 0
+
 
 @hookimpl
 def superloop_register():
@@ -51,4 +61,5 @@ def superloop_register():
         factory="superloop_plugin_stacks.stack:Stack",
         summary="Continuous stacks that push, pop and stay by shares (Joulin and Mikolov, 2015)",
         example={"depth": 4, "width": 3, "stacks": 2},
+        reference="Joulin and Mikolov, 2015, https://arxiv.org/abs/1503.01007",
     )

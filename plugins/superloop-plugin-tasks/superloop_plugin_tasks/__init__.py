@@ -5,7 +5,7 @@ from typing import Literal
 import attrs
 from attrs.validators import ge
 
-from superloop_core import TaskSpec, hookimpl
+from superloop_core import MetricSpec, TaskSpec, hookimpl
 
 
 @attrs.frozen(kw_only=True)
@@ -23,13 +23,37 @@ class LastTwoBeforeNineConfig:
     encoding: Literal["one_hot", "raw"] = "one_hot"
 
 
+@attrs.frozen(kw_only=True)
+class FinalDistanceConfig:
+    """Distance of a final position from the target.
+
+    Args:
+        system: the id of the system whose ``position`` it is.
+    """
+
+    system: str = "tape"
+
+
 @hookimpl
 def superloop_register():
-    """The toy task of the original superloop."""
+    """The toy task of the original superloop, and what to measure of it."""
     yield TaskSpec(
         name="last_two_before_nine",
         config=LastTwoBeforeNineConfig,
         factory="superloop_plugin_tasks.last_two_before_nine:LastTwoBeforeNine",
         summary="Find the last 2 before a 9 on a tape, of the original superloop (Csirmaz, 2018)",
         example={"length": 8},
+        example_loop={
+            "timesteps": 16,
+            "cells": [{"use": "lstm", "units": 32}],
+            "systems": [{"use": "attention", "id": "tape", "width": 10, "datapoints": 8}],
+        },
+        reference="Csirmaz, superloop, 2018, https://github.com/csirmaz/superloop",
+    )
+    yield MetricSpec(
+        name="final_distance",
+        config=FinalDistanceConfig,
+        factory="superloop_plugin_tasks.last_two_before_nine:FinalDistance",
+        summary="How far the final position of a system is from the target",
+        example={"system": "tape"},
     )

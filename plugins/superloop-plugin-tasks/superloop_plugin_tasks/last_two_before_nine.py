@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from superloop_core.task import Annotation, Batch
-from superloop_plugin_tasks import LastTwoBeforeNineConfig
+from superloop_plugin_tasks import FinalDistanceConfig, LastTwoBeforeNineConfig
 
 NUMBERS = 10
 
@@ -71,4 +71,20 @@ class LastTwoBeforeNine:
         )
 
     def _distance(self, targets: Any, results: Mapping[str, Any]) -> Any:
-        return results[self.position][:, -1, 0] - targets
+        return _final(results[self.position]) - targets
+
+
+class FinalDistance:
+    """How far the position of a system at the last timestep is from the target, without its sign."""
+
+    def __init__(self, settings: FinalDistanceConfig):
+        self.position = f"{settings.system}.position"
+        self.traces = (self.position,)
+
+    def __call__(self, targets: Any, results: Mapping[str, Any]) -> Any:
+        """Return the distance of each sequence, ``(batch,)``."""
+        return ops.abs(_final(results[self.position]) - targets)
+
+
+def _final(position: Any) -> Any:
+    return position[:, -1, 0]

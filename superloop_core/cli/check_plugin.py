@@ -1,0 +1,47 @@
+"""``superloop check-plugin``."""
+
+import json
+import sys
+
+import attrs
+import click
+
+from superloop_core.errors import SuperloopError
+from superloop_core.registry import load_registry
+
+STYLES = {"passed": "green", "failed": "red", "excused": "yellow"}
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="NAME...")
+@click.option("--all", "every", is_flag=True, help="Check every plugin that is installed.")
+@click.option("--only", multiple=True, metavar="CHECK", help="Run this check; may be repeated.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for a program to read.")
+def check_plugin(names: tuple[str, ...], every: bool, only: tuple[str, ...], as_json: bool) -> None:
+    """Run the conformance kit: what every plugin must hold to.
+
+    The exit status is 0 only if every check holds, and 1 where one fails.
+    """
+    registry = load_registry()
+    if every:
+        names = (*names, *(f"{record.kind}:{record.qualified_name}" for record in registry.records))
+    if not names:
+        raise SuperloopError("name a plugin, or write --all")
+    from superloop_core import testing
+    from superloop_core.testing import Result
+
+    def tell(result: Result) -> None:
+        if not as_json:
+            status = click.style(f"{result.status:<8}", fg=STYLES[result.status])
+            told = f"  {result.message}" if result.message else ""
+            click.echo(f"{status}{result.plugin} ({result.kind}) {result.check}{told}")
+
+    reports = [testing.check_plugin(name, only=only, tell=tell) for name in names]
+    counts = {key: sum(report.counts[key] for report in reports) for key in reports[0].counts}
+    if as_json:
+        results = [attrs.asdict(result) for report in reports for result in report.results]
+        click.echo(json.dumps({"counts": counts, "results": results}, indent=2))
+    else:
+        seconds = sum(result.seconds for report in reports for result in report.results)
+        click.echo(", ".join(f"{count} {key}" for key, count in counts.items()) + f", in {seconds:.0f} s")
+    sys.exit(0 if all(report.ok for report in reports) else 1)

@@ -1,0 +1,175 @@
+"""``superloop doctor``."""
+
+import importlib.util
+import json
+import os
+import platform
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator, Mapping
+from importlib.metadata import Distribution, PackageNotFoundError, distributions, version
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import click
+
+from superloop_core.hookspecs import ENTRY_POINT_GROUP
+from superloop_core.registry import Registry, load_registry
+
+PACKAGES = (
+    "superloop-core", "tensorflow", "keras", "numpy", "attrs", "cattrs", "pluggy", "click", "h5py",
+)  # fmt: skip
+VARIABLES = (
+    "SUPERLOOP_", "KERAS_", "TF_ENABLE_", "TF_FORCE_", "TF_GPU_", "TF_NUM_", "TF_USE_", "TF_XLA_", "XLA_",
+    "CUDA_VISIBLE_DEVICES",
+)  # fmt: skip
+
+# In a process of its own: TensorFlow may crash where a driver is broken, and writes to the terminal.
+PROBE = """
+import json, sys
+import tensorflow as tf
+told = {"gpus": [gpu.name for gpu in tf.config.list_physical_devices("GPU")], "xla": ""}
+try:
+    tf.function(lambda x: x + 1, jit_compile=True)(tf.zeros([2]))
+except Exception as error:
+    told["xla"] = f"{type(error).__name__}: {error}"
+print(json.dumps(told))
+"""
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for a program to read.")
+@click.option("--quick", is_flag=True, help="Do not start TensorFlow to look for XLA and GPUs.")
+def doctor(as_json: bool, quick: bool) -> None:
+    """Look whether everything is as it should be: versions, plugins, the environment, XLA and GPUs.
+
+    The exit status is 1 where there is a problem.
+    """
+    registry = load_registry()
+    problems = list(_problems(registry, list(distributions())))
+    devices: dict[str, Any] = {} if quick else _devices()
+    if failure := devices.get("error") or devices.get("xla"):
+        problems.append(f"TensorFlow: {failure}")
+    told = {
+        "problems": problems,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "versions": {name: _version(name) for name in PACKAGES},
+        "plugins": {
+            state: [f"{p.distribution}:{p.name}" for p in listed]
+            for state, listed in (
+                ("ready", registry.records), ("blocked", registry.blocked), ("broken", registry.broken),
+            )
+        },
+        "environment": {name: value for name, value in os.environ.items() if name.startswith(VARIABLES)},
+        "devices": devices,
+    }  # fmt: skip
+    if as_json:
+        click.echo(json.dumps(told, indent=2))
+    else:
+        _print(told)
+    sys.exit(1 if problems else 0)
+
+
+def _problems(registry: Registry, found: list[Distribution]) -> Iterator[str]:
+    for plugin in registry.broken:
+        yield f"{plugin.distribution} {plugin.version} is broken: {plugin.reason}"
+    yield from registry.conflicts
+    for name in PACKAGES:
+        if _version(name) is None:
+            yield f"{name} is not installed: pip install {name}"
+    for distribution in found:
+        yield from stale(distribution)
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    if backend != "tensorflow":
+        yield f"KERAS_BACKEND is {backend!r}, but superloop_core runs on TensorFlow: unset it"
+
+
+def stale(distribution: Distribution) -> Iterator[str]:
+    """Tell what is wrong with how a distribution of plugins is installed."""
+    name = distribution.metadata["Name"]
+    entry_points = {e.name: e.value for e in distribution.entry_points if e.group == ENTRY_POINT_GROUP}
+    if name.startswith("superloop-plugin-") and not entry_points:
+        yield f"{name} has no entry point in the group {ENTRY_POINT_GROUP}, so none of it is found"
+    if not entry_points:
+        return
+    folder = _editable_folder(distribution)
+    if folder is None:
+        return
+    again = f"pip install -e {folder}"
+    if not folder.is_dir():
+        yield f"{name} is installed from {folder}, which is gone: pip uninstall {name}"
+        return
+    declared = _declared(folder)
+    if declared is not None and declared != entry_points:
+        yield f"{name} was installed with the entry points {entry_points}; now they are {declared}: {again}"
+    for value in entry_points.values():
+        package = value.partition(":")[0].partition(".")[0]
+        if importlib.util.find_spec(package) is None:
+            yield f"{name}'s entry point names {package!r}, which cannot be found: {again}"
+
+
+def _editable_folder(distribution: Distribution) -> Path | None:
+    """The folder that a distribution was installed from with ``pip install -e``; None for any other."""
+    text = distribution.read_text("direct_url.json")
+    told = json.loads(text) if text else {}
+    if not told.get("dir_info", {}).get("editable"):
+        return None
+    return Path(unquote(urlsplit(told["url"]).path))
+
+
+def _declared(folder: Path) -> Mapping[str, str] | None:
+    try:
+        project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+    except (OSError, ValueError, KeyError):
+        return None  # nothing to compare with
+    declared: Mapping[str, str] = project.get("entry-points", {}).get(ENTRY_POINT_GROUP, {})
+    return declared
+
+
+def _devices() -> dict[str, Any]:
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, env=environment)
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or [f"it ended with the status {done.returncode}"]
+        return {"error": lines[-1]}
+    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return told
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _print(told: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    devices, environment = told["devices"], told["environment"]
+    rows = {
+        "python": f"{told['python']} on {told['platform']}",
+        "packages": ", ".join(f"{name} {number or 'missing'}" for name, number in told["versions"].items()),
+        "plugins": ", ".join(f"{len(names)} {state}" for state, names in told["plugins"].items()),
+        "blocked": ", ".join(told["plugins"]["blocked"]),
+        "environment": ", ".join(f"{name}={value}" for name, value in environment.items()) or "nothing set",
+    }
+    if "gpus" in devices:
+        xla = "XLA fails" if devices["xla"] else "XLA works"
+        rows["devices"] = f"{', '.join(devices['gpus']) or 'CPU only'}; {xla}"
+    grid = Table.grid(padding=(0, 2))
+    for name, fact in rows.items():
+        if fact:
+            grid.add_row(Text(name, style="bold"), Text(fact))
+    console = Console()
+    console.print(grid)
+    console.print()
+    if not told["problems"]:
+        console.print(Text("No problem was found.", style="green"))
+    for problem in told["problems"]:
+        console.print(Text.assemble(("problem: ", "bold red"), problem))

@@ -1,0 +1,71 @@
+"""``superloop new-plugin``."""
+
+import re
+from datetime import date
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from string import Template
+
+import click
+
+from superloop_core import __version__
+from superloop_core.errors import SuperloopError
+from superloop_core.plugin import snake_case
+
+
+@click.command()
+@click.argument("name")
+@click.option("--kind", type=click.Choice(["system", "cell", "task"]), default="system", show_default=True)
+@click.option("--author", default="", help="Who holds the copyright; the licence says so.")
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), help="Where; superloop-plugin-NAME if it is not given."
+)
+def new_plugin(name: str, kind: str, author: str, out: Path | None) -> None:
+    """Write a plugin that works: a distribution with a light module, an implementation and its tests.
+
+    NAME is as configs will name it, in lower case with underscores.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        hint = snake_case(name).replace("-", "_")
+        raise SuperloopError(
+            f"a plugin's name must be of lower case letters, digits and underscores: {name!r}; try {hint!r}"
+        )
+    distribution = f"superloop-plugin-{name.replace('_', '-')}"
+    out = out or Path(distribution)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise SuperloopError(f"{out}: is there already, and is not empty; name another folder with -o")
+    major, minor, *_ = __version__.split(".")
+    values = {
+        "name": name,
+        "class_name": "".join(part.capitalize() for part in name.split("_")),
+        "package": f"superloop_plugin_{name}",
+        "distribution": distribution,
+        "core": f"superloop-core>={major}.{minor},<{major}.{int(minor) + 1}",
+        "author": author or f"the authors of {distribution}",
+        "year": str(date.today().year),
+    }
+    templates = files("superloop_core.cli") / "templates"
+    written = [*_files(templates / "any", values), *_files(templates / kind, values)]
+    try:
+        for path, text in written:
+            (out / path).parent.mkdir(parents=True, exist_ok=True)
+            (out / path).write_text(text)
+    except OSError as error:
+        raise SuperloopError(f"{out}: cannot be written: {error.strerror}") from error
+    click.echo(
+        f"{out} is written. Next:\n\n    pip install -e ./{out} && superloop check-plugin {kind}:{name}"
+    )
+
+
+def _files(folder: Traversable, values: dict[str, str], within: Path = Path()) -> list[tuple[Path, str]]:
+    """Return the paths and texts of a folder of templates; ``package`` and ``name`` stand for themselves."""
+    made = []
+    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        name = entry.name.replace("package", values["package"]).replace("implementation", values["name"])
+        if entry.is_dir():
+            made += _files(entry, values, within / name)
+        elif name.endswith(".template"):
+            text = Template(entry.read_text()).substitute(values)
+            made.append((within / name.removesuffix(".template"), text))
+    return made

@@ -1,0 +1,124 @@
+"""``superloop validate``."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import attrs
+import click
+
+from superloop_core.config import LoopConfig, read_config
+from superloop_core.errors import ConfigError
+from superloop_core.registry import load_registry
+from superloop_core.sizes import LoopSize, size_of
+
+BATCH_SIZE = 32
+
+
+@click.command()
+@click.argument("config", type=click.Path(path_type=Path))
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a value of the config.")
+@click.option("--batch-size", type=click.IntRange(1), help="Rows, for the memory; [train] may say it.")
+@click.option("--timesteps", type=click.IntRange(1), help="For the memory, where the config leaves it open.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for a program to read.")
+def validate(
+    config: Path, overrides: tuple[str, ...], batch_size: int | None, timesteps: int | None, as_json: bool
+) -> None:
+    """Check a config, and tell what it makes: shapes, weights, and the memory that training needs at least.
+
+    Every problem is told at once; the exit status is 2 then.
+    """
+    try:
+        read = read_config(config, load_registry(), overrides)
+    except ConfigError as error:
+        if not as_json:
+            click.echo(f"{config}: {len(error.problems)} problem{'s' * (len(error.problems) > 1)}", err=True)
+            for problem in error.problems:
+                click.echo(f"  {problem}", err=True)
+        else:
+            problems = [attrs.asdict(problem) for problem in error.problems]
+            click.echo(json.dumps({"valid": False, "problems": problems}, indent=2))
+        sys.exit(2)
+    size = size_of(read.loop) or _measured(read.loop)
+    rows: int = batch_size or getattr(read.tables.get("train"), "batch_size", BATCH_SIZE)
+    steps = read.loop.timesteps or timesteps
+    told = {
+        "valid": True,
+        "problems": [],
+        "takes": {name: [None, *shape] for name, shape in taken(read.loop).items()},
+        "gives": [None, (steps - read.loop.suppress_output) if steps else None, size.output_size],
+        "parts": [attrs.asdict(part) for part in size.parts],
+        "weights": size.weights,
+        "state_size": size.state_size,
+        "memory": _memory(size, steps, rows) if steps else None,
+        "config": {name: table for name, table in read.to_dict().items() if name != "plugins" or table},
+    }
+    if as_json:
+        click.echo(json.dumps(told, indent=2))
+    else:
+        _print(config, told)
+
+
+def taken(loop: LoopConfig) -> dict[str, tuple[int | None, ...]]:
+    """Return the shapes, less the batch, of what a loop is called with."""
+    inputs = {"inputs": (loop.timesteps or None, loop.inputs)} if loop.inputs else {}
+    return {**inputs, **loop.sources} or {"initial_feedback": (loop.feedback_size,)}
+
+
+def _memory(size: LoopSize, timesteps: int, rows: int) -> dict[str, int]:
+    return size.memory(timesteps, rows) | {"timesteps": timesteps, "batch_size": rows}
+
+
+def _measured(loop: LoopConfig) -> LoopSize:
+    """Make the weights, where the settings do not tell how many there will be."""
+    from superloop_core.measured import measured_size
+
+    return measured_size(loop)
+
+
+def _print(path: Path, told: dict[str, Any]) -> None:
+    import tomlkit
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(soft_wrap=True)
+    console.print(Text(f"{path} is valid. It says, with every default:\n"))
+    console.print(Text(tomlkit.dumps(told["config"]).strip() + "\n"), style="dim")
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("part", "plugin"):
+        table.add_column(name, no_wrap=True)
+    for name in ("takes", "gives", "keeps", "weights"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for part in told["parts"]:
+        sizes = (part["input_size"], part["output_size"], part["state_size"], part["weights"])
+        table.add_row(Text(part["path"]), Text(part["use"]), *(f"{size:,}" for size in sizes))
+    keeps, weights = f"{told['state_size']:,}", f"{told['weights']:,}"
+    table.add_row("", Text("together", style="bold"), "", "", keeps, weights)
+    console.print(table)
+    console.print()
+    facts = {"takes": ", ".join(f"{name} {_shape(shape)}" for name, shape in told["takes"].items())}
+    facts["gives"] = _shape(told["gives"])
+    if memory := told["memory"]:
+        total = memory["weights"] + memory["states"]
+        facts["memory"] = (
+            f"{_bytes(total)} at least, to train with Adam: {_bytes(memory['weights'])} of weights and "
+            f"gradients, {_bytes(memory['states'])} of states ({memory['timesteps']:,} timesteps x "
+            f"{memory['batch_size']:,} rows); TensorFlow itself takes some 500 MB more"
+        )
+    grid = Table.grid(padding=(0, 2))
+    for name, fact in facts.items():
+        grid.add_row(Text(name, style="bold"), Text(fact))
+    console.print(grid)
+
+
+def _shape(sizes: list[int | None]) -> str:
+    return f"(batch, {', '.join('any' if size is None else str(size) for size in sizes[1:])})"
+
+
+def _bytes(number: int) -> str:
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if number >= size:
+            return f"{number / size:.3g} {unit}"
+    return f"{number} bytes"

@@ -1,0 +1,204 @@
+"""Checks, what they come to, and which there are for a plugin."""
+
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterable
+from functools import cache
+from typing import Literal
+
+import attrs
+
+from superloop_core.errors import PluginError, SuperloopError, did_you_mean
+from superloop_core.records import PluginRecord
+from superloop_core.registry import load_registry
+
+Status = Literal["passed", "failed", "excused"]
+
+
+class CheckFailed(SuperloopError, AssertionError):
+    """A check of the conformance kit did not hold."""
+
+
+@attrs.frozen(kw_only=True)
+class Result:
+    """What a check came to.
+
+    Args:
+        plugin: the qualified name.
+        kind: the plugin's.
+        check: the check's name.
+        status: ``passed``, ``failed``, or ``excused``: it failed, as the spec says it would.
+        message: why it failed, or the reason that the spec gives.
+        seconds: what it took.
+    """
+
+    plugin: str
+    kind: str
+    check: str
+    status: Status
+    message: str = ""
+    seconds: float = 0.0
+
+
+@attrs.frozen(kw_only=True)
+class Check:
+    """A check of the kit, for one plugin.
+
+    Args:
+        name: the check's.
+        record: the plugin.
+        function: what is run; it raises where the check does not hold.
+    """
+
+    name: str
+    record: PluginRecord
+    function: "Callable[[PluginRecord], None]" = attrs.field(repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.record.kind}-{self.record.name}-{self.name}"
+
+    @property
+    def rule(self) -> str:
+        """What must hold, in a sentence."""
+        return (self.function.__doc__ or "").strip().splitlines()[0]
+
+    def run(self) -> Result:
+        """Run it, whatever it raises."""
+        began = time.perf_counter()
+        excuse = self.record.spec.expected_failures.get(self.name)
+        try:
+            self.function(self.record)
+            failure = "" if excuse is None else "passes, although expected_failures has it; take it out"
+            status: Status = "passed" if excuse is None else "failed"
+        except (Exception, SystemExit) as error:
+            status, failure = ("failed", _told(error)) if excuse is None else ("excused", excuse)
+        return Result(
+            plugin=self.record.qualified_name,
+            kind=self.record.kind,
+            check=self.name,
+            status=status,
+            message=failure,
+            seconds=time.perf_counter() - began,
+        )
+
+    def __call__(self) -> Result:
+        """Run it.
+
+        Raises:
+            CheckFailed: it does not hold, and is not expected to fail; or holds against expectation.
+        """
+        result = self.run()
+        if result.status == "failed":
+            raise CheckFailed(f"{result.plugin} ({result.kind}), {self.name}: {self.rule}\n{result.message}")
+        return result
+
+
+@attrs.frozen(kw_only=True)
+class Report:
+    """What all checks came to."""
+
+    results: tuple[Result, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether no check failed."""
+        return not self.failed
+
+    @property
+    def failed(self) -> tuple[Result, ...]:
+        """The results of the checks that failed."""
+        return tuple(result for result in self.results if result.status == "failed")
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many checks were run, and of them passed, failed and were excused."""
+        counted = Counter(result.status for result in self.results)
+        return {"run": len(self.results)} | {s: counted[s] for s in ("passed", "failed", "excused")}
+
+    def raise_failures(self) -> None:
+        """Raise :class:`CheckFailed` with every failure, if there is one."""
+        if self.failed:
+            raise CheckFailed("\n\n".join(f"{r.plugin}, {r.check}: {r.message}" for r in self.failed))
+
+
+def conformance(name: str) -> list[Check]:
+    """Return the checks for a plugin, to be run one by one.
+
+    Args:
+        name: as configs name it; ``cell:NAME`` where plugins of several kinds have the name, and only one
+            is meant.
+
+    Raises:
+        PluginError: there is no such plugin, or its ``expected_failures`` name no check.
+    """
+    records = load_registry().find(name)
+    checks = [check for record in records for check in _checks_of(record)]
+    for record in records:
+        known = [check.name for check in checks if check.record is record]
+        for excused in record.spec.expected_failures:
+            if excused not in known:
+                raise PluginError(
+                    f"{record.qualified_name}: expected_failures has {excused!r}, which is no check of a "
+                    f"{record.kind}{did_you_mean(excused, known)}"
+                )
+    return checks
+
+
+def check_plugin(
+    name: str,
+    *,
+    only: Iterable[str] = (),
+    tell: Callable[[Result], None] = lambda result: None,
+) -> Report:
+    """Run the checks for a plugin.
+
+    Args:
+        name: as for :func:`conformance`.
+        only: names of checks; all, if there is none.
+        tell: is called with each result as it comes.
+
+    Raises:
+        PluginError: there is no such plugin, or no such check.
+    """
+    checks = conformance(name)
+    only = list(only)
+    for wanted in only:
+        known = {check.name for check in checks}
+        if wanted not in known:
+            raise PluginError(f"no check {wanted!r} for {name!r}{did_you_mean(wanted, known)}")
+    results = []
+    for check in checks:
+        if not only or check.name in only:
+            results.append(check.run())
+            tell(results[-1])
+    return Report(results=tuple(results))
+
+
+def _checks_of(record: PluginRecord) -> list[Check]:
+    return [
+        Check(name=function.__name__, record=record, function=function)
+        for function in _functions()[record.kind]
+    ]
+
+
+@cache
+def _functions() -> dict[str, list[Callable[[PluginRecord], None]]]:
+    from superloop_core.testing import loops, settings, steps, tasks
+
+    every = list(settings.CHECKS)
+    parts: list[Callable[[PluginRecord], None]] = [*every, *steps.CHECKS, *loops.CHECKS]
+    return {
+        "cell": parts,
+        "system": parts,
+        "task": [*every, *tasks.CHECKS],
+        "metric": [*every, *tasks.METRIC_CHECKS],
+    }
+
+
+def _told(error: BaseException) -> str:
+    """What an error says; of one that the kit did not raise, where it came from too."""
+    if isinstance(error, CheckFailed):
+        return str(error)
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({frame.filename}:{frame.lineno})"

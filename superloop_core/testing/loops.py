@@ -1,0 +1,129 @@
+"""Checks of whole sequences: a small loop with a cell or a system in it."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from superloop_core.records import PluginRecord
+from superloop_core.testing.fresh import answers_in_a_fresh_process
+from superloop_core.testing.subject import (
+    ID,
+    TIMESTEPS,
+    draw,
+    made,
+    require,
+    require_close,
+    require_finite,
+    with_gradients,
+)
+
+LONG = 1000
+
+
+def static_is_dynamic(record: PluginRecord) -> None:
+    """Timesteps unrolled one by one, and in one loop, give the same answers and gradients."""
+    _require_same(record, "unrolled and in one loop", {"jit_compile": False}, {"unroll": True})
+
+
+def xla_is_eager(record: PluginRecord) -> None:
+    """Compiled with XLA it gives the same answers and gradients."""
+    layer = made(record, jit_compile=False)
+    if layer.wiring.supports_jit:
+        _require_same(record, "with XLA and without", {"jit_compile": False}, {"jit_compile": True})
+
+
+def masked_is_unpadded(record: PluginRecord) -> None:
+    """A padded sequence gives what it gives without the padding, and the padding is never read."""
+    layer = made(record, jit_compile=False)
+    feed = draw(layer)
+    lengths = np.array([TIMESTEPS, 1, 3])
+    padded = dict(feed)
+    padded["inputs"] = feed["inputs"].copy()
+    for row, length in enumerate(lengths):
+        padded["inputs"][row, length:] = np.nan
+    (traces, *state), gradients = with_gradients(layer, padded | {"lengths": lengths})
+    require_finite(gradients, "gradients of a padded batch must be finite")
+    for row, length in enumerate(lengths):
+        alone = {name: array[row : row + 1] for name, array in feed.items()}
+        expected, *final = layer(alone | {"inputs": alone["inputs"][:, :length]})
+        rule = f"a sequence of {length} timesteps, padded to {TIMESTEPS}, gives something else"
+        of_row = {name: trace[row : row + 1, :length] for name, trace in traces.items()}
+        require_close(of_row, expected, rule)
+        require_close([tensor[row : row + 1] for tensor in state], final, f"{rule} as its state")
+
+
+def chunks_are_the_whole(record: PluginRecord) -> None:
+    """The state is all there is: a sequence in two parts, the state handed on, gives what the whole gives."""
+    layer = made(record, jit_compile=False)
+    feed = draw(layer)
+    whole, *final = layer(feed)
+    state, parts = None, []
+    for part in (slice(0, 2), slice(2, None)):
+        answer, *state = layer(feed | {"inputs": feed["inputs"][:, part]}, initial_state=state)
+        parts.append(answer)
+    joined = {name: tf.concat([part[name] for part in parts], axis=1) for name in whole}
+    require_close(joined, whole, "in two parts it gives something else")
+    require_close(state, final, "in two parts it ends with another state")
+
+
+def mixed_precision(record: PluginRecord) -> None:
+    """In mixed precision it gives nearly the same, and a system's state is in float32 at least."""
+    plain, mixed = made(record), made(record, dtype="mixed_float16")
+    feed = draw(plain)
+    (expected, *_), (answer, *state) = plain(feed), mixed(feed)
+    floats = {name: trace for name, trace in expected.items() if trace.dtype.is_floating}
+    require_close(
+        {name: answer[name] for name in floats}, floats, "mixed_float16 and float32 are too far apart", 2e-2
+    )
+    for name, tensor in zip(mixed.state_names, state, strict=True):
+        if name.startswith(f"{ID}.") and not name.endswith(".read") and tensor.dtype.is_floating:
+            require(tensor.dtype.size >= 4, f"the state {name!r} of a system is in {tensor.dtype.name}")
+
+
+def stays_finite(record: PluginRecord) -> None:
+    """A thousand timesteps, and the gradients through them, stay finite."""
+    layer = made(record, jit_compile=False, traces=())
+    feed = draw(layer, rows=2, timesteps=LONG)
+    answer, gradients = with_gradients(layer, feed)
+    require_finite(answer, f"answers and states after {LONG} timesteps must be finite")
+    require_finite(gradients, f"gradients through {LONG} timesteps must be finite")
+
+
+def saved_and_loaded(record: PluginRecord) -> None:
+    """A model that holds it is saved, and loaded in a fresh process in safe mode, with equal answers."""
+    layer = made(record, return_state=False)
+    inputs = layer.symbolic_inputs()
+    model = keras.Model(inputs, layer(inputs))
+    feed = draw(layer)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.keras"
+        model.save(path)
+        loaded = answers_in_a_fresh_process(path, feed)
+    expected = {name: np.asarray(trace) for name, trace in layer(feed).items()}
+    require_close(loaded, expected, "loaded in a fresh process it gives something else")
+
+
+CHECKS = (
+    static_is_dynamic,
+    xla_is_eager,
+    masked_is_unpadded,
+    chunks_are_the_whole,
+    mixed_precision,
+    stays_finite,
+    saved_and_loaded,
+)
+
+
+def _require_same(record: PluginRecord, ways: str, one: dict[str, Any], other: dict[str, Any]) -> None:
+    first, second = made(record, **one), made(record, **other)
+    feed = draw(first)
+    (answer, gradients), (other_answer, other_gradients) = (
+        with_gradients(layer, feed) for layer in (first, second)
+    )
+    rule = f"{ways} it gives other"
+    require_close(tf.nest.flatten(other_answer), tf.nest.flatten(answer), f"{rule} answers")
+    require_close(tf.nest.flatten(other_gradients), tf.nest.flatten(gradients), f"{rule} gradients")

@@ -1,0 +1,179 @@
+"""What is under test: a small loop of a plugin's example, and the part by itself."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import attrs
+import keras
+import numpy as np
+import tensorflow as tf
+
+from superloop_core.builder import Builder, Sequence, State, Tensor
+from superloop_core.config import PartConfig, read_loop
+from superloop_core.layer import Superloop
+from superloop_core.records import PluginRecord
+from superloop_core.registry import load_registry
+from superloop_core.testing.controller import DISTRIBUTION, NAME, add_controller
+from superloop_core.testing.kit import CheckFailed
+from superloop_core.unroll import ALL
+
+ROWS, TIMESTEPS, INPUTS, SLOTS = 3, 5, 2, 4
+ID = "it"
+
+
+def loop_of(record: PluginRecord, **changes: Any) -> dict[str, Any]:
+    """Return the config of a small loop with the plugin in it: a cell, or a system of the id ``it``."""
+    add_controller(load_registry())
+    part = {"use": record.qualified_name, **record.spec.example}
+    controller = {"use": f"{DISTRIBUTION}:{NAME}", "units": 4}
+    parts: dict[str, Any] = {"cells": [part]}
+    if record.kind == "system":
+        parts = {"cells": [controller], "systems": [part | {"id": ID}]}
+    return {"inputs": INPUTS, "outputs": 2} | parts | changes
+
+
+def part_config(record: PluginRecord) -> PartConfig:
+    """Return the example, read as a config."""
+    loop = read_loop(loop_of(record), load_registry())
+    return loop.systems[0] if record.kind == "system" else loop.cells[0]
+
+
+def draw(layer: Superloop, rows: int = ROWS, timesteps: int = TIMESTEPS, seed: int = 0) -> dict[str, Any]:
+    """Draw everything that a layer must be called with."""
+    rng = np.random.default_rng(seed)
+    sizes = {"inputs": timesteps}
+    return {
+        name: rng.normal(
+            size=(rows, *(sizes.get(name, SLOTS) if size is None else size for size in shape))
+        ).astype("float64" if layer.variable_dtype == "float64" else "float32")
+        for name, shape in layer.input_shapes.items()
+    }
+
+
+def made(record: PluginRecord, loop: Mapping[str, Any] | None = None, **options: Any) -> Superloop:
+    """Make the loop, with weights at random, the same for every set of options; it records all traces."""
+    settings: dict[str, Any] = {"traces": ALL, "return_state": True} | options
+    layer = Superloop(loop or loop_of(record), **settings)
+    layer.build({name: array.shape for name, array in draw(layer).items()})
+    draw_weights(layer)
+    return layer
+
+
+def draw_weights(layer: keras.layers.Layer, seed: int = 7) -> None:
+    """Set a layer's weights to numbers at random, biases too."""
+    rng = np.random.default_rng(seed)
+    for variable in layer.trainable_weights:
+        variable.assign(rng.normal(scale=0.5, size=variable.shape))
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Part:
+    """The plugin's Builder by itself, with weights, in a batch of rows.
+
+    Args:
+        builder: a system, or a cell as a Builder.
+        size: of what a step takes, the control or the cell's inputs.
+        constants: of the batch.
+        first: the state at t = 0.
+    """
+
+    builder: Builder
+    size: int
+    constants: Any
+    first: State
+    dtype: str
+
+    @classmethod
+    def of(cls, record: PluginRecord, rows: int = ROWS, dtype: str = "float32") -> "Part":
+        """Make the part, with weights at random."""
+        layer = made(record, dtype=dtype)
+        wiring = layer.wiring
+        builder: Any = wiring.systems[0] if record.kind == "system" else wiring.cells[0]
+        size = builder.control_size if record.kind == "system" else INPUTS
+        prefix = f"{ID}_" if record.kind == "system" else ""
+        sources = {
+            name.removeprefix(prefix): tf.convert_to_tensor(array)
+            for name, array in draw(layer, rows).items()
+            if name != "inputs"
+        }
+        sequence = Sequence(
+            batch_size=rows,
+            timesteps=TIMESTEPS,
+            lengths=tf.fill([rows], TIMESTEPS),
+            dtype=dtype,
+            sources=sources,
+        )
+        first, constants = builder.initial_state(sequence), builder.constants(sequence)
+        return cls(builder=builder, size=size, constants=constants, first=first, dtype=dtype)
+
+    def inputs(self, timesteps: int = TIMESTEPS, seed: int = 1, rows: int | None = None) -> list[Tensor]:
+        """Draw what a step takes, for each of some timesteps."""
+        rng = np.random.default_rng(seed)
+        rows = rows or int(tf.nest.flatten(self.first)[0].shape[0])
+        return [tf.constant(rng.normal(size=(rows, self.size)), self.dtype) for _ in range(timesteps)]
+
+    def run(self, inputs: list[Tensor], state: State | None = None) -> tuple[list[Tensor], State]:
+        """Take a step for each of the inputs; return the answers, and the state after."""
+        state = self.first if state is None else state
+        answers = []
+        for at_t in inputs:
+            answer, state, _ = self.builder.step(at_t, state, self.constants)
+            answers.append(answer)
+        return answers, state
+
+    @property
+    def warm(self) -> State:
+        """The state after some timesteps."""
+        return self.run(self.inputs(4, seed=3))[1]
+
+
+def with_gradients(layer: Superloop, feed: Mapping[str, Any], *, graph: bool = True, **how: Any) -> Any:
+    """Return what a layer answers, and the gradients of its weights and of what it was fed."""
+
+    def run(feed: Mapping[str, Tensor]) -> Any:
+        floats = {name: tensor for name, tensor in feed.items() if tensor.dtype.is_floating}
+        with tf.GradientTape() as tape:
+            tape.watch(floats)
+            answer = layer(feed, training=True, **how)
+            numbers = [
+                tf.reduce_sum(tf.sin(tf.cast(t, layer.variable_dtype)))
+                for t in tf.nest.flatten(answer)
+                if t.dtype.is_floating
+            ]
+            loss = tf.add_n(numbers)
+        watched = [weight.value for weight in layer.trainable_weights], floats
+        return answer, tape.gradient(loss, watched, unconnected_gradients="zero")
+
+    run_it: Callable[..., Any] = tf.function(run, autograph=False) if graph else run
+    return run_it({name: tf.convert_to_tensor(array) for name, array in feed.items()})
+
+
+def require(holds: Any, rule: str) -> None:
+    """Fail a check where something does not hold."""
+    if not holds:
+        raise CheckFailed(rule)
+
+
+def require_close(actual: Any, expected: Any, rule: str, tolerance: float = 1e-4, at: str = "") -> None:
+    """Fail a check where two structures of tensors differ."""
+    if isinstance(expected, Mapping):
+        require(actual.keys() == expected.keys(), f"{rule}: {sorted(actual)} against {sorted(expected)}")
+        for name in expected:
+            require_close(actual[name], expected[name], rule, tolerance, f"{at}{name}")
+    elif isinstance(expected, tuple | list):
+        require(len(actual) == len(expected), f"{rule}: {len(actual)} tensors against {len(expected)}")
+        for index, (one, other) in enumerate(zip(actual, expected, strict=True)):
+            require_close(one, other, rule, tolerance, f"{at}[{index}]")
+    else:
+        one, other = (np.asarray(tf.cast(t, "float64")) for t in (actual, expected))
+        require(one.shape == other.shape, f"{rule}: {at} has the shape {one.shape} against {other.shape}")
+        apart = np.abs(one - other) / (1 + np.abs(other))
+        if not np.all(apart <= tolerance):  # NaN is not close
+            raise CheckFailed(f"{rule}: {at or 'they'} differ by {np.max(apart):.2g} (at most {tolerance:g})")
+
+
+def require_finite(tensors: Any, rule: str) -> None:
+    """Fail a check where a tensor is not finite."""
+    for index, tensor in enumerate(tf.nest.flatten(tensors)):
+        if tensor.dtype.is_floating:
+            require(np.all(np.isfinite(tensor)), f"{rule}: tensor {index} is not")

@@ -1,0 +1,166 @@
+"""Plugins that are wrong on purpose, each in one way; and one of each kind that is right."""
+
+import attrs
+
+from superloop_core import CellSpec, MetricSpec, SystemSpec, TaskSpec, hookimpl
+
+PARTS, TASKS = "superloop_plugin_wrong.parts", "superloop_plugin_wrong.tasks"
+
+
+@attrs.frozen(kw_only=True)
+class Config:
+    """An echo.
+
+    Args:
+        width: how many numbers.
+    """
+
+    width: int = 3
+
+    @property
+    def control_size(self):
+        return self.width
+
+    @property
+    def output_size(self):
+        return self.width
+
+
+@attrs.frozen(kw_only=True)
+class Undescribed(Config):
+    """An echo.
+
+    Args:
+        width: how many numbers.
+    """
+
+    depth: int = 1
+
+
+@attrs.frozen(kw_only=True)
+class Untyped(Config):
+    """An echo.
+
+    Args:
+        width: how many numbers.
+        depth: whatever that is.
+    """
+
+    depth = attrs.field(default=1)
+
+
+@attrs.frozen(kw_only=True)
+class Drifting(Config):
+    """An echo.
+
+    Args:
+        width: how many numbers.
+        depth: grows each time that it is read.
+    """
+
+    depth: int = attrs.field(default=1, converter=lambda depth: depth + 1)
+
+
+@attrs.frozen(kw_only=True)
+class TakesAnything(Config):
+    """An echo.
+
+    Args:
+        width: how many numbers.
+        depth: one hopes a number.
+    """
+
+    depth: list = attrs.field(factory=list)
+
+
+@attrs.frozen(kw_only=True)
+class WrongState(Config):
+    """An echo whose state is larger than it says.
+
+    Args:
+        width: how many numbers.
+    """
+
+    @property
+    def state_size(self):
+        return self.width + 1
+
+
+@attrs.frozen(kw_only=True)
+class WrongWeights(Config):
+    """An echo that says that it has weights.
+
+    Args:
+        width: how many numbers.
+    """
+
+    def count_weights(self, input_size):
+        return input_size
+
+
+@attrs.frozen(kw_only=True)
+class Units:
+    """A cell.
+
+    Args:
+        units: size of its state.
+    """
+
+    units: int = 3
+
+
+@attrs.frozen(kw_only=True)
+class Nothing:
+    """No settings."""
+
+
+def system(name, factory="Echo", config=Config, **changes):
+    told = {"summary": "Echoes what it is told", "example": {"width": 3}} | changes
+    return SystemSpec(name=name, config=config, factory=f"{PARTS}:{factory}", **told)
+
+
+def cell(name, factory):
+    return CellSpec(
+        name=name, config=Units, factory=f"{PARTS}:{factory}", summary="A cell", example={"units": 3}
+    )
+
+
+def task(name, factory, **changes):
+    told = {
+        "summary": "Say what is shown",
+        "example_loop": {
+            "inputs": 2,
+            "outputs": 2,
+            "cells": [{"use": "controller"}],
+            "systems": [{"use": "right", "id": "echo"}],
+        },
+    } | changes
+    return TaskSpec(name=name, config=Nothing, factory=f"{TASKS}:{factory}", **told)
+
+
+@hookimpl
+def superloop_register():
+    yield system("right")
+    yield system("two_lines", summary="Echoes\nwhat it is told")
+    yield system("undescribed", config=Undescribed)
+    yield system("untyped", config=Untyped)
+    yield system("drifting", config=Drifting)
+    yield system("takes_anything", config=TakesAnything)
+    yield system("wrong_state_size", config=WrongState)
+    yield system("wrong_count", config=WrongWeights)
+    yield system("passes_after_all", expected_failures={"pure": "it draws at random"})
+    yield system("noisy_and_says_so", "Noisy", expected_failures={"pure": "it draws at random"})
+    for name in (
+        "Wide", "Growing", "Counting", "Noisy", "Widening", "Late", "Deaf", "Averaging", "Squeezed",
+        "Sharing", "WithLambda", "PartlyStopped", "Doubled", "ByPython", "ByTimesteps", "Restarting",
+        "Narrow", "Exploding", "OfThisProcess",
+    ):  # fmt: skip
+        yield system(name.lower(), name)
+    yield cell("right_cell", "RightCell")
+    yield cell("deaf_cell", "DeafCell")
+    yield task("right_task", "Copy")
+    yield task("no_loop", "Copy", example_loop={})
+    for name in ("OneRow", "Unseeded", "LossOfEachRow", "HowRight", "NotDifferentiable", "WrongSystem"):
+        yield task(name.lower(), name)
+    yield MetricSpec(name="right_metric", config=Nothing, factory=f"{TASKS}:Error", summary="How wrong")
+    yield MetricSpec(name="traceless", config=Nothing, factory=f"{TASKS}:traceless", summary="How wrong")

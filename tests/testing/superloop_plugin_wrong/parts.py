@@ -1,0 +1,193 @@
+"""Systems and cells that are wrong, each in one way."""
+
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from superloop_core import System
+
+
+class EchoState(NamedTuple):
+    memory: Any  # (batch, width)
+
+
+class Echo(System):
+    """Answers with what it is told and a part of what it answered before; this one is right."""
+
+    def initial_state(self, sequence):
+        return EchoState(ops.zeros((sequence.batch_size, self.config.width), dtype=self.variable_dtype))
+
+    def step(self, control, state, constants):
+        answer = self.answer(control, state, constants)
+        return answer, EchoState(answer), {}
+
+    def answer(self, control, state, constants):
+        return ops.tanh(control) + state.memory / 2
+
+
+class Wide(Echo):
+    def step(self, control, state, constants):
+        answer = self.answer(control, state, constants)
+        return ops.concatenate([answer, answer[:, :1]], axis=1), EchoState(answer), {}
+
+
+class Growing(Echo):
+    def answer(self, control, state, constants):
+        return super().answer(control, state, constants) + self.add_weight(shape=(self.config.width,))
+
+
+class Counting(Echo):
+    def __init__(self, config):
+        super().__init__(config)
+        self.count = 0
+
+    def answer(self, control, state, constants):
+        self.count += 1
+        return super().answer(control, state, constants) / self.count
+
+
+class Noisy(Echo):
+    def answer(self, control, state, constants):
+        return super().answer(control, state, constants) + keras.random.normal(ops.shape(control))
+
+
+class Widening(Echo):
+    def step(self, control, state, constants):
+        answer = self.answer(control, state, constants)
+        return answer, EchoState(ops.concatenate([state.memory, answer], axis=1)), {}
+
+    def answer(self, control, state, constants):
+        return ops.tanh(control) + state.memory[:, :3] / 2
+
+
+class Late(Echo):
+    def step(self, control, state, constants):
+        return state.memory, EchoState(ops.tanh(control)), {}
+
+
+class Deaf(Echo):
+    def answer(self, control, state, constants):
+        return ops.zeros_like(control) + state.memory / 2
+
+
+class Averaging(Echo):
+    def answer(self, control, state, constants):
+        return ops.tanh(control - ops.mean(control, axis=0)) + state.memory / 2
+
+
+class Squeezed(Echo):
+    def answer(self, control, state, constants):
+        return ops.squeeze(super().answer(control, state, constants)[:, None])
+
+
+class Sharing(Echo):
+    scale = None
+
+    def build(self, input_size):
+        if Sharing.scale is None:
+            Sharing.scale = self.add_weight(shape=(self.config.width,))
+        else:
+            self.shared = Sharing.scale
+
+    def answer(self, control, state, constants):
+        return ops.tanh(control) * Sharing.scale + state.memory / 2
+
+
+class WithLambda(Echo):
+    def __init__(self, config):
+        super().__init__(config)
+        self.squash = keras.layers.Lambda(ops.tanh)
+
+    def answer(self, control, state, constants):
+        return self.squash(control) + state.memory / 2
+
+
+class PartlyStopped(Echo):
+    def answer(self, control, state, constants):
+        heard = ops.concatenate([control[:, :2], ops.stop_gradient(control[:, 2:])], axis=1)
+        return ops.tanh(heard) + state.memory / 2
+
+
+@tf.custom_gradient
+def doubled(x):
+    return tf.tanh(x), lambda slope: 2 * slope * (1 - tf.tanh(x) ** 2)
+
+
+class Doubled(Echo):
+    def answer(self, control, state, constants):
+        return doubled(control) + state.memory / 2
+
+
+class ByPython(Echo):
+    def answer(self, control, state, constants):
+        squashed = tf.numpy_function(np.tanh, [control], control.dtype)
+        squashed = control + ops.stop_gradient(tf.ensure_shape(squashed, control.shape) - control)
+        return squashed + state.memory / 2
+
+
+class ByTimesteps(Echo):
+    def constants(self, sequence):
+        return ops.cast(sequence.timesteps, self.variable_dtype)
+
+    def answer(self, control, state, constants):
+        return super().answer(control, state, constants) / constants
+
+
+class Restarting(Echo):
+    def constants(self, sequence):
+        self.begun = False
+        return super().constants(sequence)
+
+    def answer(self, control, state, constants):
+        scale = 1.0 if self.begun else 2.0
+        self.begun = True
+        return scale * ops.tanh(control) + state.memory / 2
+
+
+class Narrow(Echo):
+    def __init__(self, config):
+        super().__init__(config)
+        self.narrow = keras.config.dtype_policy().compute_dtype
+
+    def initial_state(self, sequence):
+        return EchoState(ops.cast(super().initial_state(sequence).memory, self.narrow))
+
+    def answer(self, control, state, constants):
+        return ops.cast(ops.tanh(control), self.narrow) + state.memory / 2
+
+
+class Exploding(Echo):
+    def answer(self, control, state, constants):
+        return ops.tanh(control) + 2 * state.memory
+
+
+DRAWN = float(np.random.default_rng().uniform(1, 9))
+
+
+class OfThisProcess(Echo):
+    def answer(self, control, state, constants):
+        return DRAWN * ops.tanh(control) + state.memory / 2
+
+
+def RightCell(config):  # noqa: N802, beside the classes
+    return keras.layers.SimpleRNNCell(config.units)
+
+
+class _DeafCell(keras.layers.Layer):
+    def __init__(self, units):
+        super().__init__()
+        self.state_size = self.output_size = units
+
+    def call(self, inputs, states, training=False):
+        del inputs, training
+        return states[0] + 0.1, [states[0] / 2 + 0.1]
+
+    def get_initial_state(self, batch_size=None):
+        return [ops.zeros((batch_size, self.state_size))]
+
+
+def DeafCell(config):  # noqa: N802
+    return _DeafCell(config.units)

@@ -1,0 +1,169 @@
+"""The conformance kit: every check catches what it is for, and lets what is right pass."""
+
+from pathlib import Path
+
+import pytest
+
+from superloop_core import PluginError
+from superloop_core.registry import load_registry
+from superloop_core.testing import CheckFailed, check_plugin, conformance
+from superloop_core.testing.controller import add_controller
+
+WRONG = Path(__file__).parent / "superloop_plugin_wrong"
+REQUIRES = ["superloop-core>=0.1,<0.2"]
+
+# Each wrong plugin, the check that is for it, and what is told.
+CAUGHT = [
+    ("two_lines", "metadata", "summary must be one line"),
+    ("undescribed", "description", "the setting 'depth' must be described under 'Args:'"),
+    ("untyped", "description", "the setting 'depth' must have a type"),
+    ("drifting", "round_trip", "came back from a saved config as"),
+    ("takes_anything", "mistakes", "takes depth = "),
+    ("wide", "sizes", "output_size of its Builder is 3, but it answers with 4 numbers"),
+    ("wrong_state_size", "sizes", "state_size of its settings is 4, but its state has 3 numbers"),
+    ("wrong_count", "sizes", "count_weights(3) is 3, but it has 0 weights"),
+    ("growing", "weights", ""),
+    ("counting", "pure", "a step changed Counting.count"),
+    ("noisy", "pure", "the same step twice gives two answers"),
+    ("widening", "state", "(3, 3) float32 of the state became (3, 9)"),
+    ("late", "loop_closes", "does not show in its answer at t = 2, and shows only in the answer at t = 3"),
+    ("deaf", "loop_closes", "does not show in its answer at t = 2, and in none after"),
+    ("deaf_cell", "loop_closes", "does not show in its answer at t = 2, and in none after"),
+    ("averaging", "rows_independent", "another first row changed the others'"),
+    ("squeezed", "one_row", ""),
+    ("sharing", "two_instances", "another instance's weights and steps changed this one's answers"),
+    ("withlambda", "no_lambda", "it has the Lambda layers"),
+    ("partlystopped", "gradients_reach", "no gradient reaches the numbers [2] of the 3"),
+    ("doubled", "gradients_match", "it and the finite difference differ by"),
+    ("counting", "static_is_dynamic", "unrolled and in one loop it gives other answers"),
+    ("bypython", "xla_is_eager", ""),
+    ("bytimesteps", "masked_is_unpadded", "a sequence of 1 timesteps, padded to 5, gives something else"),
+    ("restarting", "chunks_are_the_whole", "in two parts it gives something else"),
+    ("narrow", "mixed_precision", "the state 'it.memory' of a system is in float16"),
+    ("exploding", "stays_finite", "answers and states after 1000 timesteps must be finite"),
+    ("ofthisprocess", "saved_and_loaded", "loaded in a fresh process it gives something else"),
+    ("onerow", "samples", "of 3 sequences has the shape (1, 4, 2)"),
+    ("unseeded", "seeded", "the same generator gives two different batches"),
+    ("lossofeachrow", "fits_its_loop", "the loss must be a scalar: (3,)"),
+    ("howright", "fits_its_loop", "'correct' must be of bool: float32"),
+    ("no_loop", "fits_its_loop", "its spec must have an example_loop"),
+    ("notdifferentiable", "can_be_learned", "no gradient of the loss reaches a weight"),
+    ("wrongsystem", "annotates", "it labels slots of 'tape', but the loop has echo"),
+    ("traceless", "can_be_made", "'traces' must be a tuple of names"),
+    ("passes_after_all", "pure", "passes, although expected_failures has it; take it out"),
+]
+
+
+@pytest.fixture
+def wrong(tmp_plugin):
+    """Install the plugins that are wrong."""
+    modules = {f"superloop_plugin_wrong.{path.stem}": path.read_text() for path in WRONG.glob("*.py")}
+    registry = tmp_plugin(
+        "superloop-plugin-wrong",
+        modules,
+        entry_points={"wrong": "superloop_plugin_wrong"},
+        requires=REQUIRES,
+    )
+    assert not registry.broken
+    add_controller(registry)
+    return registry
+
+
+@pytest.mark.parametrize(("name", "check", "told"), CAUGHT, ids=[f"{n}-{c}" for n, c, _ in CAUGHT])
+def test_each_check_catches_what_it_is_for(name, check, told, wrong):
+    (result,) = check_plugin(name, only=[check]).results
+    assert result.status == "failed"
+    assert told in result.message
+
+
+@pytest.mark.parametrize("name", ["right", "right_cell", "right_task", "right_metric"])
+def test_what_is_right_passes_every_check(name, wrong):
+    report = check_plugin(name)
+    report.raise_failures()
+    assert report.counts == {
+        "run": len(report.results),
+        "passed": len(report.results),
+        "failed": 0,
+        "excused": 0,
+    }
+
+
+def test_there_is_a_wrong_plugin_for_every_check(wrong):
+    caught = {check for _, check, _ in CAUGHT}
+    every = {
+        check.name
+        for name in ("right", "right_cell", "right_task", "right_metric")
+        for check in conformance(name)
+    }
+    assert every - caught == {"light_module", "import_time"}  # shown below
+
+
+def test_a_light_module_that_imports_keras_is_caught(tmp_plugin):
+    light = (WRONG / "__init__.py").read_text() + "\nimport keras\n"
+    tmp_plugin("superloop-plugin-heavy", {"superloop_plugin_heavy": light}, requires=REQUIRES)
+    (result,) = check_plugin("right", only=["light_module"]).results
+    assert result.message.startswith("importing superloop_plugin_heavy imports h5py, keras")
+
+
+def test_a_light_module_that_is_slow_is_caught(tmp_plugin):
+    light = (WRONG / "__init__.py").read_text() + "\nimport time\ntime.sleep(0.6)\n"
+    tmp_plugin("superloop-plugin-slow", {"superloop_plugin_slow": light}, requires=REQUIRES)
+    (result,) = check_plugin("right", only=["import_time"]).results
+    assert result.message.startswith("importing superloop_plugin_slow takes 0.6")
+
+
+@pytest.mark.parametrize(
+    ("requires", "told"),
+    [
+        ([], "superloop-plugin-any must require superloop-core: add it to 'dependencies'"),
+        (["superloop-core>=0.1"], "superloop-plugin-any must say up to which superloop-core it works"),
+    ],
+)
+def test_a_distribution_that_does_not_say_which_core_it_is_made_for_is_caught(requires, told, tmp_plugin):
+    light = (WRONG / "__init__.py").read_text()
+    tmp_plugin("superloop-plugin-any", {"superloop_plugin_any": light}, requires=requires)
+    (result,) = check_plugin("right", only=["metadata"]).results
+    assert result.message.startswith(told)
+
+
+def test_a_failure_that_is_expected_is_excused_with_its_reason_and_counted(wrong):
+    report = check_plugin("noisy_and_says_so", only=["pure", "state"])
+    assert report.ok
+    assert report.counts == {"run": 2, "passed": 1, "failed": 0, "excused": 1}
+    assert {result.message for result in report.results} == {"", "it draws at random"}
+
+
+def test_a_check_called_by_a_test_raises_with_the_rule_and_what_was_found(wrong):
+    (check,) = (check for check in conformance("late") if check.name == "loop_closes")
+    assert str(check) == "system-late-loop_closes"
+    with pytest.raises(CheckFailed) as failed:
+        check()
+    told = str(failed.value)
+    assert told.startswith(
+        "superloop-plugin-wrong:late (system), loop_closes: What it is told at t, it answers"
+    )
+    with pytest.raises(CheckFailed, match="shows only in the answer at t = 3"):
+        check_plugin("late", only=["loop_closes"]).raise_failures()
+
+
+def test_names_that_there_are_not_are_answered_with_the_nearest(wrong):
+    with pytest.raises(PluginError, match=r"no plugin 'rihgt'; did you mean 'right'\?"):
+        conformance("rihgt")
+    with pytest.raises(PluginError, match=r"no check 'pur' for 'right'; did you mean 'pure'\?"):
+        check_plugin("right", only=["pur"])
+    with pytest.raises(PluginError, match="no cell 'right'"):
+        conformance("cell:right")
+
+
+def test_an_excuse_for_a_check_that_there_is_not_is_refused(tmp_plugin):
+    text = (WRONG / "__init__.py").read_text().replace('{"pure":', '{"puer":')
+    tmp_plugin("superloop-plugin-typo", {"superloop_plugin_typo": text}, requires=REQUIRES)
+    with pytest.raises(PluginError, match=r"expected_failures has 'puer', .* did you mean 'pure'\?"):
+        conformance("passes_after_all")
+
+
+def test_the_controller_of_the_kit_is_added_once():
+    registry = load_registry()
+    add_controller(registry)
+    add_controller(registry)
+    assert registry.resolve("cell", "superloop-core:controller").distribution == "superloop-core"
