@@ -4,6 +4,7 @@ What needs Keras is imported when it is first used, so that ``import superloop_c
 """
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 from superloop_core.config import LoopConfig
@@ -71,6 +72,11 @@ _TENSORS = {
 def __getattr__(name: str) -> Any:
     if name not in _TENSORS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    backend = os.environ.get("KERAS_BACKEND") or "tensorflow"
+    if backend != "tensorflow":
+        raise SuperloopError(
+            f"superloop_core runs on Keras's TensorFlow backend, not on {backend!r}: unset KERAS_BACKEND"
+        )
     return getattr(importlib.import_module(f"{__name__}.{_TENSORS[name]}"), name)
 
 

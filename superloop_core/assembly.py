@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from superloop_core.builder import Builder, KerasCell, System
+from superloop_core.builder import Builder, KerasCell, System, dtype_policy
 from superloop_core.config import LoopConfig, PartConfig
 from superloop_core.errors import PluginError, shown
 from superloop_core.registry import load_registry
@@ -21,9 +21,7 @@ def assemble(config: LoopConfig, policy: Any = None) -> Wiring:
     Raises:
         PluginError: a factory cannot be imported, or makes something else than it should.
     """
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(policy or before)  # the factories are told their settings only
-    try:
+    with dtype_policy(policy):  # the factories are told their settings only
         cells = [_cell(cell) for cell in config.cells for _ in range(cell.layers)]
         systems = {system.id: _system(system) for system in config.systems}
         return Wiring(
@@ -34,8 +32,6 @@ def assemble(config: LoopConfig, policy: Any = None) -> Wiring:
             learned=config.learned,
             name="wiring",
         )
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 def _cell(config: PartConfig) -> Builder:

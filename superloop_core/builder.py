@@ -7,7 +7,8 @@ an ``if`` in ``step``.
 
 import abc
 from collections import namedtuple
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import attrs
@@ -148,6 +149,17 @@ def addressing_dtype(policy: keras.DTypePolicy) -> str:
     return "float64" if policy.variable_dtype == "float64" else "float32"
 
 
+@contextmanager
+def dtype_policy(policy: Any) -> Iterator[None]:
+    """Let layers that are made within have a policy; None: Keras's global one."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy or before)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
 class KerasCell(keras.layers.Layer):  # type: ignore[misc]
     """A Keras RNN cell as a Builder.
 
@@ -171,12 +183,17 @@ class KerasCell(keras.layers.Layer):  # type: ignore[misc]
         """Make the cell's weights for inputs ``(batch, input_size)``."""
         self.input_size = input_size
         if not self.cell.built:
-            self.cell.build((None, input_size))
+            with dtype_policy(self.cell.dtype_policy):  # of layers that it makes only now
+                self.cell.build((None, input_size))
 
     def initial_state(self, sequence: Sequence) -> State:
-        """Return the cell's own initial state, as a NamedTuple, or as a tuple where it has no names."""
-        state = self.cell.get_initial_state(batch_size=sequence.batch_size)
-        return self._state(keras.tree.flatten(state))
+        """Return the cell's own initial state, or zeros; a NamedTuple, or a tuple where it has no names."""
+        start = getattr(self.cell, "get_initial_state", None)
+        if start is not None:
+            return self._state(keras.tree.flatten(start(batch_size=sequence.batch_size)))
+        sizes = keras.tree.flatten(self.cell.state_size)
+        shapes = [(sequence.batch_size, size) for size in sizes]
+        return self._state([keras.ops.zeros(shape, dtype=self.cell.compute_dtype) for shape in shapes])
 
     def constants(self, sequence: Sequence) -> Any:
         """Draw the dropout masks, which drawn in the loop would leak out of its scope; prepare the cell."""
@@ -199,7 +216,8 @@ class KerasCell(keras.layers.Layer):  # type: ignore[misc]
             setattr(self.cell, name, mask)
         states = keras.tree.pack_sequence_as(self.cell.state_size, list(state))
         states = states if keras.tree.is_nested(states) else [states]
-        output, state = self.cell(inputs, states, training=training, **prepared)
+        with dtype_policy(self.cell.dtype_policy):
+            output, state = self.cell(inputs, states, training=training, **prepared)
         if masks:
             _forget_masks(self.cell)
         return output, self._state(keras.tree.flatten(state)), {"output": output}

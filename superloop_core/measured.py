@@ -35,7 +35,8 @@ def measured_size(loop: LoopConfig) -> LoopSize:
         parts.append(_part(path, config.use, *sizes))
     if wiring.projection is not None:
         kernel = wiring.projection.kernel
-        parts.append(_part("outputs", "", *kernel.shape, 0, _count(wiring.projection)))
+        weights["outputs"] = _count(wiring.projection)
+        parts.append(_part("outputs", "", kernel.shape[0], kernel.shape[1], 0, weights["outputs"]))
     return LoopSize(parts=tuple(parts), output_size=wiring.output_size)
 
 

@@ -17,7 +17,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from superloop_core.builder import Builder, Sequence, State, System, Tensor, addressing_dtype
+from superloop_core.builder import Builder, Sequence, State, System, Tensor, addressing_dtype, dtype_policy
 from superloop_core.errors import PluginError, SuperloopError, shown
 
 
@@ -97,7 +97,8 @@ class Wiring(keras.layers.Layer):  # type: ignore[misc]
             size = cell.output_size
         for control, system in zip(self.controls, self.systems, strict=True):
             control.build((None, size))
-            system.build(system.control_size)
+            with dtype_policy(system.dtype_policy):
+                system.build(system.control_size)
         if self.projection is not None:
             seen = size + self.feedback_size if self.outputs_read_systems else size
             self.projection.build((None, seen))

@@ -13,6 +13,16 @@ def pytest_configure(config):
     config.stash[GOLDEN_ERRORS] = []
 
 
+def pytest_sessionfinish(session):
+    if hasattr(session.config, "workeroutput"):  # of pytest-xdist: one of several processes
+        session.config.workeroutput["golden_errors"] = session.config.stash[GOLDEN_ERRORS]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    node.config.stash[GOLDEN_ERRORS].extend(getattr(node, "workeroutput", {}).get("golden_errors", ()))
+
+
 def pytest_terminal_summary(terminalreporter, config):
     if errors := config.stash[GOLDEN_ERRORS]:
         terminalreporter.write_line(f"golden cases: largest error {max(errors):.1e} of {len(errors)} answers")

@@ -114,3 +114,21 @@ def test_systems_compute_in_float32_at_least(policy, dtype):
         keras.config.set_dtype_policy(before)
     assert system.initial_state(sequence()).position.dtype == dtype
     assert system.add_weight(shape=(1,), name="of_mine").value.dtype == dtype
+
+
+def test_a_cell_without_an_initial_state_of_its_own_starts_with_zeros(assert_close):
+    class Bare(keras.layers.Layer):
+        state_size = (2, 3)
+        output_size = 2
+
+        def call(self, inputs, states, training=False):
+            del training
+            return inputs + states[0], [states[0] + 1, states[1] - 1]
+
+    cell = KerasCell(Bare())
+    cell.build(2)
+    sequence = Sequence(batch_size=4, timesteps=1, lengths=None, dtype="float32")
+    state = cell.initial_state(sequence)
+    assert_close((state.h, state.c), (np.zeros((4, 2)), np.zeros((4, 3))))
+    output, state, _ = cell.step(np.ones((4, 2), "float32"), state, cell.constants(sequence))
+    assert_close((output, state.h, state.c), (np.ones((4, 2)), np.ones((4, 2)), -np.ones((4, 3))))

@@ -1,4 +1,7 @@
-"""What holds of every cell and every system that is installed: one table, and what each row must show."""
+"""What a loop does with every cell and every system that is installed: one table, and what each row shows.
+
+What a part must hold to by itself, the conformance kit checks (``tests/test_conformance.py`` of each plugin).
+"""
 
 import json
 import subprocess
@@ -11,6 +14,7 @@ import tensorflow as tf
 
 from superloop_core import Superloop
 from superloop_core.registry import load_registry
+from superloop_core.testing.controller import DISTRIBUTION
 from superloop_core.unroll import ALL
 
 ROWS, TIMESTEPS, INPUTS = 3, 4, 2
@@ -28,7 +32,7 @@ def cases():
                 "cells": [{"use": "simple_rnn", "units": 3}],
                 "systems": [{"use": record.qualified_name, "id": "it", **spec.example}],
             }
-        else:
+        if spec.kind not in ("cell", "system") or record.distribution == DISTRIBUTION:
             continue
         table[f"{spec.kind} {spec.name}"] = {"inputs": INPUTS, "outputs": 2} | part
     return table
@@ -75,21 +79,21 @@ def with_gradients(layer, feed, **how):
 
 
 @every
-def test_every_way_of_computing_gives_the_same_answers_and_gradients(config, drawn, assert_close):
+def test_keeping_one_state_in_three_changes_no_answer_and_no_gradient(config, drawn, assert_close):
     layer, feed = drawn(config, traces=ALL, return_state=True, jit_compile=False)
     expected = with_gradients(layer, feed)
-    for options in ({"unroll": True}, {"jit_compile": True}, {"checkpoint_every": 3, "jit_compile": False}):
-        other, _ = drawn(config, like=layer, traces=ALL, return_state=True, **options)
-        assert_close(tf.nest.flatten(with_gradients(other, feed)), tf.nest.flatten(expected), 1e-4)
+    other, _ = drawn(config, like=layer, traces=ALL, return_state=True, checkpoint_every=3, jit_compile=False)
+    assert_close(tf.nest.flatten(with_gradients(other, feed)), tf.nest.flatten(expected), 1e-4)
     gradients, _ = expected[1]
     for weight, gradient in zip(layer.trainable_weights, gradients, strict=True):
         assert np.all(np.isfinite(gradient)), weight.path
         assert np.any(gradient != 0), weight.path
 
 
-@every
+@pytest.mark.parametrize("part", ["cell lstm", "system attention", "system stack"])
 @pytest.mark.parametrize("jit_compile", [False, True])
-def test_padded_sequences_give_what_they_give_one_by_one(config, jit_compile, drawn, assert_close):
+def test_padded_sequences_give_what_they_give_one_by_one(part, jit_compile, drawn, assert_close):
+    config = cases()[part]
     layer, feed = drawn(config, traces=ALL, return_state=True, jit_compile=jit_compile)
     lengths = np.array([4, 1, 3])
     padded = feed["inputs"].copy()
@@ -189,7 +193,7 @@ def test_the_first_state_can_be_learned_and_is_saved(config, drawn, assert_close
 
 
 @every
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float64"])
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "float64"])
 def test_dtype_policies_leave_addressing_in_float32_at_least(config, policy, drawn, assert_close):
     plain, _ = drawn(config, traces=ALL)
     layer, feed = drawn(config, like=plain, traces=ALL, dtype=policy)
@@ -197,7 +201,7 @@ def test_dtype_policies_leave_addressing_in_float32_at_least(config, policy, dra
     assert answer["outputs"].dtype == layer.compute_dtype
     assert all(np.all(np.isfinite(gradient)) for gradient in of_weights)
     expected = plain({name: array.astype("float32") for name, array in feed.items()})
-    tolerance = {"mixed_float16": 1e-2, "mixed_bfloat16": 1e-1, "float64": 1e-4}[policy]
+    tolerance = {"mixed_bfloat16": 1e-1, "float64": 1e-4}[policy]
     wide = "float64" if policy == "float64" else "float32"
     for name, trace in answer.items():
         assert_close(tf.cast(trace, "float32"), expected[name], tolerance, at=name)
@@ -236,12 +240,12 @@ def test_an_exported_model_answers_as_the_model_does(config, drawn, tmp_path, as
     assert_close(dict(loaded.serve(fed)), dict(model(fed)))
 
 
-TRAINED_TWICE = """
+TRAINED = """
 import sys, json, numpy as np, keras
 from superloop_core import Superloop
 config = json.loads(sys.argv[1])
 digests = []
-for _ in range(2):
+for _ in range(int(sys.argv[2])):
     keras.utils.set_random_seed(3)
     layer = Superloop(config)
     inputs = layer.symbolic_inputs()
@@ -253,7 +257,7 @@ for _ in range(2):
     feed = feed if isinstance(inputs, dict) else feed["inputs"]
     model.fit(feed, rng.normal(size=(24, 6, 2)).astype("float32"), batch_size=16, epochs=2, verbose=0)
     digests.append(b"".join(weight.tobytes() for weight in model.get_weights()).hex()[:4096])
-assert digests[0] == digests[1], "twice in a row"
+assert len(set(digests)) == 1, "twice in a row"
 print(digests[0])
 """
 
@@ -261,7 +265,10 @@ print(digests[0])
 def test_the_same_seed_gives_the_same_weights_twice_in_a_row_and_in_another_process(make_loop):
     cell = {"use": "gru", "units": 3, "dropout": 0.3, "recurrent_dropout": 0.2}
     config = json.dumps(make_loop("tape", "scratch", cells=[cell, "sgu"], timesteps=6))
-    command = [sys.executable, "-c", TRAINED_TWICE, config]
-    runs = [subprocess.run(command, check=True, capture_output=True, text=True).stdout for _ in range(2)]
+    command = [sys.executable, "-c", TRAINED, config]
+    runs = [
+        subprocess.run([*command, times], check=True, capture_output=True, text=True).stdout
+        for times in ("2", "1")
+    ]
     assert runs[0] == runs[1]
     assert len(runs[0]) > 1000

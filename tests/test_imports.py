@@ -1,5 +1,6 @@
 """What is imported: names are told without Keras and TensorFlow."""
 
+import os
 import subprocess
 import sys
 
@@ -27,3 +28,16 @@ def test_names_are_told_without_keras_and_tensorflow(code):
     modules = modules_after(code)
     assert "superloop_core" in modules
     assert not modules & {"keras", "tensorflow", "numpy", "h5py", "matplotlib"}
+
+
+def test_another_backend_is_refused_before_keras_is_imported():
+    code = (
+        "import superloop_core\n"
+        "try: superloop_core.Superloop\n"
+        "except superloop_core.SuperloopError as error: print(error)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True, text=True, check=True, env=os.environ | {"KERAS_BACKEND": "jax"},
+    )  # fmt: skip
+    assert done.stdout.startswith("superloop_core runs on Keras's TensorFlow backend, not on 'jax'")

@@ -4,9 +4,7 @@ import attrs
 import pytest
 
 from superloop_core import CellSpec, SystemSpec, TableSpec, TaskSpec
-from superloop_core.config import read_loop
 from superloop_core.plugin import snake_case
-from superloop_core.registry import load_registry
 
 
 @attrs.frozen
@@ -60,19 +58,3 @@ def test_a_table_has_either_a_schema_or_a_kind():
 )
 def test_camel_case_becomes_snake_case(camel, snake):
     assert snake_case(camel) == snake
-
-
-@pytest.mark.parametrize("record", load_registry().records, ids=lambda record: record.qualified_name)
-def test_every_example_is_valid_settings(record):
-    part = {"use": record.qualified_name, **record.spec.example}
-    if record.spec.kind == "task":
-        assert record.spec.config(**record.spec.example)
-    elif record.spec.kind == "cell":
-        assert (
-            read_loop({"inputs": 2, "cells": [part]}, load_registry()).cells[0].use == record.qualified_name
-        )
-    else:
-        loop = {"inputs": 2, "cells": [{"use": "gru", "units": 2}], "systems": [part]}
-        settings = read_loop(loop, load_registry()).systems[0].settings
-        assert settings.control_size >= 1
-        assert settings.output_size >= 1

@@ -7,6 +7,7 @@ import attrs
 import click
 
 from superloop_core.errors import SuperloopError
+from superloop_core.quiet import start_tensorflow
 from superloop_core.registry import load_registry
 
 STYLES = {"passed": "green", "failed": "red", "excused": "yellow"}
@@ -27,6 +28,7 @@ def check_plugin(names: tuple[str, ...], every: bool, only: tuple[str, ...], as_
         names = (*names, *(f"{record.kind}:{record.qualified_name}" for record in registry.records))
     if not names:
         raise SuperloopError("name a plugin, or write --all")
+    start_tensorflow()
     from superloop_core import testing
     from superloop_core.testing import Result
 

@@ -53,9 +53,8 @@ def new_plugin(name: str, kind: str, author: str, out: Path | None) -> None:
             (out / path).write_text(text)
     except OSError as error:
         raise SuperloopError(f"{out}: cannot be written: {error.strerror}") from error
-    click.echo(
-        f"{out} is written. Next:\n\n    pip install -e ./{out} && superloop check-plugin {kind}:{name}"
-    )
+    click.echo(f"{out} is written. Next:\n")
+    click.echo(f"    pip install -e {out.resolve()} && superloop check-plugin {kind}:{name}")
 
 
 def _files(folder: Traversable, values: dict[str, str], within: Path = Path()) -> list[tuple[Path, str]]:

@@ -31,10 +31,10 @@ def plugins(as_json: bool, broken: bool, timings: bool) -> None:
         _print_table(listed, timings)
         for plugin in listed if broken else ():
             click.echo(f"\n{plugin.distribution}, entry point {plugin.entry_point}:\n{plugin.traceback}")
+    elif broken:
+        click.echo("Nothing is broken.")
     else:
-        click.echo(
-            "Nothing is broken." if broken else "No plugins are installed: pip install superloop-plugin-NAME"
-        )
+        click.echo("No plugins are installed: pip install superloop-plugin-NAME")
 
 
 def _print_table(listed: Iterable[Any], timings: bool) -> None:

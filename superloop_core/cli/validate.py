@@ -10,6 +10,7 @@ import click
 
 from superloop_core.config import LoopConfig, read_config
 from superloop_core.errors import ConfigError
+from superloop_core.quiet import start_tensorflow
 from superloop_core.registry import load_registry
 from superloop_core.sizes import LoopSize, size_of
 
@@ -41,8 +42,8 @@ def validate(
             click.echo(json.dumps({"valid": False, "problems": problems}, indent=2))
         sys.exit(2)
     size = size_of(read.loop) or _measured(read.loop)
-    rows: int = batch_size or getattr(read.tables.get("train"), "batch_size", BATCH_SIZE)
-    steps = read.loop.timesteps or timesteps
+    rows = batch_size or getattr(read.tables.get("train"), "batch_size", None) or BATCH_SIZE
+    steps: int | None = read.loop.timesteps or timesteps
     told = {
         "valid": True,
         "problems": [],
@@ -72,6 +73,7 @@ def _memory(size: LoopSize, timesteps: int, rows: int) -> dict[str, int]:
 
 def _measured(loop: LoopConfig) -> LoopSize:
     """Make the weights, where the settings do not tell how many there will be."""
+    start_tensorflow()
     from superloop_core.measured import measured_size
 
     return measured_size(loop)

@@ -26,7 +26,7 @@ def test_plugins_are_listed_as_json():
         "distribution": "superloop-plugin-attention",
         "state": "ready",
     }
-    assert {row["kind"] for row in rows} == {"cell", "system", "task"}
+    assert {row["kind"] for row in rows} == {"cell", "system", "task", "metric"}
 
 
 def test_plugins_are_listed_as_a_table():

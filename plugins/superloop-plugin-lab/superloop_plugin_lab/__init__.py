@@ -48,8 +48,9 @@ class TrainConfig:
 
 @hookimpl
 def superloop_config_tables():
-    """``[task]`` names a task with ``use``; ``[train]`` tells how to train on it."""
+    """``[task]`` names a task with ``use``, ``[[metrics]]`` what to tell of it, ``[train]`` how to train."""
     yield TableSpec(name="task", kind="task")
+    yield TableSpec(name="metrics", kind="metric", many=True)
     yield TableSpec(name="train", config=TrainConfig)
 
 

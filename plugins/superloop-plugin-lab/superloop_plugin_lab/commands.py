@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from superloop_plugin_lab.quiet import start_tensorflow
+from superloop_core.quiet import start_tensorflow
 
 RUN = click.argument("run", type=click.Path(path_type=Path), metavar="RUN_DIR")
 SET = click.option(

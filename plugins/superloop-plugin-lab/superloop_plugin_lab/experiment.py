@@ -1,5 +1,6 @@
 """An experiment: a config made into a task and a model, and measured on fresh sequences."""
 
+import itertools
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,8 @@ from superloop_core import ConfigError, Superloop, SuperloopError, TraceError, _
 from superloop_core.config import Config, read_config
 from superloop_core.errors import Problem
 from superloop_core.feed import LENGTHS, by_name
-from superloop_core.registry import load_registry
-from superloop_core.task import Batch, Task
+from superloop_core.registry import Registry, load_registry
+from superloop_core.task import Batch, Metric, Task
 from superloop_plugin_lab import TrainConfig
 from superloop_plugin_lab.diagnosis import find_not_finite
 
@@ -32,6 +33,7 @@ class Experiment:
     config: Config
     settings: TrainConfig
     task: Task
+    metrics: Mapping[str, Metric]
     layer: Superloop
     model: keras.Model
 
@@ -47,6 +49,12 @@ class Measurement:
 
     loss: float
     accuracy: float
+    metrics: Mapping[str, float] = attrs.field(factory=dict)
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """All of them by name."""
+        return {"loss": self.loss, "accuracy": self.accuracy, **self.metrics}
 
 
 def read_experiment(source: Path | Mapping[str, Any], overrides: Iterable[str] = ()) -> Experiment:
@@ -65,6 +73,7 @@ def read_experiment(source: Path | Mapping[str, Any], overrides: Iterable[str] =
     records = [registry.resolve("task", use.use)]
     records += [registry.resolve("cell", cell.use) for cell in config.loop.cells]
     records += [registry.resolve("system", system.use) for system in config.loop.systems]
+    records += [registry.resolve("metric", metric.use) for metric in config.tables.get("metrics", ())]
     config = attrs.evolve(
         config,
         tables={**config.tables, "train": settings},
@@ -72,8 +81,10 @@ def read_experiment(source: Path | Mapping[str, Any], overrides: Iterable[str] =
     )
     keras.utils.set_random_seed(settings.seed)
     task = records[0].spec.create(use.settings)
+    metrics = _metrics(config, registry)
+    traces = dict.fromkeys((*task.traces, *(trace for m in metrics.values() for trace in m.traces)))
     compiled = "auto" if settings.xla else False
-    layer = Superloop(config.loop, traces=task.traces, jit_compile=compiled, name="superloop")
+    layer = Superloop(config.loop, traces=tuple(traces), jit_compile=compiled, name="superloop")
     batch = task.sample(np.random.default_rng(0), 2)
     _check_inputs(batch, layer)
     inputs = dict(by_name(layer.symbolic_inputs()))
@@ -83,8 +94,8 @@ def read_experiment(source: Path | Mapping[str, Any], overrides: Iterable[str] =
         model = keras.Model(inputs, _as_dict(layer(inputs)))
     except TraceError as error:
         raise ConfigError([Problem("task", str(error))]) from error
-    _check_outputs(task, batch, layer)
-    return Experiment(config=config, settings=settings, task=task, layer=layer, model=model)
+    _check_outputs(task, metrics, batch, layer)
+    return Experiment(config=config, settings=settings, task=task, metrics=metrics, layer=layer, model=model)
 
 
 def measure(experiment: Experiment, rng: np.random.Generator, sequences: int) -> Measurement:
@@ -94,6 +105,7 @@ def measure(experiment: Experiment, rng: np.random.Generator, sequences: int) ->
         TrainingError: the loss is not finite.
     """
     losses, correct, done = [], [], 0
+    told: dict[str, list[Any]] = {name: [] for name in experiment.metrics}
     while done < sequences:
         size = min(1024, sequences - done)
         batch = experiment.task.sample(rng, size)
@@ -103,8 +115,26 @@ def measure(experiment: Experiment, rng: np.random.Generator, sequences: int) ->
             found = find_not_finite(experiment.layer, experiment.model, experiment.task, batch)
             raise TrainingError(f"not finite on fresh sequences: {found}")
         correct.append(np.asarray(experiment.task.correct(batch.targets, results)))
+        for name, metric in experiment.metrics.items():
+            told[name].append(np.asarray(metric(batch.targets, results)))
         done += size
-    return Measurement(loss=sum(losses) / sequences, accuracy=float(np.concatenate(correct).mean()))
+    return Measurement(
+        loss=sum(losses) / sequences,
+        accuracy=float(np.concatenate(correct).mean()),
+        metrics={name: float(np.concatenate(of_batches).mean()) for name, of_batches in told.items()},
+    )
+
+
+def _metrics(config: Config, registry: Registry) -> dict[str, Metric]:
+    """Make the metrics that a config names, each by its plugin's name; the second of one is ``name_2``."""
+    made: dict[str, Metric] = {}
+    for part in config.tables.get("metrics", ()):
+        spec = registry.resolve("metric", part.use).spec
+        names = (spec.name, *(f"{spec.name}_{number}" for number in itertools.count(2)))
+        made[next(name for name in names if name not in (*made, "loss", "accuracy"))] = spec.create(
+            part.settings
+        )
+    return made
 
 
 def _check_inputs(batch: Batch, layer: Superloop) -> None:
@@ -130,16 +160,18 @@ def _check_inputs(batch: Batch, layer: Superloop) -> None:
         raise ConfigError(problems)
 
 
-def _check_outputs(task: Task, batch: Batch, layer: Superloop) -> None:
+def _check_outputs(task: Task, metrics: Mapping[str, Metric], batch: Batch, layer: Superloop) -> None:
     """Refuse a task that can make nothing of what the loop gives; zeros of its shapes tell."""
     given = {name: keras.KerasTensor(array.shape, array.dtype) for name, array in batch.inputs.items()}
     specs = _as_dict(layer.compute_output_spec(given))
     results = {name: keras.ops.zeros(spec.shape, spec.dtype) for name, spec in specs.items()}
     shapes = ", ".join(f"{name} {_shape(tuple(results[name].shape))}" for name in results)
     problems = []
-    for name, wanted in (("loss", ()), ("correct", (2,))):
+    computed = {"loss": (task.loss, ()), "correct": (task.correct, (2,))}
+    computed |= {f"metric {name}": (metric, (2,)) for name, metric in metrics.items()}
+    for name, (compute, wanted) in computed.items():
         try:
-            received = tuple(getattr(task, name)(batch.targets, results).shape)
+            received = tuple(compute(batch.targets, results).shape)
         except Exception as error:  # whatever the task's code runs into
             what = (
                 f"its {name} cannot be computed of {shapes} (of 2 sequences): {type(error).__name__}: {error}"

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from typing import Any
 
 import attrs
 from rich.console import Console
@@ -27,6 +28,7 @@ def report(experiment: Experiment, folder: RunFolder, outcome: Outcome) -> None:
     rows = {
         "accuracy": f"{outcome.final.accuracy:.2%} {sequences}",
         "loss": f"{outcome.final.loss:.4g}",
+        **{name: f"{value:.4g}" for name, value in outcome.final.metrics.items()},
         "steps": steps + ("  (interrupted)" if outcome.interrupted else ""),
         "run folder": str(folder.path),
         "picture": str(folder.picture),
@@ -39,14 +41,22 @@ def report(experiment: Experiment, folder: RunFolder, outcome: Outcome) -> None:
 def print_evaluations(rows: Iterable[Evaluation], *, as_json: bool) -> None:
     """Print a row a length."""
     if as_json:
-        flat = [attrs.asdict(row) for row in rows]
-        print(json.dumps([row.pop("measured") | row for row in flat], indent=2))
+        print(json.dumps([_flat(row) for row in rows], indent=2))
         return
+    rows = list(rows)
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in ("length", "timesteps", "sequences", "loss", "accuracy"):
+    metrics = list(rows[0].measured.metrics)
+    for name in ("length", "timesteps", "sequences", "loss", "accuracy", *metrics):
         table.add_column(name, justify="right")
     for row in rows:
         length = "" if row.length is None else str(row.length)
         figures = (f"{row.measured.loss:.4g}", f"{row.measured.accuracy:.2%}")
-        table.add_row(length, str(row.timesteps), f"{row.sequences:,}", *figures)
+        told = [f"{row.measured.metrics[name]:.4g}" for name in metrics]
+        table.add_row(length, str(row.timesteps), f"{row.sequences:,}", *figures, *told)
     Console().print(table)
+
+
+def _flat(row: Evaluation) -> dict[str, Any]:
+    own = attrs.asdict(row)
+    del own["measured"]
+    return row.measured.figures | own

@@ -76,7 +76,7 @@ def train(experiment: Experiment, folder: RunFolder) -> Outcome:
         model.load_weights(folder.weights("best"))
         final = measure(experiment, experiment.generator("final"), settings.final_on)
     folder.add_metrics(
-        final=True, **attrs.asdict(final), steps=step, seconds=round(seconds, 3), best_step=best.step
+        final=True, **final.figures, steps=step, seconds=round(seconds, 3), best_step=best.step
     )
     return Outcome(
         final=final, steps=step, best_step=best.step, seconds=seconds, interrupted=step < settings.steps
@@ -143,7 +143,7 @@ class _Best:
         except TrainingError as error:
             raise _stopped(folder, step, str(error), kept=self.step, name="best") from error
         self.measured_at = step
-        self._record(step, fresh_loss=measured.loss, fresh_accuracy=measured.accuracy)
+        self._record(step, **{f"fresh_{name}": value for name, value in measured.figures.items()})
         merit = (measured.accuracy, -measured.loss)
         if self._merit is None or merit > self._merit:
             self._merit, self.step = merit, step

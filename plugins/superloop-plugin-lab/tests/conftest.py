@@ -59,6 +59,12 @@ def trained_folder(config, path):
 
 
 @pytest.fixture(scope="session")
+def train_to():
+    """Trains what a config describes, to a run folder at a path."""
+    return trained_folder
+
+
+@pytest.fixture(scope="session")
 def run(tmp_path_factory):
     """The run folder of the small config; look, but leave it as it is."""
     return trained_folder(CONFIG, tmp_path_factory.mktemp("runs") / "small")

@@ -3,6 +3,8 @@ import json
 import numpy as np
 import pytest
 from superloop_plugin_lab.evaluation import evaluate_run, open_run, trace_run
+from superloop_plugin_lab.experiment import read_experiment
+from superloop_plugin_lab.report import print_evaluations
 
 from superloop_core import ConfigError, WeightsError
 
@@ -126,3 +128,27 @@ def test_a_trace_that_cannot_be_written_is_refused(run, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match=r"--out .*: cannot be written"):
         trace_run(run.path, tmp_path / "file/traces.npz", sequences=1)
+
+
+def test_metrics_that_a_config_names_are_measured_recorded_and_shown(small, train_to, tmp_path, capsys):
+    metric = {"use": "final_distance"}
+    folder = train_to(small | {"metrics": [metric, metric]}, tmp_path / "run")
+    shown = capsys.readouterr().out
+    lines = [json.loads(line) for line in folder.metrics.read_text().splitlines()]
+    fresh, final = next(line for line in lines if "fresh_loss" in line), lines[-1]
+    assert fresh["fresh_final_distance"] == fresh["fresh_final_distance_2"] > 0
+    assert f"final_distance {final['final_distance']:.4g}" in " ".join(shown.split())
+
+    (row,) = evaluate_run(folder.path, sequences=256)
+    assert row.measured.figures["final_distance"] == final["final_distance"]
+    assert 0 < row.measured.metrics["final_distance"] ** 2 <= row.measured.loss + 1e-6  # Jensen
+    print_evaluations([row], as_json=True)
+    assert json.loads(capsys.readouterr().out)[0]["final_distance"] == final["final_distance"]
+    print_evaluations([row], as_json=False)
+    assert "final_distance_2" in capsys.readouterr().out
+
+
+def test_a_metric_of_a_trace_that_there_is_not_is_refused(small):
+    config = small | {"metrics": [{"use": "final_distance", "system": "tap"}]}
+    with pytest.raises(ConfigError, match=r"no trace 'tap.position'; did you mean 'tape.position'\?"):
+        read_experiment(config)

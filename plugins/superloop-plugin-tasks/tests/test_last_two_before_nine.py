@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from superloop_plugin_tasks import LastTwoBeforeNineConfig
-from superloop_plugin_tasks.last_two_before_nine import LastTwoBeforeNine
+from superloop_plugin_tasks import FinalDistanceConfig, LastTwoBeforeNineConfig
+from superloop_plugin_tasks.last_two_before_nine import FinalDistance, LastTwoBeforeNine
 
 from superloop_core.registry import load_registry
 
@@ -125,3 +125,11 @@ def test_the_task_is_found_by_its_name_and_its_example_makes_it():
 def test_a_sequence_must_have_room_for_a_2_and_a_9(changes):
     with pytest.raises(ValueError, match="'length' must be >= 2"):
         LastTwoBeforeNineConfig(**changes)
+
+
+def test_the_final_distance_is_that_of_the_last_timestep_without_its_sign():
+    metric = FinalDistance(FinalDistanceConfig(system="tape"))
+    positions = np.array([[[9.0], [2.0]], [[9.0], [5.5]]])  # (batch, timesteps, 1)
+    assert metric.traces == ("tape.position",)
+    told = metric(np.array([3.0, 4.0]), {"tape.position": positions})
+    np.testing.assert_allclose(told, [1.0, 1.5])

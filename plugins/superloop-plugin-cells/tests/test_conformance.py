@@ -1,0 +1,12 @@
+"""The plugins hold to what every plugin of superloop must."""
+
+import pytest
+
+from superloop_core.testing import conformance
+
+NAMES = ("sgu", "lstm", "gru", "simple_rnn")
+
+
+@pytest.mark.parametrize("check", [check for name in NAMES for check in conformance(name)], ids=str)
+def test_conformance(check):
+    check()

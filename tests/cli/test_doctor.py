@@ -1,0 +1,87 @@
+"""``superloop doctor``."""
+
+import json
+from importlib.metadata import Distribution
+
+import pytest
+
+from superloop_core.cli.doctor import stale
+from superloop_core.registry import load_registry
+
+LIGHT = """
+import attrs
+from superloop_core import SystemSpec, hookimpl
+
+@attrs.frozen
+class Config:
+    size: int = 1
+
+@hookimpl
+def superloop_register():
+    yield SystemSpec(name="brought", config=Config, factory="a:b", summary="A system")
+"""
+
+
+def test_a_whole_installation_has_no_problem(superloop):
+    told = json.loads(superloop("doctor", "--json").stdout)
+    assert told["problems"] == []
+    assert told["devices"]["xla"] == ""
+    assert told["versions"]["superloop-core"]
+    assert "superloop-plugin-stacks:stack" in told["plugins"]["ready"]
+    assert "No problem was found." in superloop("doctor", "--quick").stdout
+
+
+def test_conflicts_broken_plugins_and_the_environment_are_told(superloop, tmp_plugin, monkeypatch):
+    tmp_plugin("superloop-plugin-one", {"one_light": LIGHT})
+    tmp_plugin("superloop-plugin-two", {"two_light": LIGHT})
+    tmp_plugin("superloop-plugin-three", {"three_light": "import nowhere_at_all"})
+    tmp_plugin("superloop-plugin-four", {"four_light": LIGHT}, entry_points={})
+    tmp_plugin("superloop-plugin-five", {"five_light": LIGHT}, requires=["superloop-core>=99"])
+    monkeypatch.setenv("SUPERLOOP_DISABLE_PLUGINS", "superloop-plugin-cells")
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    told = json.loads(superloop("doctor", "--json", "--quick", status=1).stdout)
+    problems = "\n".join(told["problems"])
+    assert "superloop-plugin-three 1.0 is broken: ModuleNotFoundError" in problems
+    assert "superloop-plugin-five 1.0 is broken: PluginError: it is made for superloop-core >=99" in problems
+    assert "2 distributions have a system 'brought'; write 'superloop-plugin-one:brought' or" in problems
+    assert "superloop-plugin-four has no entry point in the group superloop.plugins" in problems
+    assert "KERAS_BACKEND is 'torch', but superloop_core runs on TensorFlow" in problems
+    assert told["environment"]["SUPERLOOP_DISABLE_PLUGINS"] == "superloop-plugin-cells"
+    assert "problem: " in superloop("doctor", "--quick", status=1).stdout
+    assert load_registry().conflicts
+
+
+@pytest.fixture
+def editable(fake_distribution, tmp_path):
+    """Makes a distribution that says that it was installed from a folder with pip install -e."""
+
+    def make(pyproject):
+        source = tmp_path / "source"
+        if pyproject is not None:
+            source.mkdir()
+            (source / "pyproject.toml").write_text(pyproject)
+        folder = fake_distribution("superloop-plugin-edited", {"edited_light": LIGHT})
+        (info,) = folder.glob("*.dist-info")
+        told = {"url": source.as_uri(), "dir_info": {"editable": True}}
+        (info / "direct_url.json").write_text(json.dumps(told))
+        (distribution,) = Distribution.discover(path=[str(folder)])
+        return list(stale(distribution))
+
+    return make
+
+
+def test_an_editable_installation_that_is_as_it_was_is_no_problem(editable):
+    declared = '[project]\n[project.entry-points."superloop.plugins"]\nedited_light = "edited_light"\n'
+    assert editable(declared) == []
+
+
+def test_entry_points_that_changed_since_the_installation_are_told(editable):
+    declared = '[project]\n[project.entry-points."superloop.plugins"]\nedited = "edited_light"\n'
+    (problem,) = editable(declared)
+    assert "was installed with the entry points {'edited_light': 'edited_light'}; now they are" in problem
+    assert "pip install -e" in problem
+
+
+def test_an_editable_installation_whose_folder_is_gone_is_told(editable):
+    (problem,) = editable(None)
+    assert "which is gone: pip uninstall superloop-plugin-edited" in problem

@@ -1,0 +1,55 @@
+"""``superloop init``: configs that are valid as they are written."""
+
+import tomllib
+
+import pytest
+
+from superloop_core.config import read_config
+from superloop_core.registry import load_registry
+
+PARTS = [
+    f"{record.kind}:{record.name}"
+    for record in load_registry().records
+    if record.kind in ("cell", "system") and record.distribution != "superloop-core"
+]
+TASKS = [record.name for record in load_registry().records if record.kind == "task"]
+
+
+@pytest.mark.parametrize("name", [*PARTS, *TASKS])
+def test_what_is_written_for_every_plugin_is_valid_and_holds_its_defaults(name, superloop):
+    text = superloop("init", name).stdout
+    config = read_config(tomllib.loads(text), load_registry())
+    (record,) = load_registry().find(name)
+    if record.kind == "task":
+        assert config.tables["task"].use == record.qualified_name
+        return
+    parts = config.loop.cells if record.kind == "cell" else config.loop.systems
+    assert [part.use for part in parts] == [record.qualified_name]
+    for field in record.spec.config.__attrs_attrs__:
+        assert f"{field.name} = " in text
+
+
+def test_cells_and_systems_stand_in_the_order_they_are_named_in(superloop, tmp_path):
+    out = tmp_path / "config.toml"
+    superloop("init", "gru", "stack", "lstm", "stack", "attention", "final_distance", "-o", out)
+    config = read_config(out, load_registry())
+    assert [cell.use.rpartition(":")[2] for cell in config.loop.cells] == ["gru", "lstm"]
+    assert [system.id for system in config.loop.systems] == ["stack", "stack_2", "attention"]
+    assert "# cells of each; what is pushed past the last is lost; >= 1" in out.read_text()
+
+
+def test_a_file_that_is_there_is_left_alone(superloop, tmp_path):
+    out = tmp_path / "config.toml"
+    out.write_text("mine")
+    done = superloop("init", "gru", "-o", out, status=1)
+    assert "is there already" in str(done.exception)
+    assert out.read_text() == "mine"
+    done = superloop("init", "gru", "-o", tmp_path / "config.yaml", status=1)
+    assert "must end in .toml" in str(done.exception)
+
+
+def test_a_name_of_two_kinds_must_say_which(superloop):
+    done = superloop("init", "superloop", status=1)
+    assert str(done.exception) == (
+        "'superloop' is a cell and a system; write cell:superloop or system:superloop"
+    )

@@ -1,0 +1,68 @@
+"""``superloop validate``."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from superloop_core.config import read_config
+from superloop_core.registry import load_registry
+
+EXAMPLES = Path(__file__).parents[2] / "docs/examples"
+
+
+def test_a_valid_config_is_told_with_shapes_weights_and_memory(superloop):
+    told = json.loads(superloop("validate", EXAMPLES / "last_two_before_nine.toml", "--json").stdout)
+    assert told["valid"] is True
+    assert told["takes"] == {"tape_data": [None, None, 10]}
+    assert told["gives"] == [None, 32, 64]
+    lstm, tape = told["parts"]
+    assert (lstm["path"], lstm["input_size"], lstm["weights"]) == ("cells.0", 10, 4 * 64 * (10 + 64 + 1))
+    assert (tape["path"], tape["weights"], tape["state_size"]) == ("tape", 64 + 1, 1 + 10)
+    assert told["weights"] == lstm["weights"] + tape["weights"]
+    rows = 32 * 128  # timesteps x batch
+    assert told["memory"]["states"] == rows * (2 * 64 + 1 + 10 + 64) * 4
+    assert read_config(told["config"], load_registry()).loop.timesteps == 32
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.toml")), ids=lambda path: path.stem)
+def test_every_example_is_valid(path, superloop):
+    shown = superloop("validate", path).stdout
+    assert "is valid. It says, with every default:" in shown
+    assert "together" in shown
+    assert "at least, to train with Adam" in shown
+
+
+def test_every_problem_is_told_with_its_place(superloop, tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text('[loop]\ninputs = "2"\n[[loop.cells]]\nuse = "gru"\nunit = 3\n[trian]\nsteps = 1\n')
+    told = json.loads(superloop("validate", path, "--json", status=2).stdout)
+    assert told["valid"] is False
+    assert [problem["where"] for problem in told["problems"]] == [
+        "", "loop", 'loop.cells[0] "gru"', 'loop.cells[0] "gru"',
+    ]  # fmt: skip
+    shown = superloop("validate", path, status=2).output
+    assert "4 problems" in shown
+    assert "no table [trian]; did you mean 'train'?" in shown
+
+
+def test_memory_is_told_where_the_timesteps_are_known(superloop, tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text('[loop]\ninputs = 2\noutputs = 1\n[[loop.cells]]\nuse = "gru"\nunits = 3\n')
+    assert json.loads(superloop("validate", path, "--json").stdout)["memory"] is None
+    told = json.loads(superloop("validate", path, "--json", "--timesteps", 50, "--batch-size", 4).stdout)
+    assert told["gives"] == [None, 50, 1]
+    assert told["memory"]["states"] == 50 * 4 * (3 + 1) * 4
+    changed = superloop("validate", path, "--json", "--set", "loop.cells.gru.units=8").stdout
+    assert json.loads(changed)["state_size"] == 8
+
+
+def test_keras_is_not_needed_where_the_settings_tell_sizes():
+    command = (
+        "import sys; from superloop_core.cli import cli\n"
+        f"cli(['validate', {str(EXAMPLES / 'last_two_before_nine.toml')!r}], standalone_mode=False)\n"
+        "assert not {'keras', 'tensorflow', 'numpy'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", command], check=True, capture_output=True)

@@ -1,0 +1,97 @@
+"""Plugins as a stranger makes, installs and checks them: in a clean virtual environment, by wheels and tox."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FIRST_PARTY = ("attention", "cells", "lab", "tasks")
+
+pytestmark = pytest.mark.xdist_group("strangers")  # who share the environment
+
+
+def run(*command, **options):
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, **options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory):
+    """Wheels of the core and of what a plugin's tests need: what PyPI will have."""
+    folder = tmp_path_factory.mktemp("wheels")
+    sources = [ROOT, *(ROOT / "plugins" / f"superloop-plugin-{name}" for name in FIRST_PARTY)]
+    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--disable-pip-version-check"]
+    run(*pip, "--wheel-dir", folder, *sources)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def clean(wheels, tmp_path_factory):
+    """Runs commands in a clean virtual environment that has superloop and tox."""
+    folder = tmp_path_factory.mktemp("clean") / "venv"
+    run(sys.executable, "-m", "venv", folder)
+    environment = {name: os.environ[name] for name in ("HOME", "LANG", "TMPDIR") if name in os.environ}
+    environment |= {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
+    environment |= {
+        "PATH": f"{folder / 'bin'}:/usr/bin:/bin",
+        "PIP_FIND_LINKS": str(wheels),
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+    }
+
+    def command(*arguments, cwd, **more):
+        return run(*arguments, cwd=cwd, env=environment | more)
+
+    names = [f"superloop-plugin-{name}" for name in FIRST_PARTY]
+    command(folder / "bin/python", "-m", "pip", "install", "--quiet", "pytest", "tox", *names, cwd=folder)
+    command.packages = next(folder.glob("lib/python*/site-packages"))
+    return command
+
+
+def run_tox(clean, plugin):
+    """Run a plugin's tox; TensorFlow is the environment's, to be spared another installation of it."""
+    return clean("tox", "-q", "-x", "testenv.pass_env=PYTHONPATH", cwd=plugin, PYTHONPATH=str(clean.packages))
+
+
+@pytest.mark.parametrize("kind", ["system", "cell", "task"])
+def test_a_new_plugin_passes_its_tox_and_is_used_by_name(kind, clean, tmp_path):
+    name = f"my_{kind}"
+    clean("superloop", "new-plugin", name, "--kind", kind, cwd=tmp_path)
+    plugin = tmp_path / f"superloop-plugin-my-{kind}"
+    told = run_tox(clean, plugin)
+    assert " passed" in told
+    assert "failed" not in told
+
+    clean("pip", "install", "--quiet", plugin, cwd=tmp_path)
+    clean("superloop", "init", name, "-o", "config.toml", cwd=tmp_path)
+    told = json.loads(clean("superloop", "validate", "config.toml", "--json", cwd=tmp_path))
+    assert f"superloop-plugin-my-{kind}:{name}" in json.dumps(told["config"])
+    if kind == "task":
+        clean("superloop", "train", "config.toml", "--set", "train.steps=2", cwd=tmp_path)
+        assert (tmp_path / "runs/config/model.keras").is_file()
+    else:
+        clean("python", "-c", USE, "config.toml", cwd=tmp_path)
+
+
+USE = """
+import sys, numpy as np, superloop_core
+loop = superloop_core.Superloop(sys.argv[1])
+print(loop(np.zeros((2, 3, 8), "float32")).shape)
+"""
+
+
+def test_the_example_of_a_plugin_passes_its_tox_and_is_used_by_name(clean, tmp_path):
+    plugin = tmp_path / "superloop-plugin-ncps"
+    source = ROOT / "docs/examples/superloop-plugin-ncps"
+    for path in run("git", "ls-files", cwd=source).splitlines():
+        (plugin / path).parent.mkdir(parents=True, exist_ok=True)
+        (plugin / path).write_bytes((source / path).read_bytes())
+    assert "27 passed" in run_tox(clean, plugin)
+    clean("pip", "install", "--quiet", plugin, cwd=tmp_path)
+    clean("superloop", "init", "cfc", "-o", "config.toml", cwd=tmp_path)
+    clean("python", "-c", USE, "config.toml", cwd=tmp_path)
