@@ -56,6 +56,22 @@ def masked_is_unpadded(record: PluginRecord) -> None:
         require_close([tensor[row : row + 1] for tensor in state], final, f"{rule} as its state")
 
 
+def masked_source(record: PluginRecord) -> None:
+    """A source that is padded and masked gives what it gives without the padding."""
+    layer = made(record, jit_compile=False, return_state=False)
+    feed = draw(layer)
+    open_ended = [name for name, shape in layer.config.sources.items() if shape and shape[0] is None]
+    for name in open_ended:
+        rows, slots, *_ = feed[name].shape
+        junk = np.full_like(feed[name][:, :2], 5.0)
+        padded = feed | {name: np.concatenate([feed[name], junk], axis=1)}
+        mask = np.arange(slots + 2) < np.full((rows, 1), slots)
+        expected, answer = layer(feed), layer(padded, mask={name: mask})
+        seen = ("outputs", f"{ID}.read")
+        rule = f"padding of the source {name!r} that is masked changed what the cells see"
+        require_close({n: answer[n] for n in seen}, {n: expected[n] for n in seen}, rule)
+
+
 def chunks_are_the_whole(record: PluginRecord) -> None:
     """The state is all there is: a sequence in two parts, the state handed on, gives what the whole gives."""
     layer = made(record, jit_compile=False)
@@ -111,6 +127,7 @@ CHECKS = (
     static_is_dynamic,
     xla_is_eager,
     masked_is_unpadded,
+    masked_source,
     chunks_are_the_whole,
     mixed_precision,
     stays_finite,

@@ -73,12 +73,14 @@ class Part:
     Args:
         builder: a system, or a cell as a Builder.
         size: of what a step takes, the control or the cell's inputs.
+        rows: of the batch.
         constants: of the batch.
         first: the state at t = 0.
     """
 
     builder: Builder
     size: int
+    rows: int
     constants: Any
     first: State
     dtype: str
@@ -104,13 +106,12 @@ class Part:
             sources=sources,
         )
         first, constants = builder.initial_state(sequence), builder.constants(sequence)
-        return cls(builder=builder, size=size, constants=constants, first=first, dtype=dtype)
+        return cls(builder=builder, size=size, rows=rows, constants=constants, first=first, dtype=dtype)
 
-    def inputs(self, timesteps: int = TIMESTEPS, seed: int = 1, rows: int | None = None) -> list[Tensor]:
+    def inputs(self, timesteps: int = TIMESTEPS, seed: int = 1) -> list[Tensor]:
         """Draw what a step takes, for each of some timesteps."""
         rng = np.random.default_rng(seed)
-        rows = rows or int(tf.nest.flatten(self.first)[0].shape[0])
-        return [tf.constant(rng.normal(size=(rows, self.size)), self.dtype) for _ in range(timesteps)]
+        return [tf.constant(rng.normal(size=(self.rows, self.size)), self.dtype) for _ in range(timesteps)]
 
     def run(self, inputs: list[Tensor], state: State | None = None) -> tuple[list[Tensor], State]:
         """Take a step for each of the inputs; return the answers, and the state after."""

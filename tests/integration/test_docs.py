@@ -12,10 +12,12 @@ import attrs
 import keras
 import numpy as np
 import pytest
+from superloop_plugin_lab.experiment import measure, read_experiment
 
 import superloop_core
 from superloop_core.config import read_config
 from superloop_core.registry import load_registry
+from superloop_core.testing import check_plugin, conformance
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -122,7 +124,47 @@ def test_three_steps_of_push_pop_and_stay():
         env=environment, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "2 passed" in done.stdout
+    assert "27 passed" in done.stdout
+
+
+@pytest.mark.parametrize("page", ["system", "cell", "task"])
+def test_the_plugin_of_a_page_holds_to_the_contract_and_passes_its_tests(page, tmp_plugin):
+    found = files((ROOT / f"docs/plugins/{page}.md").read_text())
+    modules = {
+        name.removesuffix(".py").replace("/", "."): code
+        for name, code in found.items()
+        if not name.startswith("tests/")
+    }
+    package = next(iter(modules)).partition(".")[0]
+    name = package.replace("_", "-")
+    registry = tmp_plugin(name, modules, entry_points={page: package}, requires=["superloop-core>=0.1,<0.2"])
+    records = [record for record in registry.records if record.distribution == name]
+    assert records
+    for record in records:
+        check_plugin(f"{record.kind}:{record.qualified_name}").raise_failures()
+    tests: dict = {}
+    exec(found.get("tests/test_values.py", ""), tests)
+    for name, test in tests.items():
+        if name.startswith("test_"):
+            test()
+
+
+def test_the_page_on_tasks_has_a_config_that_can_be_trained(tmp_plugin):
+    text = (ROOT / "docs/plugins/task.md").read_text()
+    modules = {name.removesuffix(".py").replace("/", "."): code for name, code in files(text).items()}
+    tmp_plugin("superloop-plugin-recall", modules, entry_points={"recall": "superloop_plugin_recall"})
+    (table,) = blocks(text, "toml")
+    experiment = read_experiment(tomllib.loads(table))
+    measured = measure(experiment, np.random.default_rng(0), 16)
+    assert measured.metrics["confidence"] > 0
+
+
+def test_the_page_on_the_contract_lists_every_check_with_its_rule():
+    text = (ROOT / "docs/plugins/contract.md").read_text()
+    listed = dict(re.findall(r"^\| `(\w+)` \| [\w, ]+ \| (.*\.) \|$", text, flags=re.MULTILINE))
+    names = ("stack", "lstm", "last_two_before_nine", "final_distance")
+    checks = {check.name: check.rule.replace("``", "`") for name in names for check in conformance(name)}
+    assert listed == checks
 
 
 def test_the_readme_tree_names_every_module_and_plugin_and_no_other():

@@ -38,6 +38,7 @@ CAUGHT = [
     ("counting", "static_is_dynamic", "unrolled and in one loop it gives other answers"),
     ("bypython", "xla_is_eager", ""),
     ("bytimesteps", "masked_is_unpadded", "a sequence of 1 timesteps, padded to 5, gives something else"),
+    ("unmasked", "masked_source", "padding of the source 'it_book' that is masked changed"),
     ("restarting", "chunks_are_the_whole", "in two parts it gives something else"),
     ("narrow", "mixed_precision", "the state 'it.memory' of a system is in float16"),
     ("exploding", "stays_finite", "answers and states after 1000 timesteps must be finite"),

@@ -99,6 +99,19 @@ class WrongWeights(Config):
 
 
 @attrs.frozen(kw_only=True)
+class Reading(Config):
+    """An echo of what it reads, too.
+
+    Args:
+        width: how many numbers.
+    """
+
+    @property
+    def sources(self):
+        return {"book": (None, self.width)}
+
+
+@attrs.frozen(kw_only=True)
 class Units:
     """A cell.
 
@@ -150,6 +163,7 @@ def superloop_register():
     yield system("wrong_count", config=WrongWeights)
     yield system("passes_after_all", expected_failures={"pure": "it draws at random"})
     yield system("noisy_and_says_so", "Noisy", expected_failures={"pure": "it draws at random"})
+    yield system("unmasked", "Unmasked", config=Reading)
     for name in (
         "Wide", "Growing", "Counting", "Noisy", "Widening", "Late", "Deaf", "Averaging", "Squeezed",
         "Sharing", "WithLambda", "PartlyStopped", "Doubled", "ByPython", "ByTimesteps", "Restarting",

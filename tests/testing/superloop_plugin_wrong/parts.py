@@ -136,6 +136,11 @@ class ByTimesteps(Echo):
         return super().answer(control, state, constants) / constants
 
 
+class Unmasked(Echo):
+    def answer(self, control, state, constants):
+        return super().answer(control, state, constants) + ops.mean(constants["book"], axis=1)
+
+
 class Restarting(Echo):
     def constants(self, sequence):
         self.begun = False
