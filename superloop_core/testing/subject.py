@@ -60,10 +60,11 @@ def made(record: PluginRecord, loop: Mapping[str, Any] | None = None, **options:
 
 
 def draw_weights(layer: keras.layers.Layer, seed: int = 7) -> None:
-    """Set a layer's weights to numbers at random, biases too."""
+    """Set a layer's weights to numbers at random, biases too, so that sums of many stay of the size of one."""
     rng = np.random.default_rng(seed)
     for variable in layer.trainable_weights:
-        variable.assign(rng.normal(scale=0.5, size=variable.shape))
+        added = variable.shape[0] if len(variable.shape) > 1 else 1
+        variable.assign(rng.normal(scale=min(0.5, added**-0.5), size=variable.shape))
 
 
 @attrs.frozen(kw_only=True, eq=False)
