@@ -1,0 +1,412 @@
+"""The memory against worked numbers, against the paper in plain NumPy, and as the machine it can be."""
+
+import attrs
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from superloop_plugin_ntm import NTMConfig
+from superloop_plugin_ntm.addressing import KEY_FLOOR, ROW_FLOOR, Heads, address, cosine, sharpen
+from superloop_plugin_ntm.ntm import NTM, NTMState
+
+from superloop_core import Sequence, Superloop
+from superloop_core.builder import dtype_policy
+from superloop_core.testing import conformance
+
+SURE = 1e3  # what makes a sigmoid, a tanh or a softmax certain
+
+
+def ntm(dtype="float64", **config):
+    """A built memory."""
+    with dtype_policy(dtype):
+        system = NTM(NTMConfig(**config))
+        system.build(system.control_size)
+    return system
+
+
+def start(system, batch=1):
+    dtype = system.variable_dtype
+    return system.initial_state(Sequence(batch_size=batch, timesteps=None, lengths=None, dtype=dtype))
+
+
+def run(system, controls, state=None):
+    """Take the steps of ``(timesteps, batch, control)``; give every read, and the last state."""
+    state = start(system, controls.shape[1]) if state is None else state
+    reads = []
+    for control in controls:
+        read, state, _ = system.step(tf.constant(control, system.variable_dtype), state, {})
+        reads.append(read.numpy())
+    return np.stack(reads), tf.nest.map_structure(np.asarray, state)
+
+
+def told(config, reads, writes):
+    """A control ``(1, control_size)``: of each head what differs from staying and writing nothing."""
+    still = {
+        "k": np.zeros(config.width),
+        "beta": 0,
+        "g": -SURE,
+        "s": turned(config, 0),
+        "gamma": 0,
+        "e": np.full(config.width, -SURE),
+        "a": np.zeros(config.width),
+    }
+    heads = [still | head for head in (*reads, *writes)]
+    assert len(heads) == config.heads
+    of_all = [np.ravel(head[name]) for name in ("k", "beta", "g", "s", "gamma") for head in heads]
+    of_writes = [head[name] for name in ("e", "a") for head in heads[config.read_heads :]]
+    return np.concatenate([*of_all, *of_writes])[None]
+
+
+def turned(config, by):
+    """The shift by so many slots, before the softmax."""
+    return SURE * (np.arange(config.shifts) == config.shift_range + by)
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def plain(config, memory, w, controls, floors=(KEY_FLOOR, ROW_FLOOR)):
+    """The paper, number by number: the reads ``(timesteps, batch, ...)``, and the memory and w after them."""
+    timesteps, batch, _ = controls.shape
+    memory, w = np.array(memory, "float64"), np.array(w, "float64")
+    reads = np.zeros((timesteps, batch, config.read_heads, config.width))
+    heads, slots = range(config.heads), range(config.slots)
+    for t in range(timesteps):
+        for b in range(batch):
+            left = list(controls[t, b])
+
+            def take(count, left=left):
+                return np.array([left.pop(0) for _ in range(count)])
+
+            k = [np.tanh(take(config.width)) for _ in heads]
+            beta = [np.logaddexp(0, take(1)[0]) for _ in heads]
+            g = [sigmoid(take(1)[0]) for _ in heads]
+            s = [np.exp(take(config.shifts)) for _ in heads]
+            gamma = [1 + np.logaddexp(0, take(1)[0]) for _ in heads]
+            e = [sigmoid(take(config.width)) for _ in range(config.write_heads)]
+            a = [np.tanh(take(config.width)) for _ in range(config.write_heads)]
+            assert not left
+            for h in heads:
+                w_c = np.zeros(config.slots)
+                for i in slots:
+                    of_key, of_row = (
+                        np.sqrt(v @ v + f) for v, f in zip((k[h], memory[b, i]), floors, strict=True)
+                    )
+                    w_c[i] = np.exp(beta[h] * (k[h] @ memory[b, i]) / (of_key * of_row))
+                w_g = g[h] * w_c / w_c.sum() + (1 - g[h]) * w[b, h]
+                w_shifted = np.zeros(config.slots)
+                for i in slots:
+                    for by in range(-config.shift_range, config.shift_range + 1):
+                        share = s[h][by + config.shift_range] / s[h].sum()
+                        w_shifted[i] += w_g[(i - by) % config.slots] * share
+                w[b, h] = w_shifted ** gamma[h] / (w_shifted ** gamma[h]).sum()
+            of_writes = w[b, config.read_heads :]
+            for i in slots:
+                for h in range(config.write_heads):
+                    memory[b, i] *= 1 - of_writes[h, i] * e[h]
+                for h in range(config.write_heads):
+                    memory[b, i] += of_writes[h, i] * a[h]
+            for h in range(config.read_heads):
+                for i in slots:
+                    reads[t, b, h] += w[b, h, i] * memory[b, i]
+    return reads.reshape(timesteps, batch, -1), memory, w
+
+
+SMALL = {"slots": 4, "width": 2}
+MEMORY = np.array([[[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [-1.0, 0.0]]])
+BEFORE = np.array([[[0.1, 0.2, 0.3, 0.4]]])
+W = [0.090831, 0.328141, 0.164170, 0.416857]
+# k along (1, .5), beta = 2, g = .75, s(-1, 0, +1) = (.1, .2, .7), gamma = 2; before their activations.
+HEAD = {
+    "k": np.arctanh([0.8, 0.4]),
+    "beta": np.log(np.expm1(2)),
+    "g": np.log(3),
+    "s": np.log([0.1, 0.2, 0.7]),
+    "gamma": np.log(np.expm1(1)),
+}
+
+
+def test_the_worked_addressing():
+    """Checked by hand."""
+    k, beta, g, s, gamma = (
+        tf.constant([[of_head]], "float64") for of_head in ([1, 0.5], [2], [0.75], [0.1, 0.2, 0.7], [2])
+    )
+    w_c = tf.nn.softmax(beta * cosine(k, tf.constant(MEMORY)))
+    np.testing.assert_allclose(w_c[0, 0], [0.391942, 0.160242, 0.436865, 0.010951], atol=2e-6)
+    w = address(Heads(k, beta, g, s, gamma), tf.constant(MEMORY), tf.constant(BEFORE))
+    np.testing.assert_allclose(w[0, 0], W, atol=2e-6)
+
+
+def test_the_worked_read_of_a_memory_that_is_not_written():
+    system = ntm(**SMALL)
+    state = NTMState(*map(tf.constant, (MEMORY, BEFORE, BEFORE)))
+    reads, after = run(system, told(system.config, [HEAD], [{}])[None], state)
+    np.testing.assert_allclose(after.read_weights[0, 0], W, atol=2e-6)
+    np.testing.assert_allclose(reads[0, 0], [-0.161856, 0.492312], atol=2e-6)
+    np.testing.assert_array_equal(after.memory, MEMORY)
+
+
+def test_the_worked_write():
+    system = ntm(**SMALL)
+    state = NTMState(*map(tf.constant, (MEMORY, BEFORE, BEFORE)))
+    write = HEAD | {"e": [0, SURE], "a": np.arctanh([0.3, -0.2])}
+    _, after = run(system, told(system.config, [{}], [write])[None], state)
+    np.testing.assert_allclose(after.write_weights[0, 0], W, atol=2e-6)
+    np.testing.assert_allclose(after.memory[0, 0], [0.981834, -0.018166], atol=2e-6)
+
+
+SETTINGS = st.builds(
+    NTMConfig,
+    slots=st.integers(1, 5),
+    width=st.integers(1, 3),
+    read_heads=st.integers(1, 3),
+    write_heads=st.integers(1, 3),
+    shift_range=st.integers(0, 3),
+    initial_memory=st.sampled_from(["constant", "random", "learned"]),
+    initial_weighting=st.sampled_from(["first", "learned"]),
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(config=SETTINGS, seed=st.integers(0, 999), dtype=st.sampled_from(["float32", "float64"]))
+def test_whatever_the_settings_it_computes_the_paper(config, seed, dtype):
+    keras.utils.set_random_seed(seed)
+    system = ntm(dtype, **attrs.asdict(config))
+    controls = np.random.default_rng(seed).normal(scale=2, size=(5, 2, config.control_size))
+    first = start(system, 2)
+    reads, after = run(system, controls)
+    w = np.concatenate([first.read_weights, first.write_weights], axis=1)
+    expected_reads, expected_memory, expected_w = plain(config, first.memory, w, controls)
+    w = np.concatenate([after.read_weights, after.write_weights], axis=1)
+    tolerance = 1e-10 if dtype == "float64" else 1e-3
+    np.testing.assert_allclose(reads, expected_reads, atol=tolerance)
+    np.testing.assert_allclose(after.memory, expected_memory, atol=tolerance)
+    np.testing.assert_allclose(w, expected_w, atol=tolerance)
+
+
+def test_the_floors_do_not_show_with_ordinary_keys():
+    system = ntm(slots=4, width=3)
+    controls = np.random.default_rng(0).normal(scale=2, size=(8, 2, system.control_size))
+    reads, after = run(system, controls)
+    first = np.full((2, 4, 3), 1e-6), np.broadcast_to(np.eye(4)[0], (2, 2, 4))
+    expected_reads, expected_memory, _ = plain(system.config, *first, controls, floors=(0, 0))
+    np.testing.assert_allclose(reads, expected_reads, atol=1e-5)
+    np.testing.assert_allclose(after.memory, expected_memory, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_program_of_certain_controls_copies_a_sequence_exactly(dtype):
+    """It writes slot by slot, and then goes over the slots again from the first."""
+    system = ntm(dtype, slots=8, width=3)
+    config = system.config
+    items = np.sign(np.random.default_rng(0).normal(size=(7, 3)))
+    on = {"s": turned(config, 1)}
+    write = [told(config, [{}], [on | {"e": np.full(3, SURE), "a": SURE * item}]) for item in items]
+    read = [told(config, [on], [{}]) for _ in items]
+    reads, after = run(system, np.stack(write + read))
+    np.testing.assert_array_equal(reads[7:, 0], items)
+    np.testing.assert_array_equal(after.memory[0, 1:], items)
+    np.testing.assert_allclose(after.read_weights[0, 0], np.eye(8)[7], atol=1e-30)
+
+
+def test_a_program_finds_a_row_by_content_and_the_row_that_follows_it():
+    """Associative recall; what follows the last slot is the first."""
+    system = ntm(slots=5, width=4, read_heads=2)
+    memory = np.array([[[-1, 1, 1, 1], [-1, -1, 1, 1], [-1, 1, -1, 1], [-1, 1, 1, -1], [1, -1, 1, -1.0]]])
+    state = start(system)._replace(memory=tf.constant(memory))
+    found = {"k": memory[0, 4], "beta": SURE, "g": SURE}
+    following = found | {"s": turned(system.config, 1)}
+    reads, _ = run(system, told(system.config, [found, following], [{}])[None], state)
+    np.testing.assert_allclose(reads[0, 0], [*memory[0, 4], *memory[0, 0]], atol=1e-12)
+
+
+def test_a_read_sees_what_is_written_in_the_same_step():
+    system = ntm(**SMALL)
+    write = {"e": [SURE, SURE], "a": np.arctanh([0.5, -0.5])}
+    reads, _ = run(system, told(system.config, [{}], [write])[None])
+    np.testing.assert_allclose(reads[0, 0], [0.5, -0.5], atol=1e-12)
+
+
+def test_heads_that_write_one_slot_erase_by_the_product_and_add_the_sum():
+    system = ntm(slots=2, width=1, write_heads=2)
+    state = start(system)._replace(memory=tf.constant([[[8.0], [1.0]]], "float64"))
+    writes = [{"e": [0], "a": np.arctanh([0.25])}, {"e": [0], "a": np.arctanh([0.5])}]
+    _, after = run(system, told(system.config, [{}], writes)[None], state)
+    np.testing.assert_allclose(after.memory[0, :, 0], [8 / 4 + 0.75, 1], atol=1e-12)
+
+
+def test_a_turn_goes_round_and_a_longer_one_goes_round_again():
+    system = ntm(slots=3, width=1, shift_range=4)
+    for by in range(-4, 5):
+        _, after = run(system, told(system.config, [{"s": turned(system.config, by)}], [{}])[None])
+        np.testing.assert_allclose(after.read_weights[0, 0], np.eye(3)[by % 3], atol=1e-12)
+
+
+def test_a_single_slot_has_all_the_weight():
+    system = ntm(slots=1, width=2)
+    controls = np.random.default_rng(0).normal(size=(3, 2, system.control_size))
+    _, after = run(system, controls)
+    np.testing.assert_allclose(after.read_weights, np.ones((2, 1, 1)), rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("key", [0.0, 1.0])
+@pytest.mark.parametrize("row", [0.0, 1e-6, 1.0])
+def test_zero_keys_and_zero_rows_are_like_nothing_and_have_gradients(dtype, key, row):
+    k, memory = tf.fill([1, 2, 3], tf.constant(key, dtype)), tf.fill([1, 4, 3], tf.constant(row, dtype))
+    with tf.GradientTape() as tape:
+        tape.watch([k, memory])
+        like = cosine(k, memory)
+    np.testing.assert_allclose(like, np.full((1, 2, 4), float(key * row != 0)), atol=1e-4)
+    for slope in tape.gradient(like, [k, memory]):
+        assert np.isfinite(slope).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("gamma", "slopes"), [(1, [[1, 0, 0], [0, 1, 0], [-1, -1, 0]]), (3, np.zeros((3, 3)))]
+)
+def test_sharpening_has_the_slopes_of_the_power_where_a_weight_is_zero(dtype, gamma, slopes):
+    w = tf.constant([0.0, 0.0, 1.0], dtype)
+    with tf.GradientTape() as tape:
+        tape.watch(w)
+        sharp = sharpen(w, tf.constant(gamma, dtype))
+    np.testing.assert_allclose(sharp, [0, 0, 1], atol=1e-12)
+    np.testing.assert_allclose(tape.jacobian(sharp, w), slopes, atol=1e-6)
+
+
+def test_strength_and_sharpness_without_bounds_give_weightings():
+    system = ntm("float32", **SMALL)
+    head = {"k": [SURE, -SURE], "beta": 1e6, "g": 0, "s": [0, 0, 0], "gamma": 1e6}
+    state = start(system)._replace(memory=tf.constant(MEMORY, "float32"))
+    _, after = run(system, told(system.config, [head], [head])[None], state)
+    for weights in (after.read_weights, after.write_weights):
+        np.testing.assert_allclose(weights.sum(-1), 1, rtol=1e-6)
+
+
+def test_ten_thousand_steps_at_random_stay_finite_and_the_weights_sum_to_one():
+    system = ntm("float32", slots=6, width=3, read_heads=2, write_heads=2)
+
+    @tf.function(autograph=False, jit_compile=True)
+    def steps(state):
+        def body(t, state, off):
+            control = tf.random.stateless_normal((2, system.control_size), seed=(t, 0), stddev=5.0)
+            _, state, _ = system.step(control, state, {})
+            sums = [tf.reduce_sum(w, axis=-1) for w in (state.read_weights, state.write_weights)]
+            return t + 1, state, tf.maximum(off, tf.reduce_max(tf.abs(tf.stack(sums) - 1)))
+
+        return tf.while_loop(lambda t, *_: t < 10_000, body, (0, state, 0.0))
+
+    _, state, off = steps(start(system, 2))
+    assert np.isfinite(state.memory).all()
+    assert off < 1e-5
+
+
+def loop(options=(), **config):
+    return Superloop(
+        {
+            "inputs": 2,
+            "outputs": 1,
+            "cells": [{"use": "gru", "units": 4}],
+            "systems": [{"use": "ntm", "id": "ntm", "slots": 5, "width": 2} | config],
+        },
+        **dict(options),
+    )
+
+
+def test_a_thousand_steps_and_their_gradient_stay_finite():
+    layer = loop({"jit_compile": True}, write_heads=2, initial_memory="learned", initial_weighting="learned")
+    inputs = tf.random.stateless_normal((2, 1000, 2), seed=(1, 2))
+    layer.build(inputs.shape)
+    rng = np.random.default_rng(0)
+    layer.set_weights([rng.normal(size=weight.shape) for weight in layer.weights])
+
+    @tf.function(autograph=False)
+    def gradient():
+        with tf.GradientTape() as tape:
+            total = tf.reduce_sum(layer(inputs, training=True))
+        return tape.gradient(total, [weight.value for weight in layer.weights])
+
+    for slope in gradient():
+        assert np.isfinite(slope).all()
+
+
+def test_the_gradient_of_an_untrained_loop_that_is_fed_zeros_has_bounds():
+    """Its keys are zeros at first, where a cosine has no slope."""
+    layer = loop(initial_memory="random")
+    inputs = tf.zeros((2, 5, 2))
+    layer(inputs)
+    with tf.GradientTape() as tape:
+        total = tf.reduce_sum(layer(inputs))
+    for slope in tape.gradient(total, [weight.value for weight in layer.trainable_weights]):
+        assert np.abs(slope).max() < 1e4
+
+
+def test_a_random_memory_is_drawn_with_the_weights_and_stays():
+    inputs = np.random.default_rng(0).normal(size=(3, 4, 2)).astype("float32")
+    drawn = []
+    for seed in (1, 1, 2):
+        keras.utils.set_random_seed(seed)
+        layer = loop({"traces": "ntm.memory"}, initial_memory="random")
+        first, again = (layer(inputs)["ntm.memory"][:, 0].numpy() for _ in range(2))
+        np.testing.assert_array_equal(first, again)
+        np.testing.assert_array_equal(first, np.broadcast_to(first[:1], first.shape))
+        np.testing.assert_array_equal(layer.session(batch_size=1).state["ntm.memory"], first[:1])
+        drawn.append(first[0])
+    np.testing.assert_array_equal(drawn[0], drawn[1])
+    assert np.abs(drawn[0] - drawn[2]).max() > 0.1
+    assert 0.1 < np.std(drawn) < 0.6
+    assert np.abs(drawn).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("memory", "weighting", "trained", "kept"),
+    [
+        ("constant", "first", [], []),
+        ("random", "first", [], ["first_memory"]),
+        ("learned", "learned", ["first_memory", "first_scores"], []),
+    ],
+)
+def test_only_what_is_learned_is_trained(memory, weighting, trained, kept):
+    system = ntm(slots=4, width=2, initial_memory=memory, initial_weighting=weighting)
+    assert [weight.name for weight in system.trainable_weights] == trained
+    assert [weight.name for weight in system.non_trainable_weights] == kept
+    control = tf.constant(np.random.default_rng(0).normal(size=(2, system.control_size)))
+    with tf.GradientTape() as tape:
+        read, _, _ = system.step(control, start(system, 2), {})
+        total = tf.reduce_sum(read**2)
+    for slope in tape.gradient(total, [weight.value for weight in system.trainable_weights]):
+        assert np.all(np.abs(slope) > 1e-9)
+
+
+def test_a_learned_weighting_is_one_of_each_head():
+    state = start(ntm(slots=4, width=2, initial_weighting="learned"), 3)
+    for weights in (state.read_weights, state.write_weights):
+        np.testing.assert_allclose(np.sum(weights, axis=-1), 1)
+    assert np.abs(state.read_weights - state.write_weights).max() > 0.01
+
+
+OTHERS = {
+    "learned": {"write_heads": 2, "initial_memory": "learned", "initial_weighting": "learned"},
+    "random": {"initial_memory": "random"},
+}
+# Of the checks, those that a state at t = 0 may break; not those that want two layers with the same one.
+OF_THE_START = ("sizes", "state", "one_row", "chunks_are_the_whole", "masked_is_unpadded", "saved_and_loaded")
+
+
+@pytest.mark.parametrize("other", OTHERS)
+@pytest.mark.parametrize("check", [c for c in conformance("ntm") if c.name in OF_THE_START], ids=str)
+def test_the_kit_holds_for_other_starts(check, other):
+    spec = attrs.evolve(check.record.spec, example=SMALL | OTHERS[other])
+    attrs.evolve(check, record=attrs.evolve(check.record, spec=spec))()
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"slots": 0}, {"width": 0}, {"read_heads": 0}, {"write_heads": 0}, {"shift_range": -1}]
+)
+def test_memories_of_nothing_are_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        NTMConfig(**wrong)
