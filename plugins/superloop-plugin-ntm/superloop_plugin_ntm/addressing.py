@@ -7,11 +7,11 @@ from keras import ops
 
 from superloop_core.builder import Tensor
 
-# Added to squared norms, so that a zero vector is like nothing, and has a gradient. A key's length says
-# nothing, and keys of zeros are common (an untrained network that was fed zeros), so a key's gradient is
-# held to a thousandth's. A row's is small enough to leave a memory of 1e-6 its direction.
+# Added to squared lengths, so that a vector of zeros has a cosine, 0, and the cosine a gradient. A key's
+# length says nothing, and keys of zeros are common (an untrained network that is fed zeros): its floor keeps
+# the gradient small. A row's is lower, so that rows of a memory of 1e-6 are still like their keys.
 KEY_FLOOR, ROW_FLOOR = 1e-6, 1e-16
-# Added to weights before their logarithm: its reciprocal, and it to the power of 1, are float32's.
+# Added to weights, so that those of 0 have a logarithm, and a gradient that float32 can hold.
 WEIGHT_FLOOR = 1e-30
 
 

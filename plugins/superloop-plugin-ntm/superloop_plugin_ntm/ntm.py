@@ -24,26 +24,28 @@ class NTMState(NamedTuple):
 
 
 class NTM(System):
-    """A memory with heads that read and write it; the write comes before the read.
+    """A memory with heads that read and write it; what is written in a step can be read in it.
 
-    All heads are addressed alike, by the memory as it was before the step::
+    All heads are addressed alike, by the memory M and the weighting w that the step before left (the paper
+    writes M_t, which a head that writes cannot have seen)::
 
         w_c   = softmax(beta K(k, M_i))                 K: the cosine of the angle between them
-        w_g   = g w_c + (1 - g) w                       w: the head's weighting of the step before
+        w_g   = g w_c + (1 - g) w
         w~_i  = sum_j w_g[j] s[(i - j) mod slots]
         w'    = w~^gamma / sum w~^gamma
 
-    Those that write erase, each by e, and then add, each its a; those that read see it::
+    Those that write erase, each by its e, and then add, each its a; those that read see what came of it::
 
         M'    = M prod_heads (1 - w' e^T) + sum_heads w' a^T
-        r     = w'^T M'                                 of each head that reads
+        r     = w'^T M'                                 of each head that reads, side by side
 
     The control holds the k of all heads, those that read first, then the beta of all, and so on with g,
     s (from the shift by -shift_range up) and gamma, and then the e and the a of those that write. As in
     Collier and Beel, k = tanh and a = tanh, of which the paper does not tell; beta = softplus,
     g = sigmoid, s = softmax, gamma = 1 + softplus, e = sigmoid.
 
-    A memory of zeros and a key of zeros are like nothing: K is 0 there. A single slot has all the weight.
+    A key or a row of zeros is like nothing: K is 0 there, and has a gradient. A single slot has all the
+    weight. A shift that is longer than the memory goes round more than once.
 
     Sources: Graves et al., 2014, https://arxiv.org/abs/1410.5401; the memory at t = 0 as in Collier and
     Beel, 2018, https://arxiv.org/abs/1807.08518
@@ -85,8 +87,7 @@ class NTM(System):
             w = ops.one_hot(first, config.slots, dtype=self.variable_dtype)  # (heads, slots)
         else:
             w = tf.nn.softmax(ops.convert_to_tensor(self.first_scores))
-        of_rows = [tf.broadcast_to(t, (sequence.batch_size, *t.shape)) for t in (memory, w)]
-        memory, w = of_rows
+        memory, w = (tf.broadcast_to(t, (sequence.batch_size, *t.shape)) for t in (memory, w))
         return NTMState(memory, w[:, : config.read_heads], w[:, config.read_heads :])
 
     def step(
@@ -121,8 +122,8 @@ class NTM(System):
 
 
 def written(memory: Tensor, w: Tensor, e: Tensor, a: Tensor) -> Tensor:
-    """Erase by all heads, and then add by all, in whatever order."""
-    added = 0
+    """Erase by all heads, and then add by all; the order of the heads does not matter."""
+    added = ops.zeros_like(memory)
     for head in range(w.shape[1]):
         of_head = w[:, head, :, None]  # (batch, slots, 1)
         memory = memory * (1 - of_head * e[:, head, None])
