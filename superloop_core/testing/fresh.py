@@ -53,8 +53,13 @@ def _process() -> "subprocess.Popen[str]":
         text=True,
         env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
     )
-    atexit.register(process.kill)
+    atexit.register(_end, process)
     return process
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    process.kill()
+    process.communicate()  # which waits, and closes its files
 
 
 def _serve() -> None:

@@ -53,6 +53,7 @@ def draw(layer: Superloop, rows: int = ROWS, timesteps: int = TIMESTEPS, seed: i
 def made(record: PluginRecord, loop: Mapping[str, Any] | None = None, **options: Any) -> Superloop:
     """Make the loop, with weights at random, the same for every set of options; it records all traces."""
     settings: dict[str, Any] = {"traces": ALL, "return_state": True} | options
+    keras.utils.set_random_seed(0)  # of weights that are drawn, and not trained
     layer = Superloop(loop or loop_of(record), **settings)
     layer.build({name: array.shape for name, array in draw(layer).items()})
     draw_weights(layer)
