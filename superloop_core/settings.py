@@ -115,6 +115,8 @@ def expected(kind: Any) -> str:
         return " or ".join(expected(one) for one in typing.get_args(kind) if one is not type(None))
     if kind in _IN_WORDS:
         return _IN_WORDS[kind]
+    if typing.get_origin(kind) is dict:
+        return "a table"
     return f"a {getattr(kind, '__name__', kind)}".replace("a tuple", "a list")
 
 

@@ -1,6 +1,6 @@
 """Settings: types taken strictly, and every problem told."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import attrs
 import numpy as np
@@ -24,6 +24,7 @@ class Settings:
     names: tuple[str, ...] = ()
     seed: int | None = None
     odd: int = attrs.field(default=1, validator=in_([1, 3]))
+    table: dict[str, Any] = attrs.field(factory=dict)
 
     def __attrs_post_init__(self):
         if self.flag and self.size > 9:
@@ -42,6 +43,13 @@ def test_values_of_the_right_types_are_taken_and_come_back():
     settings, _ = read(**given)
     assert settings == Settings(**given | {"sizes": (1, 2)})
     assert read(**settings_to_dict(settings))[0] == settings
+
+
+def test_a_table_is_taken_as_it_stands_and_comes_back():
+    given = {"size": 3, "table": {"rate": 0.5, "names": ["a"], "inner": {"flag": True}}}
+    settings, _ = read(**given)
+    assert settings.table == given["table"]
+    assert settings_to_dict(settings)["table"] == given["table"]
 
 
 def test_numpy_numbers_are_numbers_and_an_integer_is_a_float_where_one_is_wanted():
@@ -68,6 +76,8 @@ def test_what_is_none_is_left_out_as_toml_has_no_null():
         ({"size": 1, "flag": 1}, "'flag' must be true or false: 1 (int)"),
         ({"size": 1, "mode": "c"}, "'mode' must be one of 'a', 'b': 'c'; there are: a, b"),
         ({"size": 1, "sizes": 3}, "'sizes' must be a list: 3 (int)"),
+        ({"size": 1, "table": 3}, "'table' must be a table: 3 (int)"),
+        ({"size": 1, "table": [{"a": 1}]}, "'table' must be a table: [{'a': 1}] (list)"),
         ({"size": 1, "names": "abc"}, "'names' must be a list: 'abc' (str)"),
         ({"size": 1, "sizes": ["x"]}, "'sizes' must be a list: ['x'] (list)"),
         ({"size": 1, "seed": "x"}, "'seed' must be an integer: 'x' (str)"),
