@@ -5,8 +5,8 @@ from typing import Any
 import keras
 
 from superloop_core.builder import Builder, KerasCell, System, dtype_policy
-from superloop_core.config import LoopConfig, PartConfig
-from superloop_core.errors import PluginError, shown
+from superloop_core.config import LoopConfig, PartConfig, SystemConfig
+from superloop_core.errors import ConfigError, PluginError, Problem, shown
 from superloop_core.registry import load_registry
 from superloop_core.wiring import Wiring
 
@@ -20,10 +20,18 @@ def assemble(config: LoopConfig, policy: Any = None) -> Wiring:
 
     Raises:
         PluginError: a factory cannot be imported, or makes something else than it should.
+        ConfigError: a factory refuses its settings.
     """
     with dtype_policy(policy):  # the factories are told their settings only
-        cells = [_cell(cell) for cell in config.cells for _ in range(cell.layers)]
-        systems = {system.id: _system(system) for system in config.systems}
+        cells = [
+            _cell(cell, f"loop.cells[{index}]")
+            for index, cell in enumerate(config.cells)
+            for _ in range(cell.layers)
+        ]
+        systems = {
+            system.id: _system(system, f"loop.systems[{index}]")
+            for index, system in enumerate(config.systems)
+        }
         return Wiring(
             cells,
             systems,
@@ -34,8 +42,8 @@ def assemble(config: LoopConfig, policy: Any = None) -> Wiring:
         )
 
 
-def _cell(config: PartConfig) -> Builder:
-    made = _made("cell", config)
+def _cell(config: PartConfig, where: str) -> Builder:
+    made = _made("cell", config, f'{where} "{config.use.rpartition(":")[2]}"')
     if isinstance(made, keras.layers.Layer) and hasattr(made, "state_size"):
         return KerasCell(made)
     if all(hasattr(made, name) for name in ("build", "initial_state", "constants", "step", "output_size")):
@@ -43,12 +51,18 @@ def _cell(config: PartConfig) -> Builder:
     raise PluginError(f"{config.use}: its factory must return a Keras RNN cell or a Builder: {shown(made)}")
 
 
-def _system(config: PartConfig) -> System:
-    made = _made("system", config)
+def _system(config: SystemConfig, where: str) -> System:
+    made = _made("system", config, f'{where} "{config.id}"')
     if not isinstance(made, System):
         raise PluginError(f"{config.use}: its factory must return a System: {shown(made)}")
     return made
 
 
-def _made(kind: str, config: PartConfig) -> Any:
-    return load_registry().resolve(kind, config.use).spec.create(config.settings)
+def _made(kind: str, config: PartConfig, where: str) -> Any:
+    spec = load_registry().resolve(kind, config.use).spec
+    try:
+        return spec.create(config.settings)
+    except ConfigError as error:
+        # A factory does not know its place; one that makes a loop tells the place in that.
+        problems = [(".".join(filter(None, (where, p.where))), p.what) for p in error.problems]
+        raise ConfigError(Problem(*problem) for problem in problems) from error

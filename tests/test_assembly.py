@@ -1,7 +1,7 @@
 import keras
 import pytest
 
-from superloop_core import PluginError, System
+from superloop_core import ConfigError, PluginError, System
 from superloop_core.assembly import assemble
 from superloop_core.builder import KerasCell
 from superloop_core.config import read_loop
@@ -44,6 +44,29 @@ def test_a_factory_that_makes_something_else_is_told(config, kind, told, monkeyp
     )
     with pytest.raises(PluginError, match=told):
         assemble(config)
+
+
+def test_settings_that_a_factory_refuses_are_told_with_their_place(make_loop, monkeypatch):
+    create = PluginSpec.create
+
+    def refusing(spec, settings):
+        if spec.name in ("gru", "attention"):
+            raise ConfigError("'x' must be y: 3")
+        return create(spec, settings)
+
+    monkeypatch.setattr(PluginSpec, "create", refusing)
+    inner = {"cells": [{"use": "gru", "units": 3}]}
+    lstm = {"use": "lstm", "units": 3}
+    for cells, told in (
+        (
+            [lstm, {"use": "superloop", "loop": inner}],
+            """loop.cells[1] "superloop".loop.cells[0] "gru": 'x' must""",
+        ),
+        ([lstm], """loop.systems[0] "tape": 'x' must be y: 3"""),
+    ):
+        with pytest.raises(ConfigError) as error:
+            assemble(read_loop(make_loop("tape", cells=cells), load_registry()))
+        assert str(error.value).startswith(told)
 
 
 def test_a_builder_is_a_cell_as_it_stands(config, monkeypatch):

@@ -32,6 +32,7 @@ def validate(
     """
     try:
         read = read_config(config, load_registry(), overrides)
+        size = size_of(read.loop) or _measured(read.loop)
     except ConfigError as error:
         if not as_json:
             click.echo(f"{config}: {len(error.problems)} problem{'s' * (len(error.problems) > 1)}", err=True)
@@ -41,7 +42,6 @@ def validate(
             problems = [attrs.asdict(problem) for problem in error.problems]
             click.echo(json.dumps({"valid": False, "problems": problems}, indent=2))
         sys.exit(2)
-    size = size_of(read.loop) or _measured(read.loop)
     rows = batch_size or getattr(read.tables.get("train"), "batch_size", None) or BATCH_SIZE
     steps: int | None = read.loop.timesteps or timesteps
     told = {

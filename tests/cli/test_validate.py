@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from superloop_core import ConfigError
 from superloop_core.config import read_config
+from superloop_core.plugin import PluginSpec
 from superloop_core.registry import load_registry
 
 EXAMPLES = Path(__file__).parents[2] / "docs/examples"
@@ -57,6 +59,19 @@ def test_memory_is_told_where_the_timesteps_are_known(superloop, tmp_path):
     assert told["memory"]["states"] == 50 * 4 * (3 + 1) * 4
     changed = superloop("validate", path, "--json", "--set", "loop.cells.gru.units=8").stdout
     assert json.loads(changed)["state_size"] == 8
+
+
+def test_what_only_a_factory_can_tell_is_a_problem_like_any_other(superloop, tmp_path, monkeypatch):
+    def refuse(spec, settings):
+        raise ConfigError(f"'units' must be odd: {settings.units}")
+
+    monkeypatch.setattr(PluginSpec, "create", refuse)
+    path = tmp_path / "config.toml"
+    cell = '[[loop.cells]]\nuse = "gru"\nunits = 4\nlearn_initial_state = true\n'  # its size is not told
+    path.write_text(f"[loop]\ninputs = 2\n{cell}")
+    told = json.loads(superloop("validate", path, "--json", status=2).stdout)
+    assert told["problems"] == [{"where": 'loop.cells[0] "gru"', "what": "'units' must be odd: 4"}]
+    assert "1 problem\n" in superloop("validate", path, status=2).output
 
 
 def test_keras_is_not_needed_where_the_settings_tell_sizes():
