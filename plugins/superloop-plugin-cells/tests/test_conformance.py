@@ -4,7 +4,17 @@ import pytest
 
 from superloop_core.testing import conformance
 
-NAMES = ("sgu", "lstm", "gru", "simple_rnn")
+NAMES = (
+    "sgu",
+    "lstm",
+    "gru",
+    "simple_rnn",
+    "peephole_lstm",
+    "layer_norm_lstm",
+    "min_gru",
+    "indrnn",
+    "keras",
+)
 
 
 @pytest.mark.parametrize("check", [check for name in NAMES for check in conformance(name)], ids=str)

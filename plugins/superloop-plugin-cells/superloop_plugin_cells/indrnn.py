@@ -1,0 +1,89 @@
+"""The independently recurrent cell."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from superloop_plugin_cells import IndRnnConfig
+
+
+@keras.saving.register_keras_serializable("superloop_plugin_cells")
+class Within(keras.constraints.Constraint):  # type: ignore[misc]
+    """Weights from ``-limit`` to ``limit``; what training moves out is put back on the edge."""
+
+    def __init__(self, limit: float):
+        self.limit = limit
+
+    def __call__(self, weights: Any) -> Any:
+        """Clip the weights."""
+        return ops.clip(weights, -self.limit, self.limit)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments of ``__init__``."""
+        return {"limit": self.limit}
+
+
+@keras.saving.register_keras_serializable("superloop_plugin_cells")
+class IndRNNCell(keras.layers.Layer):  # type: ignore[misc]
+    """Units that remember themselves and no other; a Keras RNN cell.
+
+    ::
+
+        h' = activation(W x + u * h + b)         |u| <= 2^(1/T)
+
+    Within T timesteps a unit's past, and the gradient to it, grows 2-fold at most. That is what relu needs
+    to be trained; for tanh, whose slope is at most 1, it is enough as well. The recurrent weights start
+    spread evenly from 0 to the limit. Layers let units see one another.
+
+    Source: Li et al., "Independently Recurrent Neural Network (IndRNN): Building A Longer and Deeper RNN",
+    2018, https://arxiv.org/abs/1803.04831
+
+    Args:
+        units: size of the state ``h`` and of the output, which are the same, ``(batch, units)``.
+        activation: ``"relu"`` or ``"tanh"``.
+        timesteps: T; 0: without end, so that the limit is 1.
+    """
+
+    state_names = ("h",)
+
+    def __init__(self, units: int, activation: str = "relu", timesteps: int = 0, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.units = units
+        self.activation = activation
+        self.timesteps = timesteps
+        self.state_size = units
+        self.output_size = units
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Make the weights for inputs ``(batch, input_size)``."""
+        limit = 2.0 ** (1 / self.timesteps) if self.timesteps else 1.0
+        self.kernel = self.add_weight(shape=(input_shape[-1], self.units), name="kernel")
+        self.recurrent = self.add_weight(
+            shape=(self.units,),
+            initializer=keras.initializers.RandomUniform(0.0, limit),
+            constraint=Within(limit),
+            name="recurrent",
+        )
+        self.bias = self.add_weight(shape=(self.units,), initializer="zeros", name="bias")
+
+    def call(self, inputs: Any, states: Any, training: bool = False) -> tuple[Any, list[Any]]:
+        """Take one timestep: inputs ``(batch, input_size)``, states ``[(batch, units)]``."""
+        del training
+        (h,) = states
+        h = getattr(ops, self.activation)(inputs @ self.kernel + self.recurrent * h + self.bias)
+        return h, [h]
+
+    def get_initial_state(self, batch_size: Any = None) -> list[Any]:
+        """Return zeros."""
+        return [ops.zeros((batch_size, self.units), dtype=self.compute_dtype)]
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments of ``__init__``."""
+        own = {"units": self.units, "activation": self.activation, "timesteps": self.timesteps}
+        return super().get_config() | own
+
+
+def indrnn(settings: IndRnnConfig) -> IndRNNCell:
+    """Return the cell that the settings describe."""
+    return IndRNNCell(settings.units, activation=settings.activation, timesteps=settings.timesteps)

@@ -1,0 +1,67 @@
+"""The minimal gated unit of "Were RNNs All We Needed?"."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from superloop_plugin_cells import MinGruConfig
+
+
+@keras.saving.register_keras_serializable("superloop_plugin_cells")
+class MinGRUCell(keras.layers.Layer):  # type: ignore[misc]
+    """A gated unit whose gate and candidate see the inputs alone, not its state; a Keras RNN cell.
+
+    ::
+
+        z  = sigmoid(W_z x + b_z)
+        h~ = W_h x + b_h                        or g(W_h x + b_h), where positive
+        h' = (1 - z) * h + z * h~
+        g(v) = v + 1/2 where v >= 0, else sigmoid(v)
+
+    In a superloop it still goes by its past: what the systems answer is part of x.
+
+    Source: Feng et al., "Were RNNs All We Needed?", 2024, https://arxiv.org/abs/2410.01201
+
+    Args:
+        units: size of the state ``h`` and of the output, which are the same, ``(batch, units)``.
+        positive: whether candidates go through g, as in the paper's version for log space; the state,
+            which starts as 0, is positive then.
+    """
+
+    state_names = ("h",)
+
+    def __init__(self, units: int, positive: bool = False, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.units = units
+        self.positive = positive
+        self.state_size = units
+        self.output_size = units
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Make the weights for inputs ``(batch, input_size)``, the gate's and then the candidate's."""
+        self.kernel = self.add_weight(shape=(input_shape[-1], 2 * self.units), name="kernel")
+        self.bias = self.add_weight(shape=(2 * self.units,), initializer="zeros", name="bias")
+
+    def call(self, inputs: Any, states: Any, training: bool = False) -> tuple[Any, list[Any]]:
+        """Take one timestep: inputs ``(batch, input_size)``, states ``[(batch, units)]``."""
+        del training
+        (h,) = states
+        z, candidate = ops.split(inputs @ self.kernel + self.bias, 2, axis=-1)
+        if self.positive:
+            candidate = ops.where(candidate >= 0, candidate + 0.5, ops.sigmoid(candidate))
+        h = h + ops.sigmoid(z) * (candidate - h)
+        return h, [h]
+
+    def get_initial_state(self, batch_size: Any = None) -> list[Any]:
+        """Return zeros."""
+        return [ops.zeros((batch_size, self.units), dtype=self.compute_dtype)]
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments of ``__init__``."""
+        return super().get_config() | {"units": self.units, "positive": self.positive}
+
+
+def min_gru(settings: MinGruConfig) -> MinGRUCell:
+    """Return the cell that the settings describe."""
+    return MinGRUCell(settings.units, positive=settings.positive)

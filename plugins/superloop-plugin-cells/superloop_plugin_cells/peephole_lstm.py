@@ -1,0 +1,72 @@
+"""Long short-term memory with peepholes."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from superloop_plugin_cells import PeepholeLstmConfig
+
+
+@keras.saving.register_keras_serializable("superloop_plugin_cells")
+class PeepholeLSTMCell(keras.layers.LSTMCell):  # type: ignore[misc]
+    """An LSTM whose gates see the cell state, each unit's its own; a Keras RNN cell.
+
+    ::
+
+        i  = sigmoid(W_i [x ; h] + p_i * c + b_i)
+        f  = sigmoid(W_f [x ; h] + p_f * c + b_f)
+        c' = f * c + i * tanh(W_c [x ; h] + b_c)
+        o  = sigmoid(W_o [x ; h] + p_o * c' + b_o)
+        h' = o * tanh(c')
+
+    The peepholes ``p`` start as 0, and the cell as Keras's LSTM, whose arguments it takes. The state is
+    ``h`` and ``c``, each ``(batch, units)``. Dropout masks are the same for all gates.
+
+    Sources: Gers and Schmidhuber, "Recurrent Nets that Time and Count", 2000,
+    https://doi.org/10.1109/IJCNN.2000.861302; Gers, Schraudolph and Schmidhuber, "Learning Precise Timing
+    with LSTM Recurrent Networks", 2002, https://www.jmlr.org/papers/v3/gers02a.html
+    """
+
+    state_names = ("h", "c")
+
+    def __init__(self, units: int, **kwargs: Any):
+        super().__init__(units, **kwargs)
+        self.dropout_mask_count = None  # Keras's: one mask, not one for each gate
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Make the weights for inputs ``(batch, input_size)``."""
+        super().build(input_shape)
+        self.peepholes = self.add_weight(shape=(3, self.units), initializer="zeros", name="peepholes")
+
+    def prepare(self) -> tuple[Any, Any, Any]:
+        """Return the kernels as one for ``[x ; h]``, the bias, and the peepholes of i, f and o."""
+        kernel = ops.concatenate([self.kernel, self.recurrent_kernel], axis=0)
+        bias = ops.zeros_like(kernel[0]) if self.bias is None else self.bias
+        return tuple(ops.cast(weight, self.compute_dtype) for weight in (kernel, bias, self.peepholes))
+
+    def call(
+        self, inputs: Any, states: Any, training: bool = False, prepared: Any = None
+    ) -> tuple[Any, list[Any]]:
+        """Take one timestep: inputs ``(batch, input_size)``, states ``[h, c]``."""
+        h, c = states
+        kernel, bias, p = prepared or self.prepare()
+        if training and self.dropout:
+            inputs = inputs * self.get_dropout_mask(inputs)
+        if training and self.recurrent_dropout:
+            h = h * self.get_recurrent_dropout_mask(h)
+        summed = ops.concatenate([inputs, h], axis=-1) @ kernel + bias  # (batch, 4 * units)
+        i, f, candidate, o = ops.split(summed, 4, axis=-1)
+        i = self.recurrent_activation(i + p[0] * c)
+        f = self.recurrent_activation(f + p[1] * c)
+        c = f * c + i * self.activation(candidate)
+        o = self.recurrent_activation(o + p[2] * c)
+        h = o * self.activation(c)
+        return h, [h, c]
+
+
+def peephole_lstm(settings: PeepholeLstmConfig) -> PeepholeLSTMCell:
+    """Return the cell that the settings describe."""
+    return PeepholeLSTMCell(
+        settings.units, dropout=settings.dropout, recurrent_dropout=settings.recurrent_dropout
+    )
