@@ -65,7 +65,8 @@ def draw_weights(layer: keras.layers.Layer, seed: int = 7) -> None:
     rng = np.random.default_rng(seed)
     for variable in layer.trainable_weights:
         added = variable.shape[0] if len(variable.shape) > 1 else 1
-        variable.assign(rng.normal(scale=min(0.5, added**-0.5), size=variable.shape))
+        drawn = rng.normal(scale=min(0.5, added**-0.5), size=variable.shape)
+        variable.assign(drawn if variable.constraint is None else variable.constraint(drawn))
 
 
 @attrs.frozen(kw_only=True, eq=False)
