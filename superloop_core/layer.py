@@ -152,7 +152,7 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
                     f"{self.name}: stateful = True needs the number of rows: give the inputs a batch_size"
                 )
             sources = {name: shapes[name] for name in self.config.sources}
-            self._kept = KeptState(self.wiring.state_specs(sources), rows)
+            self._kept = KeptState(self.wiring.state_specs(sources, timesteps=False), rows)
 
     def call(self, inputs: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
         """Run the loop: see the class."""

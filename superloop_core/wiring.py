@@ -139,18 +139,20 @@ class Wiring(keras.layers.Layer):  # type: ignore[misc]
         parts = zip(self._by_path(state).items(), builders, strict=True)
         return [name for (path, part), builder in parts for name in _paths(path, part, builder)]
 
-    def state_specs(self, shapes: Mapping[str, Any] | None = None) -> LoopState:
+    def state_specs(self, shapes: Mapping[str, Any] | None = None, *, timesteps: bool = True) -> LoopState:
         """Return what a state is like, of tensors' specs, without computing one.
 
         Args:
             shapes: the shapes of sources, rows too, where more is known of them than the settings tell.
+            timesteps: whether there is a number of them, for memories that are as large; or there is no
+                saying, which these refuse.
         """
         known = {name: (None, *shape) for name, shape in self.sources.items()} | dict(shapes or {})
 
-        def start(batch_size: Tensor, sources: Mapping[str, Tensor]) -> LoopState:
+        def start(batch_size: Tensor, number: Tensor, sources: Mapping[str, Tensor]) -> LoopState:
             sequence = Sequence(
                 batch_size=batch_size,
-                timesteps=None,
+                timesteps=number if timesteps else None,
                 lengths=None,
                 dtype=self.compute_dtype,
                 sources=sources,
@@ -159,9 +161,8 @@ class Wiring(keras.layers.Layer):  # type: ignore[misc]
 
         dtype = addressing_dtype(self.dtype_policy)
         sources = {name: tf.TensorSpec(shape, dtype) for name, shape in known.items()}
-        traced = tf.function(start, autograph=False).get_concrete_function(
-            tf.TensorSpec([], "int32"), sources
-        )
+        scalar = tf.TensorSpec([], "int32")
+        traced = tf.function(start, autograph=False).get_concrete_function(scalar, scalar, sources)
         specs: LoopState = tf.nest.map_structure(
             lambda t: tf.TensorSpec([None, *t.shape[1:]], t.dtype), traced.structured_outputs
         )

@@ -256,6 +256,22 @@ def test_what_the_data_decides_the_size_of_cannot_be_learned():
         wiring.build(1)
 
 
+def test_the_state_of_a_memory_as_large_as_the_timesteps_has_a_spec_where_there_is_a_number_of_them():
+    class Growing(Kept):
+        def initial_state(self, sequence):
+            if sequence.timesteps is None:
+                raise SuperloopError("how many timesteps?")
+            return KeptState(tf.zeros((sequence.batch_size, sequence.timesteps)))
+
+    wiring = Wiring([KerasCell(Passing(2))], {"it": Growing(KeptConfig(size=1))}, learned=["cells.0"])
+    wiring.build(1)  # what else is learned is not kept from it
+    specs = wiring.state_specs()
+    assert wiring.state_names(specs) == ["cells.0.count", "it.last", "it.read"]
+    assert specs.systems[0].last.shape.as_list() == [None, None]
+    with pytest.raises(SuperloopError, match="how many timesteps"):
+        wiring.state_specs(timesteps=False)
+
+
 def test_a_system_says_which_fields_may_be_learned():
     class Two(NamedTuple):
         weighting: tf.Tensor
