@@ -6,6 +6,7 @@ import attrs
 from attrs.validators import ge
 
 from superloop_core import SystemSpec, hookimpl
+from superloop_plugin_stacks.neural_settings import NeuralDequeConfig, NeuralQueueConfig, NeuralStackConfig
 
 
 @attrs.frozen(kw_only=True)
@@ -62,4 +63,28 @@ def superloop_register():
         summary="Continuous stacks that push, pop and stay by shares (Joulin and Mikolov, 2015)",
         example={"depth": 4, "width": 3, "stacks": 2},
         reference="Joulin and Mikolov, 2015, https://arxiv.org/abs/1503.01007",
+    )
+    yield SystemSpec(
+        name="neural_stack",
+        config=NeuralStackConfig,
+        factory="superloop_plugin_stacks.neural_stack:NeuralStack",
+        summary="Stacks whose values have strengths (Grefenstette et al., 2015)",
+        example={"capacity": 4, "width": 3, "stacks": 2},
+        reference="Grefenstette et al., 2015, https://arxiv.org/abs/1506.02516",
+    )
+    yield SystemSpec(
+        name="neural_queue",
+        config=NeuralQueueConfig,
+        factory="superloop_plugin_stacks.neural_queue:NeuralQueue",
+        summary="Queues whose values have strengths (Grefenstette et al., 2015)",
+        example={"capacity": 4, "width": 3, "queues": 2},
+        reference="Grefenstette et al., 2015, https://arxiv.org/abs/1506.02516",
+    )
+    yield SystemSpec(
+        name="neural_deque",
+        config=NeuralDequeConfig,
+        factory="superloop_plugin_stacks.neural_deque:NeuralDeque",
+        summary="Double-ended queues whose values have strengths (Grefenstette et al., 2015)",
+        example={"capacity": 4, "width": 3, "deques": 2},
+        reference="Grefenstette et al., 2015, https://arxiv.org/abs/1506.02516",
     )

@@ -5,6 +5,9 @@ import pytest
 from superloop_core.testing import conformance
 
 
-@pytest.mark.parametrize("check", conformance("stack"), ids=str)
+NAMES = ("stack", "neural_stack", "neural_queue", "neural_deque")
+
+
+@pytest.mark.parametrize("check", [check for name in NAMES for check in conformance(name)], ids=str)
 def test_conformance(check):
     check()

@@ -1,0 +1,108 @@
+"""What the neural stack, queue and deque share: control, state, pop, push and read."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import tensorflow as tf
+from keras import ops
+
+from superloop_core import Sequence, SuperloopError, System
+from superloop_core.builder import Tensor
+
+POP_BIAS = -1.0
+
+
+class NeuralState(NamedTuple):
+    """What the memories hold, from the top to the bottom: what was pushed last at the top is first."""
+
+    values: Tensor  # (batch, memories, slots, width)
+    strengths: Tensor  # (batch, memories, slots)
+
+
+class NeuralMemory(System):
+    """The base of the three: values with strengths, a slot for each timestep and end.
+
+    The control holds push strengths d, pop strengths u and values v: those of all ends of all memories
+    each. d and u are sigmoids, v is tanh or linear.
+
+    Nothing is learned of the first state: where both are zero, no gradient reaches values or strengths.
+    """
+
+    learned_fields = ()
+
+    def control_bias_initializer(self, shape: tuple[int, ...], dtype: str | None = None) -> Tensor:
+        """Let pops start at sigmoid(-1), the rest at zero.
+
+        A memory that is popped more than it is pushed is empty, and learns nothing of its use: so the
+        paper, appendix B.
+        """
+        pushes = pops = shape[0] // (2 + self.config.width)
+        values = shape[0] - pushes - pops
+        return tf.constant([0.0] * pushes + [POP_BIAS] * pops + [0.0] * values, dtype or self.variable_dtype)
+
+    def initial_state(self, sequence: Sequence) -> NeuralState:
+        """Start with empty memories.
+
+        Raises:
+            SuperloopError: the capacity is that of the sequence, and nobody knows how long it is.
+        """
+        config = self.config
+        capacity = config.capacity or sequence.timesteps
+        if capacity is None:
+            raise SuperloopError(
+                f"{self.name}: capacity = 0 stands for as many as the sequence has timesteps, but here nobody "
+                "knows how many there will be: set 'capacity'"
+            )
+        shape = (sequence.batch_size, config.memories, config.ends * capacity)
+        return NeuralState(
+            values=ops.zeros((*shape, config.width), dtype=self.variable_dtype),
+            strengths=ops.zeros(shape, dtype=self.variable_dtype),
+        )
+
+    def told(self, control: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Split the control: d and u ``(batch, memories, ends)``, v ``(batch, memories, ends, width)``."""
+        config = self.config
+        scores, value = ops.split(control, [2 * config.memories * config.ends], axis=-1)
+        amounts = ops.reshape(ops.sigmoid(scores), (-1, 2, config.memories, config.ends))
+        value = ops.reshape(value, (-1, config.memories, config.ends, config.width))
+        return amounts[:, 0], amounts[:, 1], ops.tanh(value) if config.value == "tanh" else value
+
+    def read(self, state: NeuralState, *nearer: Callable[[Tensor], Tensor]) -> Tensor:
+        """Read a strength of 1 from each end: ``(batch, memories * ends * width)``.
+
+        ::
+
+            r = sum_i min(s_i, max(0, 1 - nearer_i)) V_i         nearer_i: the strength between i and the end
+        """
+        s = state.strengths
+        weights = [ops.minimum(s, ops.relu(1 - sums(s))) for sums in nearer]
+        read = ops.stack(weights, axis=2) @ state.values  # (batch, memories, ends, width)
+        return ops.reshape(read, (-1, self.output_size))
+
+
+def above(strengths: Tensor) -> Tensor:
+    """Return the strength above each slot, which a stack pops and reads before it."""
+    return tf.cumsum(strengths, axis=-1, exclusive=True)
+
+
+def below(strengths: Tensor) -> Tensor:
+    """Return the strength below each slot, which a queue pops and reads before it."""
+    return tf.cumsum(strengths, axis=-1, exclusive=True, reverse=True)
+
+
+def popped(strengths: Tensor, amount: Tensor, nearer: Tensor) -> Tensor:
+    """Take an amount ``(batch, memories, 1)`` of strength away, from an end on.
+
+    ::
+
+        s_i' = max(0, s_i - max(0, u - nearer_i))
+    """
+    return ops.relu(strengths - ops.relu(amount - nearer))
+
+
+def pushed(state: NeuralState, amount: Tensor, value: Tensor) -> NeuralState:
+    """Put a value on the top, at a strength ``(batch, memories, 1)``; what is at the bottom is lost."""
+    return NeuralState(
+        values=ops.concatenate([value, state.values[:, :, :-1]], axis=2),
+        strengths=ops.concatenate([amount, state.strengths[:, :, :-1]], axis=2),
+    )
