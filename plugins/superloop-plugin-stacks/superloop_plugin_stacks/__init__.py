@@ -55,7 +55,7 @@ class StackConfig:
 
 @hookimpl
 def superloop_register():
-    """The continuous stack."""
+    """The continuous stack, and the neural stack, queue and deque."""
     yield SystemSpec(
         name="stack",
         config=StackConfig,
@@ -64,12 +64,14 @@ def superloop_register():
         example={"depth": 4, "width": 3, "stacks": 2},
         reference="Joulin and Mikolov, 2015, https://arxiv.org/abs/1503.01007",
     )
+    # Of these, the examples are such that the kit's finite differences start from no strength that was popped
+    # to nothing and matters still: there the equations have a corner.
     yield SystemSpec(
         name="neural_stack",
         config=NeuralStackConfig,
         factory="superloop_plugin_stacks.neural_stack:NeuralStack",
         summary="Stacks whose values have strengths (Grefenstette et al., 2015)",
-        example={"capacity": 4, "width": 3, "stacks": 2},
+        example={"capacity": 4, "width": 2, "stacks": 2},
         reference="Grefenstette et al., 2015, https://arxiv.org/abs/1506.02516",
     )
     yield SystemSpec(
@@ -77,7 +79,7 @@ def superloop_register():
         config=NeuralQueueConfig,
         factory="superloop_plugin_stacks.neural_queue:NeuralQueue",
         summary="Queues whose values have strengths (Grefenstette et al., 2015)",
-        example={"capacity": 4, "width": 3, "queues": 2},
+        example={"capacity": 4, "width": 2, "queues": 2},
         reference="Grefenstette et al., 2015, https://arxiv.org/abs/1506.02516",
     )
     yield SystemSpec(
@@ -85,6 +87,6 @@ def superloop_register():
         config=NeuralDequeConfig,
         factory="superloop_plugin_stacks.neural_deque:NeuralDeque",
         summary="Double-ended queues whose values have strengths (Grefenstette et al., 2015)",
-        example={"capacity": 4, "width": 3, "deques": 2},
+        example={"capacity": 3, "width": 3, "deques": 2},
         reference="Grefenstette et al., 2015, https://arxiv.org/abs/1506.02516",
     )

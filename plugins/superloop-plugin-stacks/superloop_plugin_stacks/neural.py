@@ -50,8 +50,8 @@ class NeuralMemory(System):
         capacity = config.capacity or sequence.timesteps
         if capacity is None:
             raise SuperloopError(
-                f"{self.name}: capacity = 0 stands for as many as the sequence has timesteps, but here nobody "
-                "knows how many there will be: set 'capacity'"
+                f"{self.name}: capacity = 0 stands for as many as the sequence has timesteps, and nobody "
+                "knows here how many there will be: set 'capacity'"
             )
         shape = (sequence.batch_size, config.memories, config.ends * capacity)
         return NeuralState(

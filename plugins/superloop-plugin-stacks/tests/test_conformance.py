@@ -4,7 +4,6 @@ import pytest
 
 from superloop_core.testing import conformance
 
-
 NAMES = ("stack", "neural_stack", "neural_queue", "neural_deque")
 
 
