@@ -22,8 +22,8 @@ class NeuralState(NamedTuple):
 class NeuralMemory(System):
     """The base of the three: values with strengths, a slot for each timestep and end.
 
-    The control holds push strengths d, pop strengths u and values v: those of all ends of all memories
-    each. d and u are sigmoids, v is tanh or linear.
+    The control holds, for all ends of all memories, first the push strengths d, then the pop strengths u, and
+    then the values v: d and u are sigmoids of it, v is its tanh or linear.
 
     Nothing is learned of the first state: where both are zero, no gradient reaches values or strengths.
     """
