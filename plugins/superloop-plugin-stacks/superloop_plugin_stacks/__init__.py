@@ -1,6 +1,6 @@
 """Stacks."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import attrs
 from attrs.validators import ge
@@ -53,9 +53,71 @@ class StackConfig:
         return 0
 
 
+@attrs.frozen(kw_only=True)
+class NondeterministicStackConfig:
+    """Nondeterministic stacks: all runs of a pushdown automaton at once.
+
+    Args:
+        states: states of the automaton.
+        symbols: symbols of the stack; the first is also the bottom's.
+        normalize: whether the weights of what the automaton may do under a top are a softmax; otherwise
+            they are the exp of the scores.
+        read: what is read: shares of the ``symbols`` on top, or of ``states_and_symbols``.
+        capacity: how many timesteps back the stack knows what lies below a top, 2 or more, which is the
+            window of the papers; 0: all timesteps of the sequence. Time and memory grow with its square.
+        width: numbers in the vector that comes with a symbol; 0: there is none.
+    """
+
+    states: int = attrs.field(default=2, validator=ge(1))
+    symbols: int = attrs.field(default=3, validator=ge(1))
+    normalize: bool = False
+    read: Literal["symbols", "states_and_symbols"] = "states_and_symbols"
+    capacity: int = attrs.field(default=0, validator=ge(0))
+    width: int = attrs.field(default=0, validator=ge(0))
+
+    @capacity.validator
+    def _no_capacity_of_one(self, attribute: Any, value: int) -> None:
+        del attribute
+        if value == 1:
+            raise ValueError("'capacity' must be 0, or 2 or more: in 1 timestep nothing can be popped")
+
+    @property
+    def tops(self) -> int:
+        """Pairs of a symbol on top and a state."""
+        return self.symbols * self.states
+
+    @property
+    def actions(self) -> int:
+        """Under each top: push and go to one, replace by one, pop and go to a state."""
+        return self.tops * (2 * self.tops + self.states)
+
+    @property
+    def control_size(self) -> int:
+        """Scores of all actions, and what to push."""
+        return self.actions + self.width
+
+    @property
+    def output_size(self) -> int:
+        """A share, or a vector, of each symbol, or of each symbol and state."""
+        return (self.symbols if self.read == "symbols" else self.tops) * (self.width or 1)
+
+    @property
+    def state_size(self) -> int:
+        """What lies below each top, the tops now, and the vectors pushed; by the sequence if capacity = 0."""
+        if not self.capacity:
+            raise AttributeError("with capacity = 0 it is the sequence that decides on the state's size")
+        rows = self.capacity - 1
+        return (rows * self.tops) ** 2 + self.tops + rows * self.width
+
+    def count_weights(self, input_size: int) -> int:
+        """The vector at the bottom."""
+        del input_size
+        return self.width
+
+
 @hookimpl
 def superloop_register():
-    """The continuous stack, and the neural stack, queue and deque."""
+    """The stacks."""
     yield SystemSpec(
         name="stack",
         config=StackConfig,
@@ -89,4 +151,12 @@ def superloop_register():
         summary="Double-ended queues whose values have strengths (Grefenstette et al., 2015)",
         example={"capacity": 3, "width": 3, "deques": 2},
         reference="Grefenstette et al., 2015, https://arxiv.org/abs/1506.02516",
+    )
+    yield SystemSpec(
+        name="nondeterministic_stack",
+        config=NondeterministicStackConfig,
+        factory="superloop_plugin_stacks.nondeterministic:NondeterministicStack",
+        summary="All runs of a pushdown automaton at once, with vectors or not (DuSell and Chiang, 2020)",
+        example={"states": 2, "symbols": 2, "capacity": 4, "width": 2},
+        reference="DuSell and Chiang, 2022, https://arxiv.org/abs/2109.01982",
     )

@@ -4,7 +4,7 @@ import pytest
 
 from superloop_core.testing import conformance
 
-NAMES = ("stack", "neural_stack", "neural_queue", "neural_deque")
+NAMES = ("stack", "neural_stack", "neural_queue", "neural_deque", "nondeterministic_stack")
 
 
 @pytest.mark.parametrize("check", [check for name in NAMES for check in conformance(name)], ids=str)
