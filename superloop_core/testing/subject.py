@@ -61,7 +61,7 @@ def made(record: PluginRecord, loop: Mapping[str, Any] | None = None, **options:
 
 
 def draw_weights(layer: keras.layers.Layer, seed: int = 7) -> None:
-    """Set a layer's weights to numbers at random, biases too, so that sums of many stay of the size of one."""
+    """Set a layer's weights to numbers at random, biases too; more of them are smaller, as in a new layer."""
     rng = np.random.default_rng(seed)
     for variable in layer.trainable_weights:
         added = variable.shape[0] if len(variable.shape) > 1 else 1
