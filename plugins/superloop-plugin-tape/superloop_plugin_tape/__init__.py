@@ -13,7 +13,7 @@ class TapeConfig:
     """The tapes of the Baby-NTM.
 
     Args:
-        slots: length of each tape, a ring; what is longer wraps around.
+        slots: length of each tape, a ring; a jump that is longer goes round it.
         width: numbers in a slot.
         tapes: how many, side by side, each with actions of its own.
         jumps: whether a tape may also jump, to the left and to the right.

@@ -47,8 +47,8 @@ class Tape(System):
     whole is rounded, and no gradient reaches it.
     Traces: ``cells`` ``(batch, tapes, slots, width)``; ``actions`` ``(batch, tapes, 5)``, or 3, as above;
     ``displacement`` ``(batch, tapes)``, by how many slots the head is expected to move along the tape at this
-    step. Its running sum is where the head is expected to be, counted on and on, not modulo N: the tape
-    holds what it would on average if each step drew one action by its share.
+    step. Its running sum is where the head is expected to be, counted on and on, not modulo N: for the
+    controls there were, the tape holds what it would on average if each step drew one action by its share.
     """
 
     def initial_state(self, sequence: Sequence) -> TapeState:
