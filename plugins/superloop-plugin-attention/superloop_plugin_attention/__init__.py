@@ -1,4 +1,4 @@
-"""Attention over a data tape."""
+"""Attention over data."""
 
 from typing import Literal
 
@@ -55,9 +55,52 @@ class AttentionConfig:
         return {"data": (self.datapoints or None, self.width)}
 
 
+@attrs.frozen(kw_only=True)
+class ContentAttentionConfig:
+    """Attention to the datapoints whose keys are like a query.
+
+    Args:
+        width: size of a datapoint.
+        datapoints: how many; 0: as many as the data has.
+        key_size: size of a key, and of the query.
+        score: how like they are: ``dot``, their product over the root of the size; ``additive``, a learned
+            sum of tanh(query + key).
+    """
+
+    width: int = attrs.field(validator=ge(1))
+    datapoints: int = attrs.field(default=0, validator=ge(0))
+    key_size: int = attrs.field(default=8, validator=ge(1))
+    score: Literal["dot", "additive"] = "dot"
+
+    @property
+    def control_size(self) -> int:
+        """The query."""
+        return self.key_size
+
+    @property
+    def output_size(self) -> int:
+        """A datapoint."""
+        return self.width
+
+    @property
+    def state_size(self) -> int:
+        """It remembers nothing."""
+        return 0
+
+    def count_weights(self, input_size: int) -> int:
+        """Of the projection to keys, and of the sum."""
+        del input_size
+        return self.width * self.key_size + (self.key_size if self.score == "additive" else 0)
+
+    @property
+    def sources(self) -> dict[str, tuple[int | None, ...]]:
+        """The datapoints."""
+        return {"data": (self.datapoints or None, self.width)}
+
+
 @hookimpl
 def superloop_register():
-    """The attention of the original superloop."""
+    """The attention of the original superloop, and by content."""
     yield SystemSpec(
         name="attention",
         config=AttentionConfig,
@@ -66,4 +109,12 @@ def superloop_register():
         example={"width": 3, "datapoints": 8},
         reference="Csirmaz, superloop, 2018, https://github.com/csirmaz/superloop",
         original_names={"outputs": "width"},
+    )
+    yield SystemSpec(
+        name="content_attention",
+        config=ContentAttentionConfig,
+        factory="superloop_plugin_attention.content_attention:ContentAttention",
+        summary="Attention to the datapoints that are like a query (Bahdanau et al., 2015)",
+        example={"width": 3, "key_size": 4},
+        reference="Bahdanau et al., 2015, https://arxiv.org/abs/1409.0473",
     )

@@ -4,7 +4,9 @@ import pytest
 
 from superloop_core.testing import conformance
 
+NAMES = ("attention", "content_attention")
 
-@pytest.mark.parametrize("check", conformance("attention"), ids=str)
+
+@pytest.mark.parametrize("check", [check for name in NAMES for check in conformance(name)], ids=str)
 def test_conformance(check):
     check()
