@@ -98,9 +98,49 @@ class ContentAttentionConfig:
         return {"data": (self.datapoints or None, self.width)}
 
 
+@attrs.frozen(kw_only=True)
+class LocationAttentionConfig:
+    """A window that moves along a tape of datapoints, and never back.
+
+    Args:
+        width: size of a datapoint.
+        datapoints: length of the tape; 0: as many as the data has.
+        components: bells that the window is the sum of, each with a position of its own.
+    """
+
+    width: int = attrs.field(validator=ge(1))
+    datapoints: int = attrs.field(default=0, validator=ge(0))
+    components: int = attrs.field(default=10, validator=ge(1))
+
+    @property
+    def control_size(self) -> int:
+        """Of each component the height, the sharpness, and how far to move."""
+        return 3 * self.components
+
+    @property
+    def output_size(self) -> int:
+        """A datapoint."""
+        return self.width
+
+    @property
+    def state_size(self) -> int:
+        """The positions."""
+        return self.components
+
+    def count_weights(self, input_size: int) -> int:
+        """None."""
+        del input_size
+        return 0
+
+    @property
+    def sources(self) -> dict[str, tuple[int | None, ...]]:
+        """The tape."""
+        return {"data": (self.datapoints or None, self.width)}
+
+
 @hookimpl
 def superloop_register():
-    """The attention of the original superloop, and by content."""
+    """The attention of the original superloop, by content, and by location."""
     yield SystemSpec(
         name="attention",
         config=AttentionConfig,
@@ -117,4 +157,12 @@ def superloop_register():
         summary="Attention to the datapoints that are like a query (Bahdanau et al., 2015)",
         example={"width": 3, "key_size": 4},
         reference="Bahdanau et al., 2015, https://arxiv.org/abs/1409.0473",
+    )
+    yield SystemSpec(
+        name="location_attention",
+        config=LocationAttentionConfig,
+        factory="superloop_plugin_attention.location_attention:LocationAttention",
+        summary="A window that moves along a data tape, of the handwriting network (Graves, 2013)",
+        example={"width": 3, "components": 2},
+        reference="Graves, 2013, https://arxiv.org/abs/1308.0850",
     )
