@@ -38,7 +38,17 @@ def cases():
     return table
 
 
+def cases_but(check):
+    """The same, less the parts that a check of the conformance kit is excused for."""
+    excused = {
+        f"{r.spec.kind} {r.spec.name}" for r in load_registry().records if check in r.spec.expected_failures
+    }
+    return {name: config for name, config in cases().items() if name not in excused}
+
+
 every = pytest.mark.parametrize("config", cases().values(), ids=cases())
+IN_CHUNKS = cases_but("chunks_are_the_whole")
+every_in_chunks = pytest.mark.parametrize("config", IN_CHUNKS.values(), ids=IN_CHUNKS)
 
 
 @pytest.fixture
@@ -132,7 +142,7 @@ def with_last_repeated(layer, feed, times):
     return tape.gradient(loss, weights, unconnected_gradients="zero")
 
 
-@every
+@every_in_chunks
 def test_a_sequence_in_chunks_gives_what_the_whole_gives(config, drawn, assert_close):
     whole, feed = drawn(config, traces=ALL, return_state=True)
     expected, *final = whole(feed)
@@ -189,12 +199,12 @@ def test_the_first_state_can_be_learned_and_is_saved(config, drawn, assert_close
     of_weights = dict(
         zip([w.path for w in layer.trainable_weights], with_gradients(layer, feed)[1][0], strict=True)
     )
-    answer = layer(feed)
+    answer, unlearned = layer(feed), drawn(config, traces=ALL)[0](feed)
     for weight in learned:
         name = weight.path.rpartition("initial_")[2]
         assert np.any(of_weights[weight.path] != 0), name
         if name in answer:
-            assert_close(answer[name][:, 0], np.broadcast_to(weight, (ROWS, *weight.shape)), at=name)
+            assert_close(answer[name][:, 0], unlearned[name][:, 0] + weight, at=name)
     again = Superloop.from_config(layer.get_config())
     again.build({name: array.shape for name, array in feed.items()})
     again.set_weights(layer.get_weights())
