@@ -6,6 +6,16 @@ import attrs
 from attrs.validators import ge
 
 from superloop_core import MetricSpec, TaskSpec, hookimpl
+from superloop_plugin_tasks import (
+    context_sensitive,
+    deterministic_context_free,
+    long_lag,
+    next_symbol,
+    ntm,
+    regular,
+)
+
+FAMILIES = (ntm, regular, deterministic_context_free, context_sensitive, next_symbol, long_lag)
 
 
 @attrs.frozen(kw_only=True)
@@ -34,9 +44,19 @@ class FinalDistanceConfig:
     system: str = "tape"
 
 
+@attrs.frozen(kw_only=True)
+class TokenAccuracyConfig:
+    """The share of a sequence's tokens that are right; it has no settings."""
+
+
+@attrs.frozen(kw_only=True)
+class WrongBitsConfig:
+    """How many bits of a sequence are wrong; it has no settings."""
+
+
 @hookimpl
 def superloop_register():
-    """The toy task of the original superloop, and what to measure of it."""
+    """The toy task of the original superloop, the tasks of the field, and what to measure of them."""
     yield TaskSpec(
         name="last_two_before_nine",
         config=LastTwoBeforeNineConfig,
@@ -56,4 +76,18 @@ def superloop_register():
         factory="superloop_plugin_tasks.last_two_before_nine:FinalDistance",
         summary="How far the final position of a system is from the target",
         example={"system": "tape"},
+    )
+    for family in FAMILIES:
+        yield from family.SPECS
+    yield MetricSpec(
+        name="token_accuracy",
+        config=TokenAccuracyConfig,
+        factory="superloop_plugin_tasks.scoring:TokenAccuracy",
+        summary="The share of a sequence's tokens that are right",
+    )
+    yield MetricSpec(
+        name="wrong_bits",
+        config=WrongBitsConfig,
+        factory="superloop_plugin_tasks.scoring:WrongBits",
+        summary="How many bits of a sequence are wrong (Graves et al., 2014)",
     )

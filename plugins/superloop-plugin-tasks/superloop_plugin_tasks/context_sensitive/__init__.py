@@ -1,0 +1,182 @@
+"""Context-sensitive tasks of Deletang et al. (2023): a tape as long as the input solves them."""
+
+from string import ascii_lowercase
+from typing import Any, ClassVar
+
+import attrs
+from attrs.validators import ge, le
+
+from superloop_plugin_tasks.configs import StringConfig, length_field, task_spec
+
+REFERENCE = "Deletang et al., 2023, https://arxiv.org/abs/2207.02098"
+
+
+@attrs.frozen(kw_only=True)
+class SymbolsConfig(StringConfig):
+    """Strings of letters, answered with letters.
+
+    Args:
+        symbols: how many kinds of symbols there are.
+    """
+
+    length: int = length_field(40)
+    symbols: int = attrs.field(default=2, validator=[ge(2), le(26)])
+
+    @property
+    def alphabet(self) -> str:
+        """Letters."""
+        return ascii_lowercase[: self.symbols]
+
+    @property
+    def answers(self) -> str:
+        """The same."""
+        return self.alphabet
+
+
+@attrs.frozen(kw_only=True)
+class DuplicateStringConfig(SymbolsConfig):
+    """Say a string twice."""
+
+    def answer_length(self, length: Any) -> Any:
+        """Twice as long as the string."""
+        return 2 * length
+
+
+@attrs.frozen(kw_only=True)
+class OddsFirstConfig(SymbolsConfig):
+    """Say the symbols at odd places, and then those at even ones."""
+
+    def answer_length(self, length: Any) -> Any:
+        """As long as the string."""
+        return length
+
+
+@attrs.frozen(kw_only=True)
+class BucketSortConfig(SymbolsConfig):
+    """Say the symbols of a string in their order."""
+
+    symbols: int = attrs.field(default=5, validator=[ge(2), le(26)])
+
+    def answer_length(self, length: Any) -> Any:
+        """As long as the string."""
+        return length
+
+
+@attrs.frozen(kw_only=True)
+class MissingDuplicateConfig(StringConfig):
+    """Say the bit that is missing in a string of bits that stands there twice."""
+
+    alphabet: ClassVar[str] = "01?_"
+    answers: ClassVar[str] = "01"
+    shortest: ClassVar[int] = 2
+
+    length: int = length_field(40)
+    min_length: int = length_field(2)
+
+    def answer_length(self, length: Any) -> Any:
+        """One."""
+        del length
+        return 1
+
+
+@attrs.frozen(kw_only=True)
+class BinaryConfig(StringConfig):
+    """Two binary numbers, the lowest bit first; lengths are of both and the operator."""
+
+    answers: ClassVar[str] = "01."
+    shortest: ClassVar[int] = 3
+
+    length: int = length_field(40)
+    min_length: int = length_field(3)
+
+    def answer_length(self, length: Any) -> Any:
+        """All bits that there may be, and the end."""
+        return length
+
+
+@attrs.frozen(kw_only=True)
+class BinaryAdditionConfig(BinaryConfig):
+    """Add two binary numbers."""
+
+    alphabet: ClassVar[str] = "01+"
+
+
+@attrs.frozen(kw_only=True)
+class BinaryMultiplicationConfig(BinaryConfig):
+    """Multiply two binary numbers."""
+
+    alphabet: ClassVar[str] = "01*"
+
+
+@attrs.frozen(kw_only=True)
+class ComputeSqrtConfig(StringConfig):
+    """Take the square root of a binary number, rounded down."""
+
+    alphabet: ClassVar[str] = "01"
+    answers: ClassVar[str] = "01"
+
+    length: int = length_field(40)
+
+    def answer_length(self, length: Any) -> Any:
+        """Half of the bits, rounded up."""
+        return (length + 1) // 2
+
+
+SPECS = (
+    task_spec(
+        "duplicate_string",
+        DuplicateStringConfig,
+        "context_sensitive.duplicate_string:DuplicateString",
+        "Say a string twice (Deletang et al., 2023)",
+        {"length": 4},
+        REFERENCE,
+    ),
+    task_spec(
+        "missing_duplicate",
+        MissingDuplicateConfig,
+        "context_sensitive.missing_duplicate:MissingDuplicate",
+        "Say what is missing in a string that stands there twice (Deletang et al., 2023)",
+        {"length": 6},
+        REFERENCE,
+    ),
+    task_spec(
+        "odds_first",
+        OddsFirstConfig,
+        "context_sensitive.odds_first:OddsFirst",
+        "Say the symbols at odd places, and then those at even ones (Deletang et al., 2023)",
+        {"length": 5},
+        REFERENCE,
+    ),
+    task_spec(
+        "binary_addition",
+        BinaryAdditionConfig,
+        "context_sensitive.binary_addition:BinaryAddition",
+        "Add two binary numbers (Deletang et al., 2023)",
+        {"length": 6},
+        REFERENCE,
+    ),
+    task_spec(
+        "binary_multiplication",
+        BinaryMultiplicationConfig,
+        "context_sensitive.binary_multiplication:BinaryMultiplication",
+        "Multiply two binary numbers (Deletang et al., 2023)",
+        {"length": 6},
+        REFERENCE,
+    ),
+    task_spec(
+        "compute_sqrt",
+        ComputeSqrtConfig,
+        "context_sensitive.compute_sqrt:ComputeSqrt",
+        "Take the square root of a binary number (Deletang et al., 2023)",
+        {"length": 6},
+        REFERENCE,
+    ),
+    task_spec(
+        "bucket_sort",
+        BucketSortConfig,
+        "context_sensitive.bucket_sort:BucketSort",
+        "Say the symbols of a string in their order (Deletang et al., 2023)",
+        {"length": 5},
+        REFERENCE,
+    ),
+)

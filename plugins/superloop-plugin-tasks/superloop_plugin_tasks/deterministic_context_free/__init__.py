@@ -1,0 +1,151 @@
+"""Deterministic context-free tasks of Deletang et al. (2023): a stack solves them."""
+
+from string import ascii_lowercase, digits
+from typing import Any, ClassVar
+
+import attrs
+from attrs.validators import ge, le
+
+from superloop_plugin_tasks.configs import StringConfig, length_field, task_spec
+
+REFERENCE = "Deletang et al., 2023, https://arxiv.org/abs/2207.02098"
+
+
+@attrs.frozen(kw_only=True)
+class ReverseStringConfig(StringConfig):
+    """Say a string backwards.
+
+    Args:
+        symbols: how many kinds of symbols there are.
+    """
+
+    length: int = length_field(40)
+    symbols: int = attrs.field(default=2, validator=[ge(2), le(26)])
+
+    @property
+    def alphabet(self) -> str:
+        """Letters."""
+        return ascii_lowercase[: self.symbols]
+
+    @property
+    def answers(self) -> str:
+        """The same."""
+        return self.alphabet
+
+    def answer_length(self, length: Any) -> Any:
+        """As long as the string."""
+        return length
+
+
+@attrs.frozen(kw_only=True)
+class StackManipulationConfig(StringConfig):
+    """Say what a stack holds after it was told to pop (P) and to push 0 (o) and 1 (i)."""
+
+    alphabet: ClassVar[str] = "01Poi"
+    answers: ClassVar[str] = "01."
+
+    length: int = length_field(40)
+
+    def answer_length(self, length: Any) -> Any:
+        """All that the stack may hold, and the end."""
+        return length + 1
+
+
+@attrs.frozen(kw_only=True)
+class ModularArithmeticBracketsConfig(StringConfig):
+    """What an expression with brackets comes to.
+
+    Args:
+        modulus: what is counted up to.
+        multiply: whether there is * beside + and -.
+    """
+
+    length: int = length_field(40)
+    modulus: int = attrs.field(default=5, validator=[ge(2), le(10)])
+    multiply: bool = True
+
+    @property
+    def operators(self) -> int:
+        """How many kinds there are."""
+        return 3 if self.multiply else 2
+
+    @property
+    def alphabet(self) -> str:
+        """Digits, operators, and brackets."""
+        return f"{self.answers}{'+-*'[: self.operators]}()"
+
+    @property
+    def answers(self) -> str:
+        """A digit for each remainder."""
+        return digits[: self.modulus]
+
+    def answer_length(self, length: Any) -> Any:
+        """One."""
+        del length
+        return 1
+
+
+@attrs.frozen(kw_only=True)
+class SolveEquationConfig(StringConfig):
+    """What x is in an equation with brackets.
+
+    Args:
+        modulus: what is counted up to.
+    """
+
+    shortest: ClassVar[int] = 3
+
+    length: int = length_field(40)
+    min_length: int = length_field(3)
+    modulus: int = attrs.field(default=5, validator=[ge(2), le(10)])
+
+    @property
+    def alphabet(self) -> str:
+        """Digits, operators, brackets, the unknown, and the sign of equality."""
+        return f"{self.answers}+-()x="
+
+    @property
+    def answers(self) -> str:
+        """A digit for each remainder."""
+        return digits[: self.modulus]
+
+    def answer_length(self, length: Any) -> Any:
+        """One."""
+        del length
+        return 1
+
+
+SPECS = (
+    task_spec(
+        "reverse_string",
+        ReverseStringConfig,
+        "deterministic_context_free.reverse_string:ReverseString",
+        "Say a string backwards (Deletang et al., 2023)",
+        {"length": 5},
+        REFERENCE,
+    ),
+    task_spec(
+        "stack_manipulation",
+        StackManipulationConfig,
+        "deterministic_context_free.stack_manipulation:StackManipulation",
+        "Say what a stack holds after it was told to push and pop (Deletang et al., 2023)",
+        {"length": 5},
+        REFERENCE,
+    ),
+    task_spec(
+        "modular_arithmetic_brackets",
+        ModularArithmeticBracketsConfig,
+        "deterministic_context_free.modular_arithmetic_brackets:ModularArithmeticBrackets",
+        "What does an expression with brackets come to, modulo 5? (Deletang et al., 2023)",
+        {"length": 7},
+        REFERENCE,
+    ),
+    task_spec(
+        "solve_equation",
+        SolveEquationConfig,
+        "deterministic_context_free.solve_equation:SolveEquation",
+        "What is x in an equation with brackets, modulo 5? (Deletang et al., 2023)",
+        {"length": 9},
+        REFERENCE,
+    ),
+)

@@ -1,0 +1,117 @@
+"""Regular tasks of Deletang et al. (2023): a finite automaton solves them."""
+
+from string import digits
+from typing import Any, ClassVar
+
+import attrs
+from attrs.validators import ge, le
+
+from superloop_plugin_tasks.configs import StringConfig, length_field, task_spec
+
+REFERENCE = "Deletang et al., 2023, https://arxiv.org/abs/2207.02098"
+
+
+@attrs.frozen(kw_only=True)
+class ClassConfig(StringConfig):
+    """Strings that are answered with one symbol."""
+
+    length: int = length_field(40)
+
+    def answer_length(self, length: Any) -> Any:
+        """One."""
+        del length
+        return 1
+
+
+@attrs.frozen(kw_only=True)
+class EvenPairsConfig(ClassConfig):
+    """Whether 01 and 10 together stand in a string an even number of times."""
+
+    alphabet: ClassVar[str] = "01"
+    answers: ClassVar[str] = "01"
+
+
+@attrs.frozen(kw_only=True)
+class ParityCheckConfig(ClassConfig):
+    """Whether a string has an even number of ones."""
+
+    alphabet: ClassVar[str] = "01"
+    answers: ClassVar[str] = "01"
+
+
+@attrs.frozen(kw_only=True)
+class CycleNavigationConfig(ClassConfig):
+    """Where steps on a circle lead to.
+
+    Args:
+        places: of the circle.
+    """
+
+    alphabet: ClassVar[str] = "-0+"
+
+    places: int = attrs.field(default=5, validator=[ge(2), le(10)])
+
+    @property
+    def answers(self) -> str:
+        """A digit for each place."""
+        return digits[: self.places]
+
+
+@attrs.frozen(kw_only=True)
+class ModularArithmeticConfig(ClassConfig):
+    """What a sum of products comes to; lengths are odd.
+
+    Args:
+        modulus: what is counted up to.
+    """
+
+    step: ClassVar[int] = 2
+
+    length: int = length_field(39)
+    modulus: int = attrs.field(default=5, validator=[ge(2), le(10)])
+
+    @property
+    def alphabet(self) -> str:
+        """Digits, and then operators."""
+        return f"{self.answers}+-*"
+
+    @property
+    def answers(self) -> str:
+        """A digit for each remainder."""
+        return digits[: self.modulus]
+
+
+SPECS = (
+    task_spec(
+        "even_pairs",
+        EvenPairsConfig,
+        "regular.even_pairs:EvenPairs",
+        "Do 01 and 10 stand in a string an even number of times? (Deletang et al., 2023)",
+        {"length": 6},
+        REFERENCE,
+    ),
+    task_spec(
+        "parity_check",
+        ParityCheckConfig,
+        "regular.parity_check:ParityCheck",
+        "Does a string have an even number of ones? (Deletang et al., 2023)",
+        {"length": 6},
+        REFERENCE,
+    ),
+    task_spec(
+        "cycle_navigation",
+        CycleNavigationConfig,
+        "regular.cycle_navigation:CycleNavigation",
+        "Where do steps on a circle lead to? (Deletang et al., 2023)",
+        {"length": 6},
+        REFERENCE,
+    ),
+    task_spec(
+        "modular_arithmetic",
+        ModularArithmeticConfig,
+        "regular.modular_arithmetic:ModularArithmetic",
+        "What does a sum of products come to, modulo 5? (Deletang et al., 2023)",
+        {"length": 5},
+        REFERENCE,
+    ),
+)

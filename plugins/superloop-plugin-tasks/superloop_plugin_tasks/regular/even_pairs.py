@@ -1,0 +1,29 @@
+"""Even pairs."""
+
+import numpy as np
+
+from superloop_plugin_tasks.strings import StringTask
+
+
+class EvenPairs(StringTask):
+    """Tell whether 01 and 10 together stand in a string an even number of times: 0; or an odd one: 1.
+
+    They stand where neighbours differ, so they are even exactly if the last bit is the first.
+
+    ::
+
+        001110    one 01 and one 10      -> 0
+        01        one 01                 -> 1
+
+    A string of length n takes n + 1 timesteps.
+
+    Source: Deletang et al., 2023, https://arxiv.org/abs/2207.02098
+    """
+
+    verb = "even pairs"
+
+    def strings(self, rng: np.random.Generator, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Draw bits evenly."""
+        bits = rng.integers(0, 2, (len(lengths), self.settings.length))
+        last = np.take_along_axis(bits, lengths[:, None] - 1, axis=1)
+        return bits, bits[:, :1] ^ last
