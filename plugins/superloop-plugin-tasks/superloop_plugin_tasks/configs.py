@@ -9,7 +9,7 @@ from superloop_core import TaskSpec
 
 
 def length_field(default: int) -> Any:
-    """A setting that is a length, of those that its class allows; ``min_length`` is at most ``length``."""
+    """A setting that is a length, of those that its class allows."""
     return attrs.field(default=default, validator=_is_length)
 
 
@@ -18,8 +18,6 @@ def _is_length(settings: "LengthsConfig", field: Any, value: int) -> None:
         raise ValueError(f"{field.name!r} must be >= {settings.shortest}: {value}")
     if (value - settings.shortest) % settings.step:
         raise ValueError(f"{field.name!r} must be {'odd' if settings.shortest % 2 else 'even'}: {value}")
-    if settings.min_length > settings.length:
-        raise ValueError(f"'min_length' must be <= length ({settings.length}): {settings.min_length}")
 
 
 @attrs.frozen(kw_only=True)
@@ -40,6 +38,10 @@ class LengthsConfig(ABC):
 
     length: int = length_field(20)
     min_length: int = length_field(1)
+
+    def __attrs_post_init__(self) -> None:
+        if self.min_length > self.length:
+            raise ValueError(f"'min_length' must be <= length ({self.length}): {self.min_length}")
 
     @property
     @abstractmethod

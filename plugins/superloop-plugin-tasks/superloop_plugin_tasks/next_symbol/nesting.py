@@ -44,7 +44,7 @@ class Nesting:
                 self.forests[a, j] = self.children @ self.forests[a - 1 : a + vertices, j - 1]
 
     def draw(self, rng: np.random.Generator, lengths: np.ndarray) -> np.ndarray:
-        """Draw a word of each of the ``lengths`` ``(batch,)``; tell which places open, ``(batch, longest)``."""
+        """Draw a word of each of the ``lengths`` ``(batch,)``; tell what opens, ``(batch, longest)``."""
         rows, shape = np.arange(len(lengths)), (len(lengths), self.longest)
         trees, vertices = np.ones_like(lengths), lengths // 2 + 1  # of what is still to come
         missing = np.zeros((len(lengths), self.longest // 2 + 1), "int64")  # children to come, by depth
