@@ -7,14 +7,18 @@ logits as ``outputs``, ``(batch, timesteps, classes)`` or ``(batch, timesteps, w
 from collections.abc import Mapping
 from typing import Any
 
-from keras import ops
+from keras import backend, ops
 
 from superloop_plugin_tasks import TokenAccuracyConfig, WrongBitsConfig
 
 
 def cross_entropy(targets: Any, results: Mapping[str, Any]) -> Any:
-    """Return the mean cross-entropy over every class or bit that is asked in the batch, in nats."""
+    """Return the mean cross-entropy, in nats, of all classes or bits that are asked in the batch.
+
+    It is computed in float32 at least.
+    """
     logits, asked = results["outputs"], targets >= 0
+    logits = ops.cast(logits, backend.result_type(backend.standardize_dtype(logits.dtype), "float32"))
     known = ops.maximum(targets, 0)
     if _are_bits(targets):
         losses = ops.binary_crossentropy(ops.cast(known, logits.dtype), logits, from_logits=True)

@@ -56,7 +56,14 @@ class SequenceTask(ABC):
         """Tell a sequence and its target."""
 
     def loss(self, targets: Any, results: Mapping[str, Any]) -> Any:
-        """Return the mean cross-entropy of what is asked."""
+        """Return the mean cross-entropy of what is asked.
+
+        Raises:
+            ValueError: the loop gives more or fewer outputs than the task needs.
+        """
+        outputs, needed = results["outputs"].shape[-1], self.settings.output_size
+        if outputs != needed:
+            raise ValueError(f"the loop's 'outputs' must be {needed}: {outputs}")
         return cross_entropy(targets, results)
 
     def correct(self, targets: Any, results: Mapping[str, Any]) -> Any:

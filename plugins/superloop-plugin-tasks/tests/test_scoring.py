@@ -89,3 +89,13 @@ def test_a_compiled_function_gives_the_same(kind):
     np.testing.assert_allclose(
         compiled(tf.constant(targets), given), cross_entropy(targets, results), rtol=1e-5
     )
+
+
+@KINDS
+def test_half_precision_is_left_for_the_loss(kind):
+    targets, results = drawn(kind, 2)
+    half = {"outputs": tf.cast(results["outputs"], "float16")}
+    full = {"outputs": tf.cast(half["outputs"], "float64")}
+    assert cross_entropy(targets, half).dtype == "float32"
+    assert cross_entropy(targets, full).dtype == "float64"
+    np.testing.assert_allclose(cross_entropy(targets, half), cross_entropy(targets, full), rtol=1e-6)

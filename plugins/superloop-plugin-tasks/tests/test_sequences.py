@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from superloop_plugin_tasks import FAMILIES
 from superloop_plugin_tasks.regular import ModularArithmeticConfig, ParityCheckConfig
@@ -17,7 +18,7 @@ def lengths_of(batch):
 
 
 @EVERY
-@settings(max_examples=10, deadline=None)
+@hypothesis_settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), rows=st.integers(1, 5), times=st.integers(1, 12))
 def test_shapes_are_those_that_the_settings_tell_whatever_is_drawn(make, name, seed, rows, times):
     config = make(name).settings
@@ -126,7 +127,7 @@ def test_every_length_is_as_frequent_as_another(config, longest, choices):
     np.testing.assert_allclose(counts / 20_000, 1 / len(choices), atol=0.015)
 
 
-@settings(max_examples=60, deadline=None)
+@hypothesis_settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_content_is_put_where_it_is_told(data):
     rows, some, timesteps = data.draw(st.tuples(*[st.integers(1, 6)] * 3))
@@ -145,3 +146,40 @@ def test_content_is_put_where_it_is_told(data):
 def test_the_middle_of_a_long_text_is_left_out():
     assert shortened("abcdefghij", 10) == "abcdefghij"
     assert shortened("abcdefghijk", 9) == "abc...ijk"
+
+
+@EVERY
+def test_a_loop_with_other_outputs_is_refused(make, name):
+    if name == "adding":
+        return
+    task = make(name)
+    batch = task.sample(np.random.default_rng(0), 2)
+    needed = task.settings.output_size
+    outputs = np.zeros((2, task.settings.timesteps, needed + 1), "float32")
+    assert np.isfinite(task.loss(batch.targets, {"outputs": outputs[..., 1:]}))
+    assert task.correct(batch.targets, {"outputs": outputs[..., 1:]}).shape == (2,)
+    with pytest.raises(ValueError, match=f"'outputs' must be {needed}: {needed + 1}"):
+        task.loss(batch.targets, {"outputs": outputs})
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "title"),
+    [
+        ("reverse_string", {"length": 4}, "reverse bab -> bab"),
+        ("copy", {"length": 3, "min_length": 3, "width": 5}, "copy 3 vectors of 5 bits"),
+        (
+            "repeat_copy",
+            {"length": 2, "min_length": 2, "repeats": 7, "min_repeats": 7},
+            "copy 2 vectors 7 times",
+        ),
+        ("associative_recall", {"length": 4, "min_length": 4}, "recall 1 of 4 items of 3 vectors"),
+        ("priority_sort", {"length": 5, "min_length": 5, "highest": 2}, "sort 5 vectors, the 2 highest"),
+        ("counting", {"length": 3, "min_length": 3, "letters": 3}, "a^3 b^3 c^3"),
+        ("dyck", {"length": 2, "brackets": 1}, "()"),
+    ],
+)
+def test_titles_tell_the_sequence(make, name, settings, title):
+    task = make(name, **settings)
+    titles = {task.annotate(task.sample(np.random.default_rng(seed), 1), 0).title for seed in range(60)}
+    assert title in titles
+    assert name == "reverse_string" or len(titles) == 1

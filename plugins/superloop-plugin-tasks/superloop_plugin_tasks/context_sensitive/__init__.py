@@ -20,6 +20,7 @@ class SymbolsConfig(StringConfig):
     """
 
     length: int = length_field(40)
+    min_length: int = length_field(1)
     symbols: int = attrs.field(default=2, validator=[ge(2), le(26)])
 
     @property
@@ -116,6 +117,7 @@ class ComputeSqrtConfig(StringConfig):
     answers: ClassVar[str] = "01"
 
     length: int = length_field(40)
+    min_length: int = length_field(1)
 
     def answer_length(self, length: Any) -> Any:
         """Half of the bits, rounded up."""

@@ -20,6 +20,7 @@ class ReverseStringConfig(StringConfig):
     """
 
     length: int = length_field(40)
+    min_length: int = length_field(1)
     symbols: int = attrs.field(default=2, validator=[ge(2), le(26)])
 
     @property
@@ -45,6 +46,7 @@ class StackManipulationConfig(StringConfig):
     answers: ClassVar[str] = "01."
 
     length: int = length_field(40)
+    min_length: int = length_field(1)
 
     def answer_length(self, length: Any) -> Any:
         """All that the stack may hold, and the end."""
@@ -61,6 +63,7 @@ class ModularArithmeticBracketsConfig(StringConfig):
     """
 
     length: int = length_field(40)
+    min_length: int = length_field(1)
     modulus: int = attrs.field(default=5, validator=[ge(2), le(10)])
     multiply: bool = True
 

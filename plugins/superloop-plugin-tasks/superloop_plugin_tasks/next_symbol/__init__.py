@@ -65,6 +65,7 @@ class CountingConfig(LengthsConfig):
     """
 
     length: int = length_field(10)
+    min_length: int = length_field(1)
     letters: int = attrs.field(default=2, validator=[ge(2), le(26)])
 
     @property

@@ -40,8 +40,8 @@ class Nesting:
         self.forests = np.zeros((2 * vertices + 1, vertices + 1))
         self.forests[0, 0] = 1
         for j in range(1, vertices + 1):
-            for a in range(1, j + 1):
-                self.forests[a, j] = self.children @ self.forests[a - 1 : a + vertices, j - 1]
+            before = self.forests[:, j - 1]
+            self.forests[1 : vertices + 2, j] = np.correlate(before, self.children, "valid")
 
     def draw(self, rng: np.random.Generator, lengths: np.ndarray) -> np.ndarray:
         """Draw a word of each of the ``lengths`` ``(batch,)``; tell what opens, ``(batch, longest)``."""

@@ -52,6 +52,7 @@ class RepeatCopyConfig(LengthsConfig):
     """
 
     length: int = length_field(10)
+    min_length: int = length_field(1)
     width: int = attrs.field(default=8, validator=ge(1))
     repeats: int = attrs.field(default=10, validator=ge(1))
     min_repeats: int = attrs.field(default=1, validator=[ge(1), _is_at_most_repeats])

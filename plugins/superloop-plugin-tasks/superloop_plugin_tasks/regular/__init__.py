@@ -16,6 +16,7 @@ class ClassConfig(StringConfig):
     """Strings that are answered with one symbol."""
 
     length: int = length_field(40)
+    min_length: int = length_field(1)
 
     def answer_length(self, length: Any) -> Any:
         """One."""
@@ -68,6 +69,7 @@ class ModularArithmeticConfig(ClassConfig):
     step: ClassVar[int] = 2
 
     length: int = length_field(39)
+    min_length: int = length_field(1)
     modulus: int = attrs.field(default=5, validator=[ge(2), le(10)])
 
     @property
