@@ -3,7 +3,7 @@
 import numpy as np
 
 from superloop_core.task import Batch
-from superloop_plugin_tasks import next_symbol
+from superloop_plugin_tasks.next_symbol import DyckConfig
 from superloop_plugin_tasks.next_symbol.nesting import Nesting
 from superloop_plugin_tasks.sequences import SequenceTask, placed
 
@@ -24,7 +24,7 @@ class Dyck(SequenceTask):
     Source: Suzgun et al., 2019, https://arxiv.org/abs/1911.03329 (1/2 and 1/4; trained on lengths to 50)
     """
 
-    def __init__(self, settings: next_symbol.DyckConfig):
+    def __init__(self, settings: DyckConfig):
         super().__init__(settings)
         self.nesting = Nesting(settings.length, settings.join, 1 - settings.nest - settings.join)
 

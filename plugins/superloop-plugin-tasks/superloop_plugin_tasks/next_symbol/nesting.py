@@ -45,33 +45,24 @@ class Nesting:
 
     def draw(self, rng: np.random.Generator, lengths: np.ndarray) -> np.ndarray:
         """Draw a word of each of the ``lengths`` ``(batch,)``; tell what opens, ``(batch, longest)``."""
-        rows, shape = np.arange(len(lengths)), (len(lengths), self.longest)
+        rows = np.arange(len(lengths))
+        opens = np.zeros((len(lengths), self.longest), "bool")
         trees, vertices = np.ones_like(lengths), lengths // 2 + 1  # of what is still to come
         missing = np.zeros((len(lengths), self.longest // 2 + 1), "int64")  # children to come, by depth
-        depth, opens = np.zeros_like(lengths), np.zeros(shape, "bool")
-        self._visit(rng, rows, depth, missing, trees, vertices)
+        depth, opened = np.zeros_like(lengths), rows  # the roots
         for place in range(self.longest):
+            children = self._children(rng, trees[opened], vertices[opened])
+            missing[opened, depth[opened]] = children
+            trees[opened] += children - 1
+            vertices[opened] -= 1
             opens[:, place] = missing[rows, depth] > 0
-            opening = np.flatnonzero(opens[:, place])
-            missing[opening, depth[opening]] -= 1
+            opened = np.flatnonzero(opens[:, place])
+            missing[opened, depth[opened]] -= 1
             depth = np.maximum(depth + np.where(opens[:, place], 1, -1), 0)  # 0 after the end
-            self._visit(rng, opening, depth, missing, trees, vertices)
         return opens
 
-    def _visit(
-        self,
-        rng: np.random.Generator,
-        rows: np.ndarray,
-        depth: np.ndarray,
-        missing: np.ndarray,
-        trees: np.ndarray,
-        vertices: np.ndarray,
-    ) -> None:
-        """Draw how many children the next vertex of some rows has."""
-        k = np.arange(len(self.children))
-        after = trees[rows, None] - 1 + k
-        weights = np.cumsum(self.children * self.forests[after, vertices[rows, None] - 1], axis=1)
-        drawn = (weights <= rng.random((len(rows), 1)) * weights[:, -1:]).sum(axis=1)
-        missing[rows, depth[rows]] = drawn
-        trees[rows] += drawn - 1
-        vertices[rows] -= 1
+    def _children(self, rng: np.random.Generator, trees: np.ndarray, vertices: np.ndarray) -> np.ndarray:
+        """Draw how many children the first of some vertices has, which stand in so many trees."""
+        after = trees[:, None] - 1 + np.arange(len(self.children))
+        weights = np.cumsum(self.children * self.forests[after, vertices[:, None] - 1], axis=1)
+        return (weights <= rng.random((len(trees), 1)) * weights[:, -1:]).sum(axis=1)
