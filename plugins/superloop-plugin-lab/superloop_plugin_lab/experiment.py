@@ -130,10 +130,10 @@ def _metrics(config: Config, registry: Registry) -> dict[str, Metric]:
     made: dict[str, Metric] = {}
     for part in config.tables.get("metrics", ()):
         spec = registry.resolve("metric", part.use).spec
-        names = (spec.name, *(f"{spec.name}_{number}" for number in itertools.count(2)))
-        made[next(name for name in names if name not in (*made, "loss", "accuracy"))] = spec.create(
-            part.settings
-        )
+        numbered = (f"{spec.name}_{number}" for number in itertools.count(2))
+        names = itertools.chain((spec.name,), numbered)
+        name = next(name for name in names if name not in (*made, "loss", "accuracy"))
+        made[name] = spec.create(part.settings)
     return made
 
 
