@@ -1,0 +1,85 @@
+"""The differentiable neural computer."""
+
+from typing import Literal
+
+import attrs
+from attrs.validators import ge
+
+from superloop_core import SystemSpec, hookimpl
+
+
+@attrs.frozen(kw_only=True)
+class DNCConfig:
+    """The memory of a differentiable neural computer, with one write head.
+
+    Args:
+        slots: rows of the memory.
+        width: numbers in a row.
+        read_heads: how many rows are read at once, softly.
+        links: whether reads can follow the order of writes: ``full``, by a matrix of every slot after every
+            slot; ``sparse``, by the ``top_k`` largest entries of each of its rows; ``none``, by content only.
+        top_k: reads by content weigh only so many slots, those most similar to the key; 0: all.
+    """
+
+    slots: int = attrs.field(default=64, validator=ge(1))
+    width: int = attrs.field(default=16, validator=ge(1))
+    read_heads: int = attrs.field(default=1, validator=ge(1))
+    links: Literal["full", "sparse", "none"] = "full"
+    top_k: int = attrs.field(default=0, validator=ge(0))
+
+    @top_k.validator
+    def _fits(self, attribute: "attrs.Attribute[int]", value: int) -> None:
+        if value > self.slots:
+            raise ValueError(f"'top_k' must be at most 'slots', {self.slots}: {value}")
+        if self.links == "sparse" and not value:
+            raise ValueError(f"'top_k' must be >= 1 where 'links' are 'sparse': {value}")
+
+    @property
+    def interface(self) -> dict[str, int]:
+        """The parts of the control, in order, and their sizes."""
+        return {
+            "read_keys": self.read_heads * self.width,
+            "read_strengths": self.read_heads,
+            "write_key": self.width,
+            "write_strength": 1,
+            "erase": self.width,
+            "write_vector": self.width,
+            "free_gates": self.read_heads,
+            "allocation_gate": 1,
+            "write_gate": 1,
+            "read_modes": 0 if self.links == "none" else self.read_heads * 3,
+        }
+
+    @property
+    def control_size(self) -> int:
+        """The interface vector."""
+        return sum(self.interface.values())
+
+    @property
+    def output_size(self) -> int:
+        """What each head reads."""
+        return self.read_heads * self.width
+
+    @property
+    def state_size(self) -> int:
+        """The memory, its usage, the weightings, and with links these and the precedence."""
+        links = 0 if self.links == "none" else self.slots * (self.slots + 1)
+        return self.slots * (self.width + self.read_heads + 2) + links
+
+    def count_weights(self, input_size: int) -> int:
+        """None."""
+        del input_size
+        return 0
+
+
+@hookimpl
+def superloop_register():
+    """The DNC."""
+    yield SystemSpec(
+        name="dnc",
+        config=DNCConfig,
+        factory="superloop_plugin_dnc.dnc:DNC",
+        summary="The memory of the differentiable neural computer (Graves et al., 2016)",
+        example={"slots": 4, "width": 3, "read_heads": 2},
+        reference="Graves et al., 2016, https://doi.org/10.1038/nature20101",
+    )

@@ -1,0 +1,43 @@
+"""Temporal links: which slot was written after which."""
+
+import tensorflow as tf
+
+from superloop_core.builder import Tensor
+from superloop_plugin_dnc.content import among_largest
+
+
+def next_links(
+    link: Tensor, precedence: Tensor, write_weights: Tensor, top_k: int = 0
+) -> tuple[Tensor, Tensor]:
+    """Return the links and the precedence after a write.
+
+    ::
+
+        L'_ij = (1 - w_i - w_j) L_ij + w_i p_j        0 on the diagonal
+        p'    = (1 - sum_i w_i) p + w
+
+    ``L_ij`` tells how much slot i was written after slot j, ``p_j`` how much j was written last. Sparse, each
+    row of L' and p' keep their ``top_k`` largest entries, of equals those that come first; the rest are 0.
+
+    Args:
+        link: ``(batch, slots, slots)``.
+        precedence: ``(batch, slots)``.
+        write_weights: ``(batch, slots)``.
+        top_k: entries that are kept; 0: all.
+
+    Returns:
+        the same two; no row or column sums to more than 1.
+    """
+    w_i, w_j = write_weights[:, :, None], write_weights[:, None]
+    others = 1 - tf.eye(link.shape[1], dtype=link.dtype)
+    link = others * ((1 - w_i - w_j) * link + w_i * precedence[:, None])
+    precedence = (1 - tf.reduce_sum(write_weights, axis=-1, keepdims=True)) * precedence + write_weights
+    if top_k:
+        link = tf.where(among_largest(link, top_k), link, 0)
+        precedence = tf.where(among_largest(precedence, top_k), precedence, 0)
+    return link, precedence
+
+
+def follow(link: Tensor, read_weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Move weightings ``(batch, read_heads, slots)`` to what was written before, ``L^T w``, and after, ``L w``."""
+    return tf.matmul(read_weights, link), tf.matmul(read_weights, link, transpose_b=True)

@@ -1,0 +1,10 @@
+"""The plugins hold to what every plugin of superloop must."""
+
+import pytest
+
+from superloop_core.testing import conformance
+
+
+@pytest.mark.parametrize("check", conformance("dnc"), ids=str)
+def test_conformance(check):
+    check()
