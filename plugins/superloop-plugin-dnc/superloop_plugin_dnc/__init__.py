@@ -16,8 +16,8 @@ class DNCConfig:
         slots: rows of the memory.
         width: numbers in a row.
         read_heads: how many rows are read at once, softly.
-        links: whether reads can follow the order of writes: ``full``, by a matrix of every slot after every
-            slot; ``sparse``, by the ``top_k`` largest entries of each of its rows; ``none``, by content only.
+        links: how reads follow the order of writes: ``full``, each slot is linked to every slot that it was
+            written after; ``sparse``, to ``top_k`` of these, the strongest; ``none``, reads are by content.
         top_k: reads by content weigh only so many slots, those most similar to the key; 0: all.
     """
 
@@ -37,6 +37,7 @@ class DNCConfig:
     @property
     def interface(self) -> dict[str, int]:
         """The parts of the control, in order, and their sizes."""
+        modes = {} if self.links == "none" else {"read_modes": self.read_heads * 3}
         return {
             "read_keys": self.read_heads * self.width,
             "read_strengths": self.read_heads,
@@ -47,8 +48,7 @@ class DNCConfig:
             "free_gates": self.read_heads,
             "allocation_gate": 1,
             "write_gate": 1,
-            "read_modes": 0 if self.links == "none" else self.read_heads * 3,
-        }
+        } | modes
 
     @property
     def control_size(self) -> int:

@@ -35,8 +35,9 @@ def allocation(usage: Tensor) -> Tensor:
 
         a_j = (1 - u_j) prod_{i before j} u_i        i is before j: u_i < u_j, or they are equal and i < j
 
-    The product is the exponential of a sum of logarithms, so that nothing needs to be sorted. Which comes
-    before which is constant to the gradient, as in the paper; the rest of it is exact, for usages of 0 too.
+    The product is the exponential of a sum of logarithms, so that nothing needs to be sorted; usages whose
+    logarithms are equal count as equal. Which comes before which is constant to the gradient, as in the
+    paper; the rest of it is exact, for usages of 0 too.
 
     Args:
         usage: ``(batch, slots)``, in [0, 1].
@@ -44,8 +45,13 @@ def allocation(usage: Tensor) -> Tensor:
     Returns:
         ``(batch, slots)``; each row sums to 1 at most, and to 0 where every slot is in use.
     """
-    of_i, of_j = usage[:, :, None], usage[:, None]
+    # Compared are logarithms, since these XLA computes once; a usage it would compute for each comparison.
+    logs = tf.math.log(usage + TINY)
+    of_i, of_j = logs[:, :, None], logs[:, None]
     slot = tf.range(usage.shape[1])
-    before = (of_i < of_j) | ((of_i == of_j) & (slot[:, None] < slot))  # (batch, slots i, slots j)
-    logs = tf.reduce_sum(tf.where(before, tf.math.log(of_i + TINY), 0), axis=1)
-    return (1 - usage) * tf.exp(logs)
+    tie = tf.cast(slot[:, None] < slot, usage.dtype)
+    before = tf.where(of_i == of_j, tie, tf.cast(of_i < of_j, usage.dtype))  # (batch, slots i, slots j)
+    product = tf.exp(tf.squeeze(tf.matmul(logs[:, None], before), axis=1))
+    # What TINY made of a product of 0 is 0 again: else a slot would seem in use that was never written to.
+    product -= tf.stop_gradient(tf.where(product > 2 * TINY, tf.zeros_like(product), product))
+    return (1 - usage) * product

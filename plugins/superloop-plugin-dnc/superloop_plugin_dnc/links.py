@@ -17,7 +17,8 @@ def next_links(
         p'    = (1 - sum_i w_i) p + w
 
     ``L_ij`` tells how much slot i was written after slot j, ``p_j`` how much j was written last. Sparse, each
-    row of L' and p' keep their ``top_k`` largest entries, of equals those that come first; the rest are 0.
+    row of L' and p' keep their ``top_k`` largest entries, of equals those that come first; the others are 0,
+    and get no gradient.
 
     Args:
         link: ``(batch, slots, slots)``.
@@ -28,10 +29,13 @@ def next_links(
     Returns:
         the same two; no row or column sums to more than 1.
     """
-    w_i, w_j = write_weights[:, :, None], write_weights[:, None]
+    # Products of thin matrices, since their gradients are products too, and not sums over all slots.
+    w, ones = write_weights, tf.ones_like(write_weights)
+    kept = tf.matmul(tf.stack([1 - w, ones], axis=2), tf.stack([ones, -w], axis=1))  # 1 - w_i - w_j
+    added = tf.matmul(w[:, :, None], precedence[:, None])
     others = 1 - tf.eye(link.shape[1], dtype=link.dtype)
-    link = others * ((1 - w_i - w_j) * link + w_i * precedence[:, None])
-    precedence = (1 - tf.reduce_sum(write_weights, axis=-1, keepdims=True)) * precedence + write_weights
+    link = others * (kept * link + added)
+    precedence = (1 - tf.reduce_sum(w, axis=-1, keepdims=True)) * precedence + w
     if top_k:
         link = tf.where(among_largest(link, top_k), link, 0)
         precedence = tf.where(among_largest(precedence, top_k), precedence, 0)
@@ -39,5 +43,8 @@ def next_links(
 
 
 def follow(link: Tensor, read_weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Move weightings ``(batch, read_heads, slots)`` to what was written before, ``L^T w``, and after, ``L w``."""
+    """Return the slots written before those read last, ``L^T w``, and after them, ``L w``.
+
+    All of them ``(batch, read_heads, slots)``.
+    """
     return tf.matmul(read_weights, link), tf.matmul(read_weights, link, transpose_b=True)
