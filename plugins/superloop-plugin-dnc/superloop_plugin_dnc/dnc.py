@@ -48,9 +48,9 @@ class DNC(System):
     C is in ``content.py``, a in ``allocation.py``. The control is the interface vector, in the order of the
     settings' ``interface``. Without links there are no read modes: ``w_r' = C(M', k_r, s_r)``.
 
-    Sparse links keep, of each row of L' and of p', the ``top_k`` largest entries, as Rae et al. have it,
-    but it is the DNC's own L that is cut, which serves both ways. It, and reads by ``top_k``, are cut and
-    not stored sparsely: they say what is computed, and save no time.
+    Sparse links, after Rae et al., keep the ``top_k`` largest entries of each row of L' and of p'. Here it
+    is the DNC's own L that is cut, and it serves both ways. What is cut is not stored sparsely: sparse links
+    and reads by ``top_k`` change what is computed, and cost time rather than save it.
 
     Sources: Graves et al., 2016, https://doi.org/10.1038/nature20101; sparse links and reads: Rae et al.,
     2016, https://arxiv.org/abs/1610.09027
