@@ -41,7 +41,7 @@ CAUGHT = [
     ("unmasked", "masked_source", "padding of the source 'it_book' that is masked changed"),
     ("restarting", "chunks_are_the_whole", "in two parts it gives something else"),
     ("narrow", "mixed_precision", "the state 'it.memory' of a system is in float16"),
-    ("exploding", "stays_finite", "answers and states after 1000 timesteps must be finite"),
+    ("exploding", "stays_finite", "answers and states after 1,000 timesteps must be finite"),
     ("ofthisprocess", "saved_and_loaded", "loaded in a fresh process it gives something else"),
     ("onerow", "samples", "of 3 sequences has the shape (1, 4, 2)"),
     ("unseeded", "seeded", "the same generator gives two different batches"),
