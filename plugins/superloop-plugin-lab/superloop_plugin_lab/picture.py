@@ -12,6 +12,7 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
+from superloop_core.feed import LENGTHS
 from superloop_core.task import Annotation, Batch, Task
 
 COLORS = LinearSegmentedColormap.from_list("depth", ["#ffffff", "#dcebf5", "#8fbfdc", "#3b82b8", "#123a63"])
@@ -24,6 +25,8 @@ FAINT = "#8a8d94"
 RULE = "#dfe2e6"
 CROSS_OR_TICK = "\N{BALLOT X}\N{CHECK MARK}"
 NOT_DRAWN = ("control", "read", "position", "output")
+MOST_ROWS = 512  # of numbers in a panel, which has about as many rows of pixels
+MOST_PANELS = 6  # of a sequence
 STYLE = {"font.family": "DejaVu Sans", "font.size": 9, "text.color": INK}
 
 
@@ -31,14 +34,21 @@ def draw(task: Task, batch: Batch, traces: Mapping[str, np.ndarray], path: Path)
     """Draw every system's traces, and save a PNG: a row of panels for each sequence.
 
     A trace ``(batch, timesteps, slots)`` is a panel of slots against timesteps; a memory
-    ``(batch, timesteps, slots, width)`` has the numbers of a slot below each other. Where a system has
-    a ``position``, it is a path over its ``weights``. The system that the task annotates comes first,
-    and has its slots labelled. Where no system has slots, the cells' states are drawn.
+    ``(batch, timesteps, slots, width)`` has the numbers of a slot below each other, and so has one of
+    several stacks, tapes or heads. Where a system has a ``position``, it is a path over its ``weights``.
+    The system that the task annotates comes first, and has its slots labelled. Where no system has slots,
+    the cells' states are drawn. What has more than 512 numbers is not drawn, nor more than 6 traces, those
+    with the most slots, nor the last slots of all that are never used. A sequence ends with its valid
+    timesteps.
     """
     notes = [task.annotate(batch, row) for row in range(len(batch.targets))]
     right = np.asarray(task.correct(batch.targets, traces))
+    annotated = {note.system for note in notes}
+    traces = {name: _by_slots(np.asarray(trace)) for name, trace in traces.items()}
+    traces = {n: trace if _system(n) in annotated else _used(trace) for n, trace in traces.items()}
     names = sorted(_drawable(traces), key=lambda name: (_system(name) != notes[0].system, name))
     panels = [(row, name) for row in range(len(notes)) for name in names]
+    valid = batch.inputs.get(LENGTHS, [None] * len(notes))
     across = 2 if len(names) == 1 < len(notes) else len(names)  # one panel a sequence: two beside each other
     down = -(-len(panels) // across)
     wide = 5.4 if across < 3 else 4.2
@@ -51,7 +61,8 @@ def draw(task: Task, batch: Batch, traces: Mapping[str, np.ndarray], path: Path)
         images = {}
         for axes, (row, name) in zip(grid.flat, panels, strict=False):
             images[name] = _draw_panel(axes, name, row, traces[name])
-            _label(axes, name, notes[row], right[row])
+            _label(axes, name, notes[row], right[row], first=name == names[0])
+            axes.set_xlim(right=None if valid[row] is None else valid[row] - 0.5)
             if name == f"{_system(name)}.weights" and f"{_system(name)}.position" in traces:
                 _draw_path(axes, traces[f"{_system(name)}.position"][row, 1:, 0])
         for column, (name, image) in enumerate(images.items()):
@@ -59,14 +70,27 @@ def draw(task: Task, batch: Batch, traces: Mapping[str, np.ndarray], path: Path)
         figure.savefig(path)
 
 
+def _by_slots(trace: np.ndarray) -> np.ndarray:
+    """``(batch, timesteps, ..., slots, width)`` -> ``(batch, timesteps, slots, width)``, less what is one."""
+    sizes = [size for size in trace.shape[2:] if size > 1] or [1]
+    return trace.reshape(*trace.shape[:2], *([-1, sizes[-1]] if len(sizes) > 1 else sizes))
+
+
+def _used(trace: np.ndarray) -> np.ndarray:
+    """Leave out the last slots that are 0 in all sequences: what a stack never came down to."""
+    used = np.flatnonzero(np.any(trace != 0, axis=(0, 1, *range(3, trace.ndim))))
+    return trace[:, :, : used[-1] + 1] if len(used) else trace
+
+
 def _drawable(traces: Mapping[str, np.ndarray]) -> list[str]:
     """The traces that have slots: the systems', or else the cells'."""
-    slotted = [
-        name
+    rows = {
+        name: int(np.prod(trace.shape[2:]))
         for name, trace in traces.items()
-        if name != "outputs" and name.rpartition(".")[2] not in NOT_DRAWN and trace.ndim in (3, 4)
-    ]
-    return [name for name in slotted if _system(name) != "cells"] or slotted
+        if name != "outputs" and name.rpartition(".")[2] not in NOT_DRAWN
+    }
+    slotted = sorted((name for name in rows if rows[name] <= MOST_ROWS), key=lambda name: -rows[name])
+    return ([name for name in slotted if _system(name) != "cells"] or slotted)[:MOST_PANELS]
 
 
 def _draw_panel(axes: Axes, name: str, row: int, trace: np.ndarray) -> AxesImage:
@@ -74,7 +98,7 @@ def _draw_panel(axes: Axes, name: str, row: int, trace: np.ndarray) -> AxesImage
     _, timesteps, slots = trace.shape[:3]
     cells = trace[row].reshape(timesteps, -1).T  # (slots * width, timesteps)
     limit = float(np.abs(trace).max())
-    signed = trace.min() < 0
+    signed = bool(trace.min() < 0)
     image = axes.imshow(
         cells,
         aspect="auto",
@@ -95,13 +119,15 @@ def _draw_panel(axes: Axes, name: str, row: int, trace: np.ndarray) -> AxesImage
     return image
 
 
-def _label(axes: Axes, name: str, note: Annotation, right: bool) -> None:
+def _label(axes: Axes, name: str, note: Annotation, right: bool, *, first: bool) -> None:
     """Say what a panel is of; where it is of the annotated slots, what they hold and whether it is right."""
     timesteps, slots = (round(abs(high - low)) for low, high in (axes.get_xlim(), axes.get_ylim()))
+    title = f"{note.title} {CROSS_OR_TICK[int(right)]}"
     if note.system != _system(name) or len(note.slots) != slots:
-        axes.set_title(_words(name), loc="left", fontsize=10, color=FAINT)
+        words = f"{title}\n{_words(name)}" if first else _words(name)
+        axes.set_title(words, loc="left", fontsize=10, color=INK if first else FAINT)
         return
-    axes.set_title(f"{note.title} {CROSS_OR_TICK[int(right)]}", loc="left", fontsize=10)
+    axes.set_title(title, loc="left", fontsize=10)
     axes.set_yticks(range(slots), note.slots, color=INK)
     if note.target is not None:
         axes.get_yticklabels()[note.target].set(color=PATH, fontweight="bold")

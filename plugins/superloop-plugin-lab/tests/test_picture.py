@@ -135,7 +135,7 @@ def test_a_memory_shows_the_numbers_of_a_slot_below_each_other_and_zero_is_white
 
 def test_a_system_that_the_task_does_not_annotate_has_its_slots_numbered(drawn):
     (panel,) = drawn(Pointing(system="other"), 1, attention(1))
-    assert titles([panel]) == ["tape weights"]
+    assert titles([panel]) == [f"row 0 {RIGHT}\ntape weights"]
     assert not panel.patches
 
 
@@ -143,7 +143,39 @@ def test_where_no_system_has_slots_the_cells_are_drawn(drawn):
     traces = attention(1)
     del traces["tape.weights"]
     panels = drawn(Pointing(), 1, traces)
-    assert titles(panels) == ["cells 0 h"]
+    assert titles(panels) == [f"row 0 {RIGHT}\ncells 0 h"]
+
+
+def test_stacks_of_one_number_are_slots_and_several_are_below_each_other(drawn):
+    rng = np.random.default_rng(2)
+    traces = {
+        "stack.actions": rng.random((1, TIMESTEPS, 1, 2)),
+        "stack.cells": rng.random((1, TIMESTEPS, 1, 4, 1)),
+        "tapes.cells": rng.random((1, TIMESTEPS, 2, 4, 3)),
+    }
+    for panel, (name, slots) in zip(
+        drawn(Pointing("none"), 1, traces), (*enumerate((2, 4, 8)),), strict=True
+    ):
+        trace = list(traces.values())[name][0]
+        np.testing.assert_array_equal(shown(panel), trace.reshape(TIMESTEPS, -1).T)
+        assert panel.get_ylim() == (slots - 0.5, -0.5)
+
+
+def test_what_is_too_large_to_be_seen_is_left_out_and_so_is_what_is_seen_least(drawn):
+    sizes = {
+        f"memory.{letter}": size for letter, size in zip("abcdefgh", (2, 3, 1, 9, 600, 5, 4, 8), strict=True)
+    }
+    traces = {name: np.random.default_rng(3).random((1, TIMESTEPS, size)) for name, size in sizes.items()}
+    panels = drawn(Pointing("none"), 1, traces)
+    assert [title.splitlines()[-1] for title in titles(panels)] == [f"memory {name}" for name in "abdfgh"]
+
+
+def test_a_sequence_ends_with_its_valid_timesteps(tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr(Figure, "savefig", lambda self, path: figures.append(self))
+    batch = Batch(inputs={"lengths": np.array([3, 5])}, targets=np.zeros(2))
+    draw(Pointing(), batch, attention(2), tmp_path / "picture.png")
+    assert [axes.get_xlim() for axes in figures[0].axes if axes.images] == [(-0.5, 2.5), (-0.5, 4.5)]
 
 
 def test_traces_of_nothing_but_zeros_are_drawn(tmp_path):
