@@ -34,8 +34,9 @@ def report(experiment: Experiment, folder: RunFolder, outcome: Outcome) -> None:
         "picture": str(folder.picture),
     }
     console = Console(soft_wrap=True)  # a path is not to be broken or cut
+    width = max(map(len, rows)) + 2
     for name, value in rows.items():
-        console.print(Text.assemble((f"{name:<12}", "bold"), value))
+        console.print(Text.assemble((f"{name:<{width}}", "bold"), value))
 
 
 def print_evaluations(rows: Iterable[Evaluation], *, as_json: bool) -> None:
