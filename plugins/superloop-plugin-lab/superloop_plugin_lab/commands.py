@@ -16,7 +16,7 @@ SET = click.option(
     help="Set a key of the config, such as loop.cells.0.units=32; may be repeated.",
 )
 SEED = click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Seed of the fresh sequences.")
-LENGTH = "Length of the sequences, if not the one trained on; timesteps grow alike."
+LENGTH = "Length of all sequences, instead of those trained on; a fixed number of timesteps grows alike."
 
 
 @click.command()
@@ -50,30 +50,92 @@ def _name(config: Path) -> str:
     return config.absolute().parent.name if config.name == "config.toml" else config.stem
 
 
+class LengthRange(click.ParamType):
+    """``40:500:20`` -> 40, 60, ... 500, as Python's range, but with its end."""
+
+    name = "START:STOP:STEP"
+
+    def convert(self, value: str | range, param: click.Parameter | None, ctx: click.Context | None) -> range:
+        """Return the lengths, or refuse what is none."""
+        if isinstance(value, range):
+            return value
+        numbers = [int(part) if part.isdecimal() else 0 for part in value.split(":")]
+        if len(numbers) not in (2, 3) or min(numbers) < 1 or numbers[0] > numbers[1]:
+            rule = "whole numbers from 1, START <= STOP, such as 40:500:20"
+            self.fail(f"{value!r} must be START:STOP or START:STOP:STEP of {rule}", param, ctx)
+        return range(numbers[0], numbers[1] + 1, *numbers[2:])
+
+
 @click.command("eval")
-@RUN
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN_DIR...")
+@click.option("--length", "single", type=click.IntRange(1), multiple=True, help=f"{LENGTH}  May be repeated.")
 @click.option(
-    "--length", "lengths", type=click.IntRange(1), multiple=True, help=f"{LENGTH}  May be repeated."
+    "--lengths",
+    "ranges",
+    type=LengthRange(),
+    multiple=True,
+    help="Many lengths: 40:500:20 is 40, 60, and so on up to 500.  May be repeated.",
 )
-@click.option("--sequences", type=click.IntRange(1), default=4096, show_default=True, help="How many.")
+@click.option(
+    "--sequences",
+    type=click.IntRange(1),
+    help="How many of each length.  [default: 4096; 1024 with --lengths]",
+)
+@click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    metavar="NAME",
+    help="Measure this, besides the metrics that the config names, such as token_accuracy.  May be repeated.",
+)
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.png",
+    help="Draw accuracy against length, a line for each run.",
+)
 @SEED
 @SET
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for a program to read.")
 def evaluate(
-    run: Path,
-    lengths: tuple[int, ...],
-    sequences: int,
+    runs: tuple[Path, ...],
+    single: tuple[int, ...],
+    ranges: tuple[range, ...],
+    sequences: int | None,
+    metrics: tuple[str, ...],
+    plot: Path | None,
     seed: int | None,
     overrides: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Measure a trained model on fresh sequences, longer ones too."""
+    """Measure trained models on fresh sequences, longer ones too.
+
+    Each RUN_DIR is a folder that train wrote. Without a length, sequences are such as it was trained on; with
+    one they are all of exactly that length.
+    """
     start_tensorflow()
+    from superloop_plugin_lab.curves import check_plot, draw_curves
     from superloop_plugin_lab.evaluation import evaluate_run
+    from superloop_plugin_lab.progress import progress
     from superloop_plugin_lab.report import print_evaluations
 
-    rows = evaluate_run(run, lengths, sequences=sequences, seed=seed, overrides=overrides)
+    runs = tuple(dict.fromkeys(runs))
+    lengths = list(dict.fromkeys((*single, *(length for lengths in ranges for length in lengths))))
+    if plot is not None:
+        check_plot(plot, runs)
+    count = sequences or (1024 if ranges else 4096)
+    rows = []
+    with progress("measuring", len(runs) * max(1, len(lengths)), leaves_no_trace=True) as show:
+        for run in runs:
+            for row in evaluate_run(
+                run, lengths, sequences=count, seed=seed, metrics=metrics, overrides=overrides
+            ):
+                rows.append(row)
+                show(len(rows), f"{row.measured.accuracy:.1%} right at length {row.length} of {run}")
     print_evaluations(rows, as_json=as_json)
+    if plot is not None:
+        draw_curves(rows, plot)
+        click.echo(plot, err=as_json)
 
 
 @click.command()

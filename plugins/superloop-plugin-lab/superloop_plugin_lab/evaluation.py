@@ -1,7 +1,8 @@
 """A run folder's model, on fresh sequences: figures, traces and pictures."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import attrs
 import click
@@ -17,8 +18,18 @@ from superloop_plugin_lab.run_folder import RunFolder
 
 @attrs.frozen(kw_only=True)
 class Evaluation:
-    """Figures of one length of sequences; ``length`` is None for a task that has no such setting."""
+    """Figures of a run on sequences of one length.
 
+    Args:
+        run: its folder.
+        trained: the shortest and the longest length that it was trained on; None for a task that has no
+            setting ``length``.
+        length: what was measured, None for such a task. Sequences are of exactly this length if it was
+            asked for, and as in training if not.
+    """
+
+    run: Path
+    trained: tuple[int, int] | None
     length: int | None
     timesteps: int
     sequences: int
@@ -31,26 +42,34 @@ def evaluate_run(
     *,
     sequences: int = 4096,
     seed: int | None = None,
+    metrics: Iterable[str] = (),
     overrides: Iterable[str] = (),
-) -> list[Evaluation]:
-    """Measure a run's model on fresh sequences of each length, or of the length trained on.
+) -> Iterator[Evaluation]:
+    """Measure a run's model on fresh sequences of exactly each length, or on such as it was trained on.
+
+    Args:
+        run: its folder.
+        lengths: of the sequences.
+        sequences: how many, of each length.
+        seed: of the sequences; None: the run's.
+        metrics: names of metrics to measure besides those that its config names.
+        overrides: changes of its config.
 
     Raises:
         ConfigError: there is no run folder, or its task has no ``length`` to change.
         WeightsError: the overrides make another loop than the one trained.
     """
-    rows = []
-    for length in list(lengths) or [None]:
-        experiment = open_run(run, length=length, overrides=overrides)
-        rows.append(
-            Evaluation(
-                length=getattr(experiment.config.tables["task"].settings, "length", None),
-                timesteps=_timesteps(experiment),
-                sequences=sequences,
-                measured=measure(experiment, _fresh(experiment, seed, "final"), sequences),
-            )
+    trained = _Trained.of(run)
+    for index, length in enumerate(list(lengths) or [None]):
+        experiment = trained.experiment(length, metrics, overrides, tell=index == 0)
+        yield Evaluation(
+            run=run,
+            trained=trained.lengths,
+            length=getattr(experiment.config.tables["task"].settings, "length", None),
+            timesteps=experiment.timesteps,
+            sequences=sequences,
+            measured=measure(experiment, _fresh(experiment, seed, "final"), sequences),
         )
-    return rows
 
 
 def trace_run(
@@ -87,30 +106,79 @@ def trace_run(
 
 
 def open_run(run: Path, *, length: int | None = None, overrides: Iterable[str] = ()) -> Experiment:
-    """Return a run's experiment with its best weights, for sequences of another length if one is given.
+    """Return a run's experiment with its best weights, for sequences of exactly one length if it is given.
 
-    The number of timesteps is scaled as the length is.
+    A number of timesteps that the config sets is scaled as the length is.
     """
-    folder = RunFolder.open(run)
-    overrides = list(overrides)
-    if length is not None:
-        config = load_dict(folder.config)
-        trained = config["task"].get("length")
-        if trained is None:
-            raise ConfigError(f"{run}: its task {config['task']['use']!r} has no setting 'length' to change")
-        timesteps = -(-config["loop"]["timesteps"] * length // trained)
-        overrides = [f"task.length={length}", f"loop.timesteps={timesteps}", *overrides]
-    experiment = read_experiment(folder.config, overrides)
-    _tell_other_versions(folder, experiment)
-    weights = load_model(folder.model).get_weights()
-    shapes = [weight.shape for weight in weights]
-    needed = [tuple(weight.shape) for weight in experiment.model.weights]
-    if shapes != needed:
-        given = " ".join(f"--set {override}" for override in overrides)
-        what = f"holds weights of the shapes {shapes}, but the loop needs {needed}; undo {given}"
-        raise WeightsError(f"{folder.model}: {what}")
-    experiment.model.set_weights(weights)
-    return experiment
+    return _Trained.of(run).experiment(length, overrides=overrides)
+
+
+@attrs.frozen
+class _Trained:
+    """What a run folder holds: its config, and its best weights."""
+
+    folder: RunFolder
+    config: dict[str, Any]
+    weights: Sequence[np.ndarray]
+
+    @classmethod
+    def of(cls, run: Path) -> "_Trained":
+        folder = RunFolder.open(run)
+        return cls(folder, load_dict(folder.config), load_model(folder.model).get_weights())
+
+    @property
+    def lengths(self) -> tuple[int, int] | None:
+        """The shortest and the longest trained on."""
+        task = self.config["task"]
+        return (task.get("min_length", task["length"]), task["length"]) if "length" in task else None
+
+    def experiment(
+        self,
+        length: int | None = None,
+        metrics: Iterable[str] = (),
+        overrides: Iterable[str] = (),
+        *,
+        tell: bool = True,
+    ) -> Experiment:
+        """Make the experiment; ``tell`` of plugins that are not those trained with."""
+        changes = [*self._at_length(length), *overrides]
+        experiment = read_experiment(self._with_metrics(metrics), changes)
+        if tell:
+            _tell_other_versions(self.folder, experiment)
+        shapes = [weight.shape for weight in self.weights]
+        needed = [tuple(weight.shape) for weight in experiment.model.weights]
+        if shapes != needed:
+            given = " ".join(f"--set {override}" for override in changes)
+            what = f"holds weights of the shapes {shapes}, but the loop needs {needed}; undo {given}"
+            raise WeightsError(f"{self.folder.model}: {what}")
+        experiment.model.set_weights(self.weights)
+        return experiment
+
+    def _at_length(self, length: int | None) -> Iterator[str]:
+        """What to override in the config so that sequences are of one length."""
+        if length is None:
+            return
+        task = self.config["task"]
+        if self.lengths is None:
+            raise ConfigError(
+                f"{self.folder.path}: its task {task['use']!r} has no setting 'length' to change"
+            )
+        yield f"task.length={length}"
+        if "min_length" in task:
+            yield f"task.min_length={length}"
+        yield f"loop.timesteps={-(-self.config['loop']['timesteps'] * length // task['length'])}"
+
+    def _with_metrics(self, names: Iterable[str]) -> dict[str, Any]:
+        """The config with each metric that it does not name yet."""
+        metrics = list(self.config.get("metrics", ()))
+        named = {_short(metric["use"]) for metric in metrics}
+        metrics += [{"use": name} for name in dict.fromkeys(names) if _short(name) not in named]
+        return self.config | ({"metrics": metrics} if metrics else {})
+
+
+def _short(name: str) -> str:
+    """``superloop-plugin-tasks:token_accuracy`` -> ``token_accuracy``."""
+    return name.rpartition(":")[2]
 
 
 def _tell_other_versions(folder: RunFolder, experiment: Experiment) -> None:
@@ -121,12 +189,6 @@ def _tell_other_versions(folder: RunFolder, experiment: Experiment) -> None:
                 f"{folder.path}: was trained with {distribution} {then}, and {now[distribution]} is installed"
             )
             click.echo(f"warning: {what}; figures may differ", err=True)
-
-
-def _timesteps(experiment: Experiment) -> int:
-    """The config's, or where it leaves them open as many as the task's sequences have."""
-    one = experiment.task.sample(np.random.default_rng(0), 1)
-    return experiment.config.loop.timesteps or one.inputs["inputs"].shape[1]
 
 
 def _fresh(experiment: Experiment, seed: int | None, purpose: str) -> np.random.Generator:

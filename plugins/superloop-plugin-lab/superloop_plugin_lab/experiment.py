@@ -18,6 +18,9 @@ from superloop_core.task import Batch, Metric, Task
 from superloop_plugin_lab import TrainConfig
 from superloop_plugin_lab.diagnosis import find_not_finite
 
+MOST_ROWS = 1024  # of a batch that is measured
+MOST_ROWS_BY_TIMESTEPS = 2**17  # of the same: 256 rows of 500 timesteps
+
 
 class TrainingError(SuperloopError):
     """Something is not finite: a loss, a gradient, the weights."""
@@ -27,6 +30,7 @@ class TrainingError(SuperloopError):
 class Experiment:
     """A config, and the task and the model it describes.
 
+    ``timesteps`` are the config's, or where it leaves them open as many as the task's sequences have.
     ``model`` maps what the loop takes to a dict of ``outputs`` and the traces that the task reads.
     """
 
@@ -34,6 +38,7 @@ class Experiment:
     settings: TrainConfig
     task: Task
     metrics: Mapping[str, Metric]
+    timesteps: int
     layer: Superloop
     model: keras.Model
 
@@ -95,19 +100,28 @@ def read_experiment(source: Path | Mapping[str, Any], overrides: Iterable[str] =
     except TraceError as error:
         raise ConfigError([Problem("task", str(error))]) from error
     _check_outputs(task, metrics, batch, layer)
-    return Experiment(config=config, settings=settings, task=task, metrics=metrics, layer=layer, model=model)
+    return Experiment(
+        config=config,
+        settings=settings,
+        task=task,
+        metrics=metrics,
+        timesteps=config.loop.timesteps or batch.inputs["inputs"].shape[1],
+        layer=layer,
+        model=model,
+    )
 
 
 def measure(experiment: Experiment, rng: np.random.Generator, sequences: int) -> Measurement:
-    """Measure loss and accuracy on fresh sequences, in batches of 1,024 at most.
+    """Measure loss and accuracy on fresh sequences, in batches of 1,024 at most, and fewer of long ones.
 
     Raises:
         TrainingError: the loss is not finite.
     """
     losses, correct, done = [], [], 0
     told: dict[str, list[Any]] = {name: [] for name in experiment.metrics}
+    most = rows_at_once(experiment.timesteps)
     while done < sequences:
-        size = min(1024, sequences - done)
+        size = min(most, sequences - done)
         batch = experiment.task.sample(rng, size)
         results = experiment.model.predict_on_batch(dict(batch.inputs))
         losses.append(float(experiment.task.loss(batch.targets, results)) * size)
@@ -123,6 +137,12 @@ def measure(experiment: Experiment, rng: np.random.Generator, sequences: int) ->
         accuracy=float(np.concatenate(correct).mean()),
         metrics={name: float(np.concatenate(of_batches).mean()) for name, of_batches in told.items()},
     )
+
+
+def rows_at_once(timesteps: int) -> int:
+    """How many sequences to measure at once: a power of 2, so that most batches are of one size."""
+    fit = max(1, min(MOST_ROWS, MOST_ROWS_BY_TIMESTEPS // timesteps))
+    return int(1 << (fit.bit_length() - 1))
 
 
 def _metrics(config: Config, registry: Registry) -> dict[str, Metric]:

@@ -4,11 +4,11 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-import attrs
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from superloop_plugin_lab.curves import run_names
 from superloop_plugin_lab.diagnosis import traced
 from superloop_plugin_lab.evaluation import Evaluation
 from superloop_plugin_lab.experiment import Experiment
@@ -40,24 +40,29 @@ def report(experiment: Experiment, folder: RunFolder, outcome: Outcome) -> None:
 
 
 def print_evaluations(rows: Iterable[Evaluation], *, as_json: bool) -> None:
-    """Print a row a length."""
+    """Print a row for each run and length."""
+    rows = list(rows)
     if as_json:
         print(json.dumps([_flat(row) for row in rows], indent=2))
         return
-    rows = list(rows)
     table = Table(box=None, header_style="bold", pad_edge=False)
-    metrics = list(rows[0].measured.metrics)
+    runs = run_names(rows)
+    metrics = dict.fromkeys(name for row in rows for name in row.measured.metrics)
+    if len(runs) > 1:
+        table.add_column("run")
     for name in ("length", "timesteps", "sequences", "loss", "accuracy", *metrics):
         table.add_column(name, justify="right")
     for row in rows:
+        run = (Text(runs[row.run]),) if len(runs) > 1 else ()
         length = "" if row.length is None else str(row.length)
         figures = (f"{row.measured.loss:.4g}", f"{row.measured.accuracy:.2%}")
-        told = [f"{row.measured.metrics[name]:.4g}" for name in metrics]
-        table.add_row(length, str(row.timesteps), f"{row.sequences:,}", *figures, *told)
+        told = [
+            f"{row.measured.metrics[name]:.4g}" if name in row.measured.metrics else "" for name in metrics
+        ]
+        table.add_row(*run, length, str(row.timesteps), f"{row.sequences:,}", *figures, *told)
     Console().print(table)
 
 
 def _flat(row: Evaluation) -> dict[str, Any]:
-    own = attrs.asdict(row)
-    del own["measured"]
-    return row.measured.figures | own
+    own = {"run": str(row.run), "length": row.length, "trained": row.trained}
+    return own | {"timesteps": row.timesteps, "sequences": row.sequences} | row.measured.figures

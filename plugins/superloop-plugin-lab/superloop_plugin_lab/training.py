@@ -9,19 +9,11 @@ import attrs
 import keras
 import numpy as np
 import tensorflow as tf
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from superloop_plugin_lab.diagnosis import find_not_finite
 from superloop_plugin_lab.experiment import Experiment, Measurement, TrainingError, measure
 from superloop_plugin_lab.interrupt import interrupts
+from superloop_plugin_lab.progress import progress
 from superloop_plugin_lab.run_folder import RunFolder
 
 
@@ -51,7 +43,8 @@ def train(experiment: Experiment, folder: RunFolder) -> Outcome:
     sequences = experiment.generator("train")
     began, step = time.monotonic(), 0
     recent: list[tuple[float, float]] = []
-    with interrupts() as interrupt, _progress(settings.steps) as show, _records(folder) as record:
+    bar = progress("training", settings.steps, "compiling")
+    with interrupts() as interrupt, bar as show, _records(folder) as record:
         best = _Best(experiment, folder, record)
         best.measure(step)
         while step < settings.steps and not interrupt.asked:
@@ -67,7 +60,7 @@ def train(experiment: Experiment, folder: RunFolder) -> Outcome:
                 loss, accuracy = np.mean(recent, axis=0).tolist()
                 recent.clear()
                 record(step, loss=loss, accuracy=accuracy)
-                show(step, loss, accuracy)
+                show(step, f"loss {loss:.4g}  accuracy {accuracy:.1%}")
             if step % settings.evaluate_every == 0:
                 best.measure(step)
         if best.measured_at != step:
@@ -158,25 +151,6 @@ def _stopped(folder: RunFolder, step: int, why: str, kept: int, name: str = "las
         f"step {step}: {why}; the weights kept in {folder.weights(name)} are those of step {kept}; "
         "try a lower train.learning_rate or train.clip_norm"
     )
-
-
-@contextmanager
-def _progress(steps: int) -> Iterator[Callable[[int, float, float], None]]:
-    columns = (
-        TextColumn("training"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[figures]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        bar = progress.add_task("training", total=steps, figures="compiling")
-
-        def show(step: int, loss: float, accuracy: float) -> None:
-            progress.update(bar, completed=step, figures=f"loss {loss:.4g}  accuracy {accuracy:.1%}")
-
-        yield show
 
 
 @contextmanager

@@ -1,11 +1,17 @@
+import importlib.util
 import os
 import sys
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from importlib.metadata import entry_points
 
 import attrs
 import pytest
 import tomli_w
+
+from superloop_core.registry import Registry, registry_in_use
 
 CONFIG = {
     "loop": {
@@ -23,6 +29,12 @@ CONFIG = {
         "final_on": 256,
         "xla": False,
     },
+}
+ECHO = {
+    "loop": {"inputs": 3, "outputs": 3, "cells": [{"use": "gru", "units": 4}]},
+    "task": {"use": "echo", "length": 6, "min_length": 2},
+    "metrics": [{"use": "echo_accuracy"}],
+    "train": CONFIG["train"],
 }
 SCRATCH = {"id": "scratch", "use": "register_memory", "depth": 3, "width": 2}
 
@@ -44,6 +56,26 @@ def small_file(tmp_path_factory):
 def small_with_registers():
     loop = CONFIG["loop"] | {"systems": [SCRATCH, *CONFIG["loop"]["systems"]]}
     return CONFIG | {"loop": loop}
+
+
+@pytest.fixture(scope="session")
+def echo():
+    """A config of the task of ``echo.py``, whose sequences are of many lengths."""
+    spec = importlib.util.spec_from_file_location("superloop_lab_echo", Path(__file__).with_name("echo.py"))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    registry = Registry(entry_points(group="superloop.plugins"))
+    registry.register(module, distribution="superloop-lab-echo")
+    with registry_in_use(registry):
+        yield ECHO
+    del sys.modules[spec.name]
+
+
+@pytest.fixture(scope="session")
+def echo_run(echo, train_to, tmp_path_factory):
+    """A run folder of the echo; look, but leave it as it is."""
+    return train_to(echo, tmp_path_factory.mktemp("runs") / "echo")
 
 
 def trained_folder(config, path):

@@ -163,8 +163,43 @@ def test_eval_prints_json_of_the_same_figures(superloop, run):
     assert code == 0
     final = json.loads(run.metrics.read_text().splitlines()[-1])
     assert json.loads(out) == [
-        {"loss": final["loss"], "accuracy": final["accuracy"], "length": 4, "timesteps": 6, "sequences": 256}
+        {
+            "run": str(run.path),
+            "length": 4,
+            "trained": [4, 4],
+            "timesteps": 6,
+            "sequences": 256,
+            "loss": final["loss"],
+            "accuracy": final["accuracy"],
+        }
     ]
+
+
+def test_eval_takes_lengths_as_a_range_with_its_end_and_each_length_once(superloop, run):
+    settings = ("--length", 6, "--lengths", "4:8:2", "--lengths", "8:9", "--sequences", 8, "--json")
+    code, out, _ = superloop("eval", run.path, *settings)
+    assert code == 0
+    assert [row["length"] for row in json.loads(out)] == [6, 4, 8, 9]
+
+
+@pytest.mark.parametrize("lengths", ["8", "8:4", "0:4", "4:8:0", "4:8:2:2", "a:b", "-4:8", ":8"])
+def test_eval_refuses_lengths_that_are_no_range(superloop, run, lengths):
+    code, _, err = superloop("eval", run.path, "--lengths", lengths)
+    assert code == 2
+    assert "must be START:STOP or START:STOP:STEP of whole numbers from 1" in " ".join(err.split())
+
+
+def test_eval_of_several_runs_prints_and_draws_each(superloop, run, echo_run, tmp_path):
+    plot = tmp_path / "new/plot.png"
+    code, out, err = superloop(
+        "eval", run.path, echo_run.path, "--lengths", "4:6:2", "--sequences", 8, "--plot", plot
+    )
+    assert (code, err) == (0, "")
+    rows = [line.split() for line in out.splitlines()]
+    assert rows[0] == ["run", "length", "timesteps", "sequences", "loss", "accuracy", "echo_accuracy"]
+    assert [row[:2] for row in rows[1:5]] == [["small", "4"], ["small", "6"], ["echo", "4"], ["echo", "6"]]
+    assert str(plot) in out
+    assert imread(plot).min() < 0.5
 
 
 def test_eval_of_many_lengths_writes_its_table_and_nothing_else(run):

@@ -3,10 +3,10 @@ import json
 import numpy as np
 import pytest
 from superloop_plugin_lab.evaluation import evaluate_run, open_run, trace_run
-from superloop_plugin_lab.experiment import read_experiment
+from superloop_plugin_lab.experiment import read_experiment, rows_at_once
 from superloop_plugin_lab.report import print_evaluations
 
-from superloop_core import ConfigError, WeightsError
+from superloop_core import ConfigError, WeightsError, load_model
 
 
 def test_measuring_again_with_the_runs_seed_gives_the_final_figures(run):
@@ -18,12 +18,12 @@ def test_measuring_again_with_the_runs_seed_gives_the_final_figures(run):
 
 
 def test_another_seed_draws_other_sequences(run):
-    losses = {evaluate_run(run.path, sequences=64, seed=seed)[0].measured.loss for seed in (1, 1, 2)}
+    losses = {next(evaluate_run(run.path, sequences=64, seed=seed)).measured.loss for seed in (1, 1, 2)}
     assert len(losses) == 2
 
 
 def test_longer_sequences_get_more_timesteps(run):
-    rows = evaluate_run(run.path, [4, 5, 12], sequences=16)
+    rows = list(evaluate_run(run.path, [4, 5, 12], sequences=16))
     assert [(row.length, row.timesteps) for row in rows] == [(4, 6), (5, 8), (12, 18)]
 
 
@@ -38,7 +38,7 @@ def test_a_longer_sequence_is_measured_with_the_same_weights(run):
 
 def test_an_override_changes_what_is_measured(run):
     plain, distance = (
-        evaluate_run(run.path, sequences=64, overrides=overrides)[0].measured.loss
+        next(evaluate_run(run.path, sequences=64, overrides=overrides)).measured.loss
         for overrides in ((), ["loop.systems.tape.kernel=inverse_distance"])
     )
     assert plain != distance
@@ -152,3 +152,34 @@ def test_a_metric_of_a_trace_that_there_is_not_is_refused(small):
     config = small | {"metrics": [{"use": "final_distance", "system": "tap"}]}
     with pytest.raises(ConfigError, match=r"no trace 'tap.position'; did you mean 'tape.position'\?"):
         read_experiment(config)
+
+
+def test_a_length_is_that_of_every_sequence_and_without_one_they_are_as_in_training(echo_run):
+    drawn = type(open_run(echo_run.path).task)
+    for length, lengths in ((None, {2, 3, 4, 5, 6}), (4, {4}), (9, {9})):
+        (row,) = evaluate_run(echo_run.path, [length] if length else [], sequences=64)
+        assert set(drawn.drawn.tolist()) == lengths
+        assert (row.length, row.timesteps, row.trained) == (length or 6, length or 6, (2, 6))
+
+
+def test_figures_at_a_length_are_those_of_the_trained_weights_on_its_sequences(echo_run):
+    (row,) = evaluate_run(echo_run.path, [9], sequences=32)
+    experiment = open_run(echo_run.path, length=9)
+    batch = experiment.task.sample(experiment.generator("final"), 32)
+    outputs = load_model(echo_run.path).predict_on_batch(dict(batch.inputs))["outputs"]
+    right = (outputs.argmax(axis=-1) == batch.targets) | (batch.targets < 0)
+    assert row.measured.accuracy == right.all(axis=1).mean()
+    by_symbol = [own[asked].mean() for own, asked in zip(right, batch.targets >= 0, strict=True)]
+    np.testing.assert_allclose(row.measured.metrics["echo_accuracy"], np.mean(by_symbol), rtol=1e-5)
+
+
+def test_a_metric_may_be_measured_that_the_config_does_not_name(run, echo_run):
+    (row,) = evaluate_run(run.path, sequences=16, metrics=["final_distance", "final_distance"])
+    assert list(row.measured.metrics) == ["final_distance"]
+    (row,) = evaluate_run(echo_run.path, sequences=16, metrics=["echo_accuracy"])
+    assert list(row.measured.metrics) == ["echo_accuracy"]
+
+
+@pytest.mark.parametrize(("timesteps", "rows"), [(1, 1024), (128, 1024), (129, 512), (500, 256), (10**6, 1)])
+def test_longer_sequences_are_measured_fewer_at_a_time(timesteps, rows):
+    assert rows_at_once(timesteps) == rows

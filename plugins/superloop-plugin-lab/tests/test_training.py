@@ -169,7 +169,7 @@ def test_a_nan_stops_the_run_and_the_weights_of_the_step_before_are_kept(small, 
     kept = weights(experiment, folders[0], "last")
     assert_equal(kept, weights(experiment, folders[1], "last"))
     assert all(np.isfinite(array).all() for array in kept)
-    assert evaluate_run(folders[0].path, sequences=8)[0].measured.loss > 0
+    assert next(evaluate_run(folders[0].path, sequences=8)).measured.loss > 0
 
 
 def test_a_nan_on_the_sequences_measured_on_stops_the_run_and_the_best_weights_are_kept(
@@ -180,7 +180,7 @@ def test_a_nan_on_the_sequences_measured_on_stops_the_run_and_the_best_weights_a
     assert "step 6: not finite on fresh sequences: the task's tape_data" in str(error.value)
     assert str(folder.weights("best")) in str(error.value)
     assert metrics(folder)[-1]["failed"].startswith("not finite on fresh sequences")
-    assert evaluate_run(folder.path, sequences=8)[0].measured.loss > 0
+    assert next(evaluate_run(folder.path, sequences=8)).measured.loss > 0
 
 
 def test_an_update_that_would_break_the_weights_is_not_made(small, folder):
@@ -225,7 +225,7 @@ def test_ctrl_c_ends_a_run_after_the_step_under_way_and_leaves_a_whole_folder(
     assert metrics(folder)[-1]["final"] is True
     assert metrics(folder)[-2]["step"] == steps
     assert not list(folder.path.glob("new.*"))
-    assert evaluate_run(folder.path, sequences=256)[0].measured == outcome.final
+    assert next(evaluate_run(folder.path, sequences=256)).measured == outcome.final
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
@@ -233,7 +233,7 @@ def test_a_second_ctrl_c_ends_a_run_at_once_and_what_was_saved_is_usable(experim
     with pytest.raises(KeyboardInterrupt):
         train(experiment_that(interrupt(at=5, times=2)), folder)
     assert "final" not in metrics(folder)[-1]
-    assert evaluate_run(folder.path, sequences=8)[0].measured.loss > 0
+    assert next(evaluate_run(folder.path, sequences=8)).measured.loss > 0
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
@@ -281,7 +281,7 @@ main()
         assert len(err.strip().splitlines()) == 1
         assert json.loads(log.read_text().splitlines()[-1])["final"] is True
         assert (folder / "traces.png").is_file()
-    assert evaluate_run(folder, sequences=8)[0].sequences == 8
+    assert next(evaluate_run(folder, sequences=8)).sequences == 8
     arrays, picture = trace_run(folder, tmp_path / "traces.npz", sequences=1)
     assert arrays.is_file()
     assert picture.is_file()

@@ -1,0 +1,159 @@
+"""A picture of accuracy against length: a line for each run, at lengths trained on and beyond."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from superloop_core import ConfigError
+from superloop_core.files import load_dict
+from superloop_plugin_lab.evaluation import Evaluation
+from superloop_plugin_lab.picture import FAINT, RULE, STYLE
+from superloop_plugin_lab.run_folder import RunFolder
+
+LINES = ("#2f74ad", "#e4572e", "#2a9d78", "#8861b3", "#cf9500", "#5f6873", "#b8336a", "#12847f")
+ENDINGS = (".png", ".pdf", ".svg")
+SHADE = "#eef1f4"
+Z = 1.96  # of the normal distribution, for 95%
+
+Runs = Mapping[str, list[Evaluation]]
+
+
+def draw_curves(rows: Sequence[Evaluation], path: Path) -> None:
+    """Draw every run's accuracy against length, and save it in the format that the path's ending names.
+
+    Accuracy is that of whole sequences, with the 95% interval that so many of them leave open (Wilson,
+    1927, https://doi.org/10.1080/01621459.1927.10502953). A metric whose name ends in ``accuracy`` has a
+    panel of its own below. The lengths trained on are shaded; where runs differ in them, a dotted line of
+    a run's color stands at the longest it was trained on.
+
+    Raises:
+        ConfigError: it cannot be written.
+    """
+    names = run_names(rows)
+    runs: dict[str, list[Evaluation]] = {name: [] for name in names.values()}
+    for row in sorted(rows, key=_length):
+        runs[names[row.run]].append(row)
+    metrics = dict.fromkeys(name for row in rows for name in row.measured.metrics)
+    panels = ["accuracy", *(name for name in metrics if name.endswith("accuracy"))]
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(7.2, 1 + 2.9 * len(panels)), dpi=150, layout="constrained")
+        figure.get_layout_engine().set(w_pad=0.12, h_pad=0.1, hspace=0.04)
+        grid = figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0]
+        for axes, name in zip(grid, panels, strict=True):
+            _frame(axes, "sequence accuracy" if name == "accuracy" else name.replace("_", " "))
+            for color, (run, of_run) in zip(itertools.cycle(LINES), runs.items(), strict=False):
+                if measured := [row for row in of_run if name in row.measured.figures]:
+                    _draw_line(axes, name, run, measured, color)
+        _mark_trained(grid, runs)
+        grid[-1].set_xlabel("length", color=FAINT)
+        handles = grid[0].get_legend_handles_labels()
+        figure.legend(*handles, loc="outside upper left", ncols=3, frameon=False, handlelength=1.6)
+        try:
+            figure.savefig(path)
+        except OSError as error:
+            raise _cannot_be_written(path, error) from error
+
+
+def check_plot(path: Path, runs: Sequence[Path]) -> None:
+    """Refuse, before anything is measured, a picture that could not be drawn or written; make its folder.
+
+    Raises:
+        ConfigError: it cannot be written, or a run's task has no setting ``length``.
+    """
+    if path.suffix not in ENDINGS:
+        raise ConfigError(f"--plot {path}: its name must end in {' or '.join(ENDINGS)}")
+    for run in runs:
+        if "length" not in load_dict(RunFolder.open(run).config)["task"]:
+            raise ConfigError(f"--plot {path}: the task of {run} has no setting 'length' to draw against")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _cannot_be_written(path, error) from error
+
+
+def _cannot_be_written(path: Path, error: OSError) -> ConfigError:
+    return ConfigError(f"--plot {path}: cannot be written: {error.strerror}")
+
+
+def run_names(rows: Sequence[Evaluation]) -> dict[Path, str]:
+    """What to call each run: its folder's name, or the whole path where two have the same."""
+    runs = list(dict.fromkeys(row.run for row in rows))
+    short = [run.resolve().name for run in runs]
+    return {run: name if short.count(name) == 1 else str(run) for run, name in zip(runs, short, strict=True)}
+
+
+def _length(row: Evaluation) -> int:
+    assert row.length is not None
+    return row.length
+
+
+def _frame(axes: Axes, title: str) -> None:
+    axes.set_ylabel(title, color=FAINT)
+    axes.set_ylim(-0.03, 1.03)
+    axes.set_yticks(np.linspace(0, 1, 5))
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True, steps=(1, 2, 5, 10)))
+    axes.grid(axis="y", color=RULE, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(length=0, colors=FAINT)
+    axes.spines[:].set_visible(False)
+
+
+def _draw_line(axes: Axes, name: str, run: str, rows: Sequence[Evaluation], color: str) -> None:
+    """Draw a figure of one run where it was measured; of accuracy, the interval too."""
+    lengths = [_length(row) for row in rows]
+    figures = np.array([row.measured.figures[name] for row in rows])
+    if name == "accuracy":
+        low, high = _interval(figures, np.array([row.sequences for row in rows]))
+        if len(rows) > 1:
+            axes.fill_between(lengths, low, high, color=color, alpha=0.15, linewidth=0)
+        else:
+            axes.vlines(lengths, low, high, color=color, alpha=0.4, linewidth=1.8)
+    axes.plot(lengths, figures, "o-", color=color, label=run, linewidth=1.8, markersize=4, clip_on=False)
+
+
+def _interval(accuracy: np.ndarray, sequences: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Wilson's 95% interval of a proportion."""
+    share = Z**2 / sequences
+    middle = (accuracy + share / 2) / (1 + share)
+    half = np.sqrt(accuracy * (1 - accuracy) * share + share**2 / 4) / (1 + share)
+    return middle - half, middle + half
+
+
+def _mark_trained(panels: Sequence[Axes], runs: Runs) -> None:
+    """Shade the lengths trained on, or where runs differ in them mark each one's longest."""
+    trained = {run: rows[0].trained for run, rows in runs.items()}
+    lengths = [_length(row) for rows in runs.values() for row in rows]
+    bounds = [length for of_run in trained.values() for length in of_run or ()]
+    low, high = min(lengths + bounds), max(lengths + bounds)
+    margin = max(1, 0.015 * (high - low))
+    panels[0].set_xlim(low - margin, high + margin)
+    if len(set(trained.values())) > 1:
+        for color, of_run in zip(itertools.cycle(LINES), trained.values(), strict=False):
+            for axes in panels:
+                axes.axvline(
+                    (of_run or (0, 0))[1], color=color, linestyle=(0, (1, 2)), linewidth=1.4, zorder=0
+                )
+        note, at = "dotted: the longest trained on", low
+    else:
+        shortest, longest = next(iter(trained.values())) or (low, low)
+        for axes in panels:
+            axes.axvspan(shortest - 0.5, longest + 0.5, color=SHADE, linewidth=2, zorder=0)
+        note = f"trained on {shortest}" + (f" to {longest}" if longest > shortest else "")
+        at = shortest - 0.5
+    panels[0].annotate(
+        note,
+        (at, 1),
+        xycoords=("data", "axes fraction"),
+        xytext=(0, 3),
+        textcoords="offset points",
+        horizontalalignment="left" if at < (low + high) / 2 else "right",
+        color=FAINT,
+        fontsize=8,
+    ).set_in_layout(False)

@@ -1,0 +1,37 @@
+"""A bar that tells how far something is, on stderr."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+
+@contextmanager
+def progress(
+    what: str, total: int, figures: str = "", *, done: int = 0, leaves_no_trace: bool = False
+) -> Iterator[Callable[[int, str], None]]:
+    """Give what shows how many are done, and a few figures.
+
+    A bar that leaves no trace is shown on a terminal only.
+    """
+    columns = (
+        TextColumn(what),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[figures]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    console = Console(stderr=True)
+    hidden = leaves_no_trace and not console.is_terminal
+    with Progress(*columns, console=console, transient=leaves_no_trace, disable=hidden) as bar:
+        task = bar.add_task(what, total=total, completed=done, figures=figures)
+        yield lambda done, figures: bar.update(task, completed=done, figures=figures)

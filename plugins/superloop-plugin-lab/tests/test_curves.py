@@ -1,0 +1,108 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+from superloop_plugin_lab import curves
+from superloop_plugin_lab.curves import check_plot, draw_curves, run_names
+from superloop_plugin_lab.evaluation import Evaluation
+from superloop_plugin_lab.experiment import Measurement
+
+from superloop_core import ConfigError
+
+
+def rows_of(run, lengths=(4, 8), trained=(1, 4), sequences=100, **metrics):
+    return [
+        Evaluation(
+            run=Path(run), trained=trained, length=length, timesteps=length, sequences=sequences,
+            measured=Measurement(loss=1.0, accuracy=1 / length, metrics=metrics),
+        )
+        for length in lengths
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def figures(monkeypatch, tmp_path):
+    """Draws, and gives the panels that were drawn."""
+
+    def draw(rows):
+        made = []
+        figure_of = curves.Figure
+        monkeypatch.setattr(curves, "Figure", lambda **size: made.append(figure_of(**size)) or made[-1])
+        draw_curves(rows, tmp_path / "curves.png")
+        return made[0].axes, [text.get_text() for text in made[0].legends[0].get_texts()]
+
+    return draw
+
+
+def test_each_run_has_a_line_of_its_accuracy_by_length_and_an_entry_in_the_legend(figures):
+    (panel,), legend = figures([*rows_of("runs/a", (8, 4)), *rows_of("runs/b", (2,))])
+    assert legend == ["a", "b"]
+    lines = [line for line in panel.lines if not line.get_label().startswith("_")]
+    assert [line.get_xydata().tolist() for line in lines] == [[[4, 0.25], [8, 0.125]], [[2, 0.5]]]
+    assert lines[0].get_color() != lines[1].get_color()
+
+
+def test_two_runs_of_one_name_are_told_apart_by_their_paths():
+    rows = [*rows_of("runs/a"), *rows_of("other/a"), *rows_of("runs/b")]
+    assert list(run_names(rows).values()) == ["runs/a", "other/a", "b"]
+
+
+def test_accuracy_by_token_has_a_panel_of_its_own_and_other_metrics_none(figures):
+    rows = [*rows_of("a", token_accuracy=0.9, wrong_bits=3.0), *rows_of("b")]
+    panels, _ = figures(rows)
+    assert [panel.get_ylabel() for panel in panels] == ["sequence accuracy", "token accuracy"]
+    assert [line.get_label() for line in panels[1].lines] == ["a"]
+
+
+def test_lengths_trained_on_are_shaded_where_all_runs_agree(figures):
+    (panel,), _ = figures([*rows_of("a"), *rows_of("b")])
+    (shade,) = panel.patches
+    assert (shade.get_x(), shade.get_width()) == (0.5, 4)
+    assert [text.get_text() for text in panel.texts] == ["trained on 1 to 4"]
+    low, high = panel.get_xlim()
+    assert low <= 0.5
+    assert high >= 8
+
+
+def test_the_longest_trained_on_is_marked_where_runs_differ(figures):
+    (panel,), _ = figures([*rows_of("a"), *rows_of("b", trained=(1, 6))])
+    dotted = [line.get_xdata()[0] for line in panel.lines if line.get_label().startswith("_")]
+    assert dotted == [4, 6]
+    assert not panel.patches
+
+
+def test_an_interval_holds_the_accuracy_and_narrows_as_more_sequences_are_measured():
+    accuracy = np.array([0.0, 0.3, 1.0])
+    few, many = (curves._interval(accuracy, np.full(3, size)) for size in (10, 1000))
+    for low, high in (few, many):
+        assert np.all((low <= accuracy + 1e-9) & (accuracy <= high + 1e-9))
+        assert np.all((low >= -1e-9) & (high <= 1 + 1e-9))
+    assert np.all(many[1] - many[0] < few[1] - few[0])
+    np.testing.assert_allclose([low[1] for low in few], [0.1078, 0.6032], atol=1e-3)  # Wilson's, 3 of 10
+
+
+@pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
+def test_one_length_is_drawn_too(tmp_path, ending):
+    path = tmp_path / f"curves.{ending}"
+    draw_curves(rows_of("a", (4,), trained=(4, 4)), path)
+    assert path.stat().st_size > 1000
+    if ending == "png":
+        assert imread(path).min() < 0.5
+
+
+def test_a_plot_that_cannot_be_written_is_refused_before_anything_is_measured(run, tmp_path):
+    with pytest.raises(ConfigError, match=r"--plot a\.gif: its name must end in \.png or \.pdf or \.svg"):
+        check_plot(Path("a.gif"), [run.path])
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="cannot be written"):
+        check_plot(tmp_path / "file/a.png", [run.path])
+    with pytest.raises(ConfigError, match="cannot be written"):
+        draw_curves(rows_of("a"), tmp_path / "nowhere/a.png")
+
+
+def test_a_plot_of_a_task_without_a_length_is_refused(run, tmp_path):
+    (tmp_path / "config.toml").write_bytes(run.config.read_bytes().replace(b"length = 4\n", b""))
+    (tmp_path / "model.keras").write_bytes(run.model.read_bytes())
+    with pytest.raises(ConfigError, match="has no setting 'length' to draw against"):
+        check_plot(tmp_path / "a.png", [tmp_path])
