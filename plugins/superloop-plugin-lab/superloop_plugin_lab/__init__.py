@@ -29,7 +29,7 @@ class TrainConfig:
         evaluate_every: steps between two measurements on fresh sequences, which tell the best weights.
         evaluate_on: how many fresh sequences that takes; the last one takes ``final_on``.
         final_on: how many fresh sequences the final figures are measured on.
-        xla: whether to compile the loop with XLA; where its timesteps vary it never is.
+        xla: whether to compile the loop with XLA, once for each shape of a batch.
     """
 
     steps: int = attrs.field(default=1500, validator=ge(1))
@@ -46,12 +46,44 @@ class TrainConfig:
     xla: bool = True
 
 
+@attrs.frozen(kw_only=True)
+class CurriculumConfig:
+    """Short sequences first: the longest length that is drawn grows up to the task's ``length``.
+
+    It is for training; what is measured on fresh sequences is of all lengths from the start. The task's
+    ``sample`` must take ``longest``. Source: Zaremba and Sutskever, Learning to Execute, 2014,
+    https://arxiv.org/abs/1410.4615, whose naive strategy it is.
+
+    Args:
+        start: the longest length at first.
+        steps: training steps until it is the task's ``length``.
+        shape: how it grows: ``linear``, by as much in each step; ``geometric``, by the same factor.
+    """
+
+    start: int = attrs.field(default=1, validator=ge(1))
+    steps: int = attrs.field(validator=ge(1))
+    shape: Literal["linear", "geometric"] = "linear"
+
+    def longest(self, step: int, length: int) -> int:
+        """The longest length in a step, where the task's is ``length``: from ``start`` to ``length``."""
+        share = step / self.steps
+        if share >= 1:
+            return length
+        if self.shape == "linear":
+            return self.start + int((length - self.start) * share)
+        return int(self.start * (length / self.start) ** share)
+
+
 @hookimpl
 def superloop_config_tables():
-    """``[task]`` names a task with ``use``, ``[[metrics]]`` what to tell of it, ``[train]`` how to train."""
+    """``[task]`` names a task with ``use``, ``[[metrics]]`` what to tell of it, ``[train]`` how to train.
+
+    ``[curriculum]`` says how lengths grow.
+    """
     yield TableSpec(name="task", kind="task")
     yield TableSpec(name="metrics", kind="metric", many=True)
     yield TableSpec(name="train", config=TrainConfig)
+    yield TableSpec(name="curriculum", config=CurriculumConfig)
 
 
 @hookimpl

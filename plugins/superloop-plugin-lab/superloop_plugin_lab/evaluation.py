@@ -144,7 +144,7 @@ class _Trained:
         changes = [*self._at_length(length), *overrides]
         experiment = read_experiment(self._with_metrics(metrics), changes)
         if tell:
-            _tell_other_versions(self.folder, experiment)
+            tell_other_versions(self.folder, experiment)
         shapes = [weight.shape for weight in self.weights]
         needed = [tuple(weight.shape) for weight in experiment.model.weights]
         if shapes != needed:
@@ -169,11 +169,12 @@ class _Trained:
         yield f"loop.timesteps={-(-self.config['loop']['timesteps'] * length // task['length'])}"
 
     def _with_metrics(self, names: Iterable[str]) -> dict[str, Any]:
-        """The config with each metric that it does not name yet."""
+        """The config with each metric that it does not name yet, and without what is for training only."""
         metrics = list(self.config.get("metrics", ()))
         named = {_short(metric["use"]) for metric in metrics}
         metrics += [{"use": name} for name in dict.fromkeys(names) if _short(name) not in named]
-        return self.config | ({"metrics": metrics} if metrics else {})
+        config = {name: table for name, table in self.config.items() if name != "curriculum"}
+        return config | ({"metrics": metrics} if metrics else {})
 
 
 def _short(name: str) -> str:
@@ -181,7 +182,8 @@ def _short(name: str) -> str:
     return name.rpartition(":")[2]
 
 
-def _tell_other_versions(folder: RunFolder, experiment: Experiment) -> None:
+def tell_other_versions(folder: RunFolder, experiment: Experiment) -> None:
+    """Warn of every plugin in use that is of another version than the run was trained with."""
     now = experiment.config.plugins
     for distribution, then in load_dict(folder.config).get("plugins", {}).items():
         if distribution in now and now[distribution] != then:

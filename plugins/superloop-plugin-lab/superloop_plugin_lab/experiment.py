@@ -1,5 +1,6 @@
 """An experiment: a config made into a task and a model, and measured on fresh sequences."""
 
+import inspect
 import itertools
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -10,12 +11,12 @@ import keras
 import numpy as np
 
 from superloop_core import ConfigError, Superloop, SuperloopError, TraceError, __version__
-from superloop_core.config import Config, read_config
+from superloop_core.config import Config, PartConfig, read_config
 from superloop_core.errors import Problem
 from superloop_core.feed import LENGTHS, by_name
 from superloop_core.registry import Registry, load_registry
 from superloop_core.task import Batch, Metric, Task
-from superloop_plugin_lab import TrainConfig
+from superloop_plugin_lab import CurriculumConfig, TrainConfig
 from superloop_plugin_lab.diagnosis import find_not_finite
 
 MOST_ROWS = 1024  # of a batch that is measured
@@ -36,6 +37,7 @@ class Experiment:
 
     config: Config
     settings: TrainConfig
+    curriculum: CurriculumConfig | None
     task: Task
     metrics: Mapping[str, Metric]
     timesteps: int
@@ -46,6 +48,17 @@ class Experiment:
         """Return the source of a purpose's sequences; no two purposes share any but by chance."""
         purposes = ("train", "validation", "final", "picture")
         return np.random.default_rng([self.settings.seed, purposes.index(purpose)])
+
+    def longest(self, step: int) -> int | None:
+        """How long the sequences of a training step are at most; None where there is no curriculum."""
+        if self.curriculum is None:
+            return None
+        return self.curriculum.longest(step, self.config.tables["task"].settings.length)
+
+    def training_batch(self, rng: np.random.Generator, step: int) -> Batch:
+        """Draw the batch of a training step."""
+        longest = {} if self.curriculum is None else {"longest": self.longest(step)}
+        return self.task.sample(rng, self.settings.batch_size, **longest)
 
 
 @attrs.frozen(kw_only=True)
@@ -86,6 +99,9 @@ def read_experiment(source: Path | Mapping[str, Any], overrides: Iterable[str] =
     )
     keras.utils.set_random_seed(settings.seed)
     task = records[0].spec.create(use.settings)
+    curriculum = config.tables.get("curriculum")
+    if curriculum is not None:
+        _check_curriculum(curriculum, use, task)
     metrics = _metrics(config, registry)
     traces = dict.fromkeys((*task.traces, *(trace for m in metrics.values() for trace in m.traces)))
     compiled = "auto" if settings.xla else False
@@ -103,6 +119,7 @@ def read_experiment(source: Path | Mapping[str, Any], overrides: Iterable[str] =
     return Experiment(
         config=config,
         settings=settings,
+        curriculum=curriculum,
         task=task,
         metrics=metrics,
         timesteps=config.loop.timesteps or batch.inputs["inputs"].shape[1],
@@ -155,6 +172,24 @@ def _metrics(config: Config, registry: Registry) -> dict[str, Metric]:
         name = next(name for name in names if name not in (*made, "loss", "accuracy"))
         made[name] = spec.create(part.settings)
     return made
+
+
+def _check_curriculum(curriculum: CurriculumConfig, use: PartConfig, task: Task) -> None:
+    """Refuse a curriculum that the task cannot follow."""
+    length, shortest = (getattr(use.settings, name, None) for name in ("length", "min_length"))
+    problems = []
+    if length is None or "longest" not in inspect.signature(task.sample).parameters:
+        needs = "a setting 'length', and a 'sample' that takes 'longest'"
+        what = f"needs a task with {needs}, which {use.use!r} has not; leave the table out"
+        problems.append(Problem("curriculum", what))
+    elif curriculum.start > length:
+        what = f"'start' must be <= the task's length ({length}): {curriculum.start}"
+        problems.append(Problem("curriculum", what))
+    elif shortest is not None and curriculum.start < shortest:
+        what = f"'start' must be >= the task's min_length ({shortest}): {curriculum.start}"
+        problems.append(Problem("curriculum", what))
+    if problems:
+        raise ConfigError(problems)
 
 
 def _check_inputs(batch: Batch, layer: Superloop) -> None:

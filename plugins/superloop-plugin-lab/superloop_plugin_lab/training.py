@@ -44,11 +44,11 @@ def train(experiment: Experiment, folder: RunFolder) -> Outcome:
     began, step = time.monotonic(), 0
     recent: list[tuple[float, float]] = []
     bar = progress("training", settings.steps, "compiling")
-    with interrupts() as interrupt, bar as show, _records(folder) as record:
+    with interrupts() as interrupt, bar as show, _records(folder, experiment) as record:
         best = _Best(experiment, folder, record)
         best.measure(step)
         while step < settings.steps and not interrupt.asked:
-            batch = experiment.task.sample(sequences, settings.batch_size)
+            batch = experiment.training_batch(sequences, step + 1)
             loss, accuracy, finite = take_step(dict(batch.inputs), batch.targets)
             if not finite:
                 folder.write_weights(model, "last")
@@ -154,11 +154,16 @@ def _stopped(folder: RunFolder, step: int, why: str, kept: int, name: str = "las
 
 
 @contextmanager
-def _records(folder: RunFolder) -> Iterator[Callable[..., None]]:
-    """Give what writes figures by name, as a line of the metrics and to TensorBoard."""
+def _records(folder: RunFolder, experiment: Experiment) -> Iterator[Callable[..., None]]:
+    """Give what writes figures by name, as a line of the metrics and to TensorBoard.
+
+    Where there is a curriculum, the longest length of that step is among them.
+    """
     writer = tf.summary.create_file_writer(str(folder.tensorboard))
 
     def record(step: int, **figures: float) -> None:
+        if (longest := experiment.longest(step)) is not None:
+            figures["longest"] = longest
         folder.add_metrics(step=step, **figures)
         with writer.as_default(step=step):
             for name, value in figures.items():
