@@ -1,4 +1,4 @@
-"""The commands train, eval and trace: from a config file to a run folder, figures and pictures."""
+"""The commands train, resume, eval and trace: from a config file to a run folder, figures and pictures."""
 
 from __future__ import annotations
 
@@ -88,8 +88,8 @@ def superloop_config_tables():
 
 @hookimpl
 def superloop_add_commands(cli: click.Group) -> None:
-    """Add train, eval and trace."""
+    """Add train, resume, eval and trace."""
     from superloop_plugin_lab import commands
 
-    for command in (commands.train, commands.evaluate, commands.trace):
+    for command in (commands.train, commands.resume, commands.evaluate, commands.trace):
         cli.add_command(command)

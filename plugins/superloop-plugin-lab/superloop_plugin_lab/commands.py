@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from superloop_core.errors import ConfigError
 from superloop_core.quiet import start_tensorflow
 
 RUN = click.argument("run", type=click.Path(path_type=Path), metavar="RUN_DIR")
@@ -40,6 +41,40 @@ def train(
     experiment = read_experiment(config, overrides)
     folder = RunFolder.create(out, default=Path("runs") / _name(config))
     outcome = train(experiment, folder)
+    report(experiment, folder, outcome)
+    if outcome.interrupted:
+        sys.exit(130)
+
+
+@click.command()
+@RUN
+@click.option("--steps", type=int, help="Training steps in all, instead of the config's.")
+@SET
+def resume(run: Path, steps: int | None, overrides: tuple[str, ...]) -> None:
+    """Go on with a run that was stopped, as if it had not been.
+
+    It goes on from where Ctrl-C stopped it, or from the last time it was measured. One that has taken all of
+    its steps takes more with --steps.
+    """
+    if steps is not None:
+        overrides += (f"train.steps={steps}",)
+    start_tensorflow()
+    from superloop_plugin_lab.evaluation import tell_other_versions
+    from superloop_plugin_lab.experiment import read_experiment
+    from superloop_plugin_lab.report import report
+    from superloop_plugin_lab.run_folder import RunFolder
+    from superloop_plugin_lab.training import train
+
+    folder = RunFolder.open(run)
+    start = folder.read_checkpoint()
+    experiment = read_experiment(folder.config, overrides)
+    if start.step >= experiment.settings.steps:
+        raise ConfigError(
+            f"{run}: has taken {start.step:,} steps, and train.steps = {experiment.settings.steps:,}; "
+            "give it more with --steps"
+        )
+    tell_other_versions(folder, experiment)
+    outcome = train(experiment, folder, start)
     report(experiment, folder, outcome)
     if outcome.interrupted:
         sys.exit(130)

@@ -1,6 +1,7 @@
 """A run folder: what a training run leaves behind. Every file is there whole, or as it was before."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import tomli_w
 
 from superloop_core import ConfigError
 from superloop_core.config import Config
+from superloop_plugin_lab.checkpoint import Checkpoint
 
 
 @attrs.frozen
@@ -18,7 +20,8 @@ class RunFolder:
     """``config.toml``, ``metrics.jsonl``, ``tensorboard/``, weights, ``model.keras`` and ``traces.png``.
 
     ``model.keras`` and ``best.weights.h5`` hold the weights that measured best on fresh sequences;
-    ``last.weights.h5`` those of the last step, and after a failure of the last good one.
+    ``last.weights.h5`` those of the last step, and after a failure of the last good one;
+    ``checkpoint.npz`` all that training needs to go on.
     """
 
     path: Path
@@ -70,6 +73,11 @@ class RunFolder:
         return self.path / "model.keras"
 
     @property
+    def checkpoint(self) -> Path:
+        """Where training can go on."""
+        return self.path / "checkpoint.npz"
+
+    @property
     def picture(self) -> Path:
         """What the systems did on a few fresh sequences."""
         return self.path / "traces.png"
@@ -97,6 +105,26 @@ class RunFolder:
         """Add a line to the metrics."""
         with self.metrics.open("a") as file:
             file.write(json.dumps(values, allow_nan=False) + "\n")
+
+    def cut_metrics(self, size: int) -> None:
+        """Leave the first lines of the metrics, of so many bytes."""
+        if self.metrics.is_file():
+            os.truncate(self.metrics, min(size, self.metrics.stat().st_size))
+
+    def read_checkpoint(self) -> Checkpoint:
+        """Return the checkpoint.
+
+        Raises:
+            ConfigError: there is none.
+            WeightsError: it cannot be read.
+        """
+        if not self.checkpoint.is_file():
+            raise ConfigError(f"{self.path}: cannot go on: no {self.checkpoint.name}")
+        return Checkpoint.load(self.checkpoint)
+
+    def write_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Write the checkpoint."""
+        _replace(self.checkpoint, checkpoint.save)
 
     def write_weights(self, model: keras.Model, name: str) -> None:
         """Write ``best`` or ``last`` weights."""

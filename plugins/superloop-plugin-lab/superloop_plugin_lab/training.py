@@ -1,7 +1,8 @@
 """Training: the compiled step, the loop over batches, and the best weights so far."""
 
+import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from superloop_plugin_lab.checkpoint import Checkpoint, optimizer_state, put_back, variables_of
 from superloop_plugin_lab.diagnosis import find_not_finite
 from superloop_plugin_lab.experiment import Experiment, Measurement, TrainingError, measure
 from superloop_plugin_lab.interrupt import interrupts
@@ -28,25 +30,60 @@ class Outcome:
     interrupted: bool
 
 
-def train(experiment: Experiment, folder: RunFolder) -> Outcome:
+def train(experiment: Experiment, folder: RunFolder, start: Checkpoint | None = None) -> Outcome:
     """Train, and leave a run folder that is usable whenever it ends once the untrained model was measured.
 
     Ctrl-C ends it after the step under way, and the model so far is measured; a second Ctrl-C raises
     ``KeyboardInterrupt`` at once. The experiment's model ends with the best weights.
 
+    Args:
+        experiment: what to train, and how.
+        folder: where to leave it.
+        start: where to go on, of the same folder; None: from the start.
+
     Raises:
         TrainingError: something was not finite; the weights before that step are kept.
+        WeightsError: the checkpoint is of another model.
     """
     settings, model = experiment.settings, experiment.model
-    folder.write_config(experiment.config)
-    take_step = compiled_step(experiment)
+    optimizer = new_optimizer(experiment)
+    take_step = compiled_step(experiment, optimizer)
     sequences = experiment.generator("train")
-    began, step = time.monotonic(), 0
+    step, seconds = 0, 0.0
     recent: list[tuple[float, float]] = []
-    bar = progress("training", settings.steps, "compiling")
+    if start is not None:
+        put_back(model.variables, start.variables, "weights")
+        put_back(optimizer_state(optimizer), start.optimizer, "an optimizer")
+        sequences.bit_generator.state = start.generator
+        step, seconds, recent = start.step, start.seconds, list(start.recent)
+    folder.write_config(experiment.config)
+    began = time.monotonic() - seconds
+    bar = progress("training", settings.steps, "compiling", done=step)
     with interrupts() as interrupt, bar as show, _records(folder, experiment) as record:
         best = _Best(experiment, folder, record)
-        best.measure(step)
+
+        def save() -> None:
+            folder.write_checkpoint(
+                Checkpoint(
+                    step=step,
+                    variables=variables_of(model),
+                    optimizer=[np.array(variable) for variable in optimizer_state(optimizer)],
+                    best=best.variables,
+                    best_step=best.step,
+                    merit=best.merit,
+                    recent=recent,
+                    generator=dict(sequences.bit_generator.state),
+                    metrics_size=folder.metrics.stat().st_size,
+                    seconds=time.monotonic() - began,
+                )
+            )
+
+        if start is None:
+            best.measure(step)
+            save()
+        else:
+            folder.cut_metrics(start.metrics_size)
+            best.put_back(start)
         while step < settings.steps and not interrupt.asked:
             batch = experiment.training_batch(sequences, step + 1)
             loss, accuracy, finite = take_step(dict(batch.inputs), batch.targets)
@@ -63,7 +100,9 @@ def train(experiment: Experiment, folder: RunFolder) -> Outcome:
                 show(step, f"loss {loss:.4g}  accuracy {accuracy:.1%}")
             if step % settings.evaluate_every == 0:
                 best.measure(step)
-        if best.measured_at != step:
+                save()
+        if step % settings.evaluate_every:
+            save()  # before what is measured only because it ends here
             best.measure(step)
         seconds = time.monotonic() - began
         model.load_weights(folder.weights("best"))
@@ -76,12 +115,9 @@ def train(experiment: Experiment, folder: RunFolder) -> Outcome:
     )
 
 
-def compiled_step(experiment: Experiment) -> Callable[..., tuple[Any, Any, Any]]:
-    """Return the training step: of inputs and targets, it gives loss, accuracy, and whether all is finite.
-
-    Where the loss, the gradient or the weights to be are not finite, the weights stay as they are.
-    """
-    settings, model, task = experiment.settings, experiment.model, experiment.task
+def new_optimizer(experiment: Experiment) -> keras.optimizers.Optimizer:
+    """Make the optimizer that a config names, and its variables."""
+    settings = experiment.settings
     rate: Any = settings.learning_rate
     if settings.schedule == "cosine":
         rate = keras.optimizers.schedules.CosineDecay(rate, settings.steps)
@@ -91,8 +127,19 @@ def compiled_step(experiment: Experiment) -> Callable[..., tuple[Any, Any, Any]]
         "sgd": keras.optimizers.SGD,
     }
     optimizer = kinds[settings.optimizer](rate)
+    optimizer.build(experiment.model.trainable_variables)
+    return optimizer
+
+
+def compiled_step(
+    experiment: Experiment, optimizer: keras.optimizers.Optimizer
+) -> Callable[..., tuple[Any, Any, Any]]:
+    """Return the training step: of inputs and targets, it gives loss, accuracy, and whether all is finite.
+
+    Where the loss, the gradient or the weights to be are not finite, the weights stay as they are.
+    """
+    settings, model, task = experiment.settings, experiment.model, experiment.task
     variables = model.trainable_variables
-    optimizer.build(variables)
 
     def apply(gradients: list[Any]) -> Any:
         before = [tf.identity(variable.value) for variable in variables]
@@ -123,8 +170,9 @@ class _Best:
         self._experiment = experiment
         self._folder = folder
         self._record = record
-        self._merit: tuple[float, float] | None = None
-        self.step = self.measured_at = 0
+        self.step = 0
+        self.merit = (-math.inf, -math.inf)
+        self.variables: Sequence[np.ndarray] = ()
 
     def measure(self, step: int) -> None:
         """Save the weights as the last; measure, and save them as the best if they are."""
@@ -135,13 +183,23 @@ class _Best:
             measured = measure(experiment, rng, experiment.settings.evaluate_on)
         except TrainingError as error:
             raise _stopped(folder, step, str(error), kept=self.step, name="best") from error
-        self.measured_at = step
         self._record(step, **{f"fresh_{name}": value for name, value in measured.figures.items()})
         merit = (measured.accuracy, -measured.loss)
-        if self._merit is None or merit > self._merit:
-            self._merit, self.step = merit, step
-            folder.write_weights(experiment.model, "best")
-            folder.write_model(experiment.model)
+        if merit > self.merit:
+            self.merit, self.step, self.variables = merit, step, variables_of(experiment.model)
+            self._write()
+
+    def put_back(self, start: Checkpoint) -> None:
+        """Keep the best of a checkpoint, whatever was saved after it."""
+        self.merit, self.step, self.variables = start.merit, start.best_step, start.best
+        variables = self._experiment.model.variables
+        put_back(variables, start.best, "weights")
+        self._write()
+        put_back(variables, start.variables, "weights")
+
+    def _write(self) -> None:
+        self._folder.write_weights(self._experiment.model, "best")
+        self._folder.write_model(self._experiment.model)
 
 
 def _stopped(folder: RunFolder, step: int, why: str, kept: int, name: str = "last") -> TrainingError:

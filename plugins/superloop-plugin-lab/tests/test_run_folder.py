@@ -35,6 +35,7 @@ def weights(model, path):
 def test_a_run_folder_holds_what_it_should_and_nothing_half_written(run):
     assert {path.name for path in run.path.iterdir()} == {
         "config.toml",
+        "checkpoint.npz",
         "metrics.jsonl",
         "tensorboard",
         "model.keras",

@@ -39,6 +39,10 @@ def assert_equal(weights, others):
         np.testing.assert_array_equal(one, other)
 
 
+def step_of(experiment):
+    return training.compiled_step(experiment, training.new_optimizer(experiment))
+
+
 def test_training_lowers_the_loss(small, folder):
     experiment = read_experiment(
         small, ["train.steps=60", "train.evaluate_every=60", "train.learning_rate=0.03"]
@@ -73,7 +77,7 @@ def test_every_optimizer_and_schedule_takes_a_step(small, optimizer, schedule):
     experiment = read_experiment(small, [f"train.optimizer={optimizer}", f"train.schedule={schedule}"])
     before = experiment.model.get_weights()
     batch = experiment.task.sample(np.random.default_rng(0), 8)
-    loss, accuracy, finite = training.compiled_step(experiment)(dict(batch.inputs), batch.targets)
+    loss, accuracy, finite = step_of(experiment)(dict(batch.inputs), batch.targets)
     assert finite
     assert 0 <= float(accuracy) <= 1
     assert float(loss) > 0
@@ -92,7 +96,7 @@ def test_a_step_of_sgd_moves_by_the_learning_rate_times_the_clipped_norm(small):
     experiment = read_experiment(small, settings)
     before = experiment.model.get_weights()
     batch = experiment.task.sample(np.random.default_rng(0), 8)
-    training.compiled_step(experiment)(dict(batch.inputs), batch.targets)
+    step_of(experiment)(dict(batch.inputs), batch.targets)
     moved = [new - old for new, old in zip(experiment.model.get_weights(), before, strict=True)]
     norm = np.sqrt(sum((array.astype("float64") ** 2).sum() for array in moved))
     np.testing.assert_allclose(norm, 0.5 * 0.1, rtol=1e-3)
@@ -103,7 +107,7 @@ def test_the_step_compiled_with_xla_takes_the_same_step(small):
     for xla in ("true", "false"):
         experiment = read_experiment(small, [f"train.xla={xla}"])
         batch = experiment.task.sample(np.random.default_rng(0), 8)
-        loss, *_ = training.compiled_step(experiment)(dict(batch.inputs), batch.targets)
+        loss, *_ = step_of(experiment)(dict(batch.inputs), batch.targets)
         results.append([float(loss), *experiment.model.get_weights()])
     for one, other in zip(*results, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)

@@ -1,0 +1,219 @@
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import attrs
+import numpy as np
+import pytest
+from superloop_plugin_lab.checkpoint import Checkpoint
+from superloop_plugin_lab.experiment import TrainingError, read_experiment
+from superloop_plugin_lab.run_folder import RunFolder
+from superloop_plugin_lab.training import train
+
+from superloop_core import ConfigError, WeightsError
+
+LONG = ("train.steps=60", "train.evaluate_every=25", "train.log_every=8")
+DROPOUT = ("loop.cells.0.dropout=0.3", "loop.cells.0.recurrent_dropout=0.2")
+CURRICULUM = ("curriculum.start=2", "curriculum.steps=40", "train.optimizer=rmsprop", "train.xla=true")
+
+
+class Interrupted:
+    """A task in whose ``at``-th batch to train on Ctrl-C is pressed."""
+
+    def __init__(self, task, at, times):
+        self._task, self._at, self._times = task, at, times
+        self._sample = task.sample
+
+    def __getattr__(self, name):
+        return getattr(self._task, name)
+
+    def sample(self, rng, batch_size, **longest):
+        if batch_size == 8:
+            self._at -= 1
+            for _ in range(self._times if self._at == 0 else 0):
+                signal.raise_signal(signal.SIGINT)
+        return self._task.sample(rng, batch_size, **longest)
+
+
+def trained(config, path, *, stop=None, times=1):
+    """A run folder, of a run that was stopped in a step if one is named."""
+    experiment = read_experiment(config, LONG)
+    if stop is not None:
+        experiment = attrs.evolve(experiment, task=Interrupted(experiment.task, stop, times))
+    folder = RunFolder.create(path, default=path)
+    try:
+        outcome = train(experiment, folder)
+        assert outcome.steps == (stop or 60)
+    except KeyboardInterrupt:
+        assert times == 2
+    return folder
+
+
+def resumed(folder, *overrides):
+    return train(read_experiment(folder.config, overrides), folder, folder.read_checkpoint())
+
+
+def lines(folder):
+    read = [json.loads(line) for line in folder.metrics.read_text().splitlines()]
+    return [{name: value for name, value in line.items() if name != "seconds"} for line in read]
+
+
+def assert_same(folder, other):
+    assert lines(folder) == lines(other)
+    ours, theirs = folder.read_checkpoint(), other.read_checkpoint()
+    assert (ours.step, ours.best_step, ours.generator) == (theirs.step, theirs.best_step, theirs.generator)
+    for name in ("variables", "optimizer", "best"):
+        for one, another in zip(getattr(ours, name), getattr(theirs, name), strict=True):
+            np.testing.assert_array_equal(one, another)
+    assert sorted(path.name for path in folder.path.iterdir()) == sorted(p.name for p in other.path.iterdir())
+
+
+@pytest.fixture(scope="module")
+def configs(small, echo):
+    """Two configs, one with dropout, one of sequences of many lengths with a curriculum, and XLA."""
+    from superloop_core.files import apply_overrides
+
+    return {"dropout": apply_overrides(small, DROPOUT), "curriculum": apply_overrides(echo, CURRICULUM)}
+
+
+@pytest.fixture(scope="module")
+def whole(configs, tmp_path_factory):
+    """A run folder of each config, of a run of 60 steps that nothing stopped."""
+    folder = tmp_path_factory.mktemp("whole")
+    return {name: trained(config, folder / name) for name, config in configs.items()}
+
+
+@pytest.fixture(scope="module")
+def stopped(configs, tmp_path_factory):
+    """The same, stopped in step 30; copy them."""
+    folder = tmp_path_factory.mktemp("stopped")
+    return {name: trained(config, folder / name, stop=30) for name, config in configs.items()}
+
+
+@pytest.fixture
+def copied(stopped, tmp_path):
+    def copy(name):
+        return RunFolder.open(shutil.copytree(stopped[name].path, tmp_path / name))
+
+    return copy
+
+
+@pytest.mark.parametrize("name", ["dropout", "curriculum"])
+def test_thirty_steps_and_thirty_more_are_sixty_bit_by_bit(whole, copied, name):
+    folder = copied(name)
+    assert folder.read_checkpoint().step == 30
+    assert lines(folder)[-1]["steps"] == 30
+    outcome = resumed(folder)
+    assert (outcome.steps, outcome.interrupted) == (60, False)
+    assert_same(folder, whole[name])
+
+
+def test_another_process_goes_on_with_the_same_bits(whole, copied):
+    folder = copied("dropout")
+    done = subprocess.run(
+        [sys.executable, "-m", "superloop_core.cli", "resume", folder.path],
+        capture_output=True, text=True, env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "60 in" in done.stdout
+    folder.picture.unlink()
+    assert_same(folder, whole["dropout"])
+
+
+def test_a_run_that_ended_at_once_goes_on_from_where_it_was_last_measured(whole, configs, tmp_path):
+    folder = trained(configs["dropout"], tmp_path / "run", stop=30, times=2)
+    assert folder.read_checkpoint().step == 25
+    resumed(folder)
+    assert_same(folder, whole["dropout"])
+
+
+def test_a_run_may_be_stopped_again(whole, copied):
+    folder = copied("dropout")
+    experiment = read_experiment(folder.config)
+    experiment = attrs.evolve(experiment, task=Interrupted(experiment.task, 7, 1))
+    assert train(experiment, folder, folder.read_checkpoint()).interrupted
+    assert folder.read_checkpoint().step == 37
+    resumed(folder)
+    assert_same(folder, whole["dropout"])
+
+
+def test_a_run_that_is_done_takes_more_steps_if_it_is_given_more(superloop, small, train_to, tmp_path):
+    folder = train_to(small, tmp_path / "run")
+    code, _, err = superloop("resume", folder.path)
+    assert code == 2
+    assert "has taken 7 steps, and train.steps = 7; give it more with --steps" in err
+    code, out, err = superloop("resume", folder.path, "--steps", 11)
+    assert code == 0
+    assert "11 in" in out
+    assert "11/11" in err
+    assert [line["step"] for line in lines(folder)[:-1]] == [0, 2, 3, 4, 6, 6, 7, 8, 9, 10, 11, 11]
+
+
+def test_a_run_that_failed_goes_on_with_another_learning_rate(small, tmp_path):
+    folder = RunFolder.create(tmp_path / "run", default=tmp_path)
+    sgd = ["train.optimizer=sgd", "train.schedule=constant", "train.clip_norm=1e3"]
+    with pytest.raises(TrainingError, match="step 1"):
+        train(read_experiment(small, [*sgd, "train.learning_rate=3e38"]), folder)
+    outcome = resumed(folder, "train.learning_rate=1e-3")
+    assert outcome.steps == 7
+    assert not any("failed" in line for line in lines(folder))
+    calm = RunFolder.create(tmp_path / "calm", default=tmp_path)
+    train(read_experiment(small, [*sgd, "train.learning_rate=1e-3"]), calm)
+    assert_same(folder, calm)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("loop.cells.0.units=5", "the checkpoint holds weights of the shapes .* undo --set"),
+        ("train.optimizer=sgd", "the checkpoint holds an optimizer of the shapes .* undo --set"),
+    ],
+)
+def test_a_checkpoint_of_another_model_is_refused_and_the_folder_is_left_alone(copied, override, message):
+    folder = copied("dropout")
+    before = {path.name: path.read_bytes() for path in folder.path.iterdir() if path.is_file()}
+    with pytest.raises(WeightsError, match=message):
+        resumed(folder, override)
+    assert before == {path.name: path.read_bytes() for path in folder.path.iterdir() if path.is_file()}
+
+
+def test_a_folder_without_a_checkpoint_or_with_a_broken_one_is_refused(superloop, copied):
+    folder = copied("dropout")
+    folder.checkpoint.write_bytes(folder.checkpoint.read_bytes()[:1000])
+    code, _, err = superloop("resume", folder.path)
+    assert code == 2
+    assert "checkpoint.npz: cannot be loaded" in err
+    folder.checkpoint.unlink()
+    with pytest.raises(ConfigError, match=r"cannot go on: no checkpoint\.npz"):
+        folder.read_checkpoint()
+
+
+def test_a_checkpoint_is_read_as_it_was_written(tmp_path):
+    rng = np.random.default_rng(3)
+    rng.random(7)
+    saved = Checkpoint(
+        step=5,
+        variables=[np.arange(3.0), np.array([1, 2], "uint32")],
+        optimizer=[np.array(5)],
+        best=[],
+        best_step=2,
+        merit=(0.5, -1.25),
+        recent=[(0.1, 0.2)],
+        generator=dict(rng.bit_generator.state),
+        metrics_size=123,
+        seconds=1.5,
+    )
+    saved.save(tmp_path / "a.npz")
+    read = Checkpoint.load(tmp_path / "a.npz")
+    again = np.random.default_rng(0)
+    again.bit_generator.state = read.generator
+    assert again.random() == rng.random()
+    for name in ("step", "best", "best_step", "merit", "recent", "generator", "metrics_size", "seconds"):
+        assert getattr(read, name) == getattr(saved, name)
+    for name in ("variables", "optimizer"):
+        for one, other in zip(getattr(read, name), getattr(saved, name), strict=True):
+            assert one.dtype == other.dtype
+            np.testing.assert_array_equal(one, other)
