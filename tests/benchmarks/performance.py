@@ -49,6 +49,20 @@ def lstms(batch: int) -> list[Contender]:
     ]
 
 
+def memories(name: str, peer: Contender, cell: dict, system: dict, *batches: int) -> dict:
+    """A memory beside a peer's, at each batch size."""
+    return {
+        f"{name}-{batch}": [
+            attrs.evolve(peer, settings={"batch": batch} | peer.settings),
+            Contender("superloop", "ours", "memory", {"batch": batch, "cell": cell, "system": system}),
+        ]
+        for batch in batches
+    }
+
+
+LSTM_100 = {"use": "lstm", "units": 100}
+LSTM_256 = {"use": "lstm", "units": 256}
+RUNS = {"use": "nondeterministic_stack", "states": 2, "symbols": 3}
 WORKS = {
     "example-1024": [
         example("JAX lax.scan, jitted", "jax_peers", batch=1024),
@@ -70,6 +84,31 @@ WORKS = {
     ],
     "lstm-64": lstms(64),
     "lstm-1024": lstms(1024),
+    **memories(
+        *("tape", Contender("Haiku, jitted", "jax_peers", "tape_rnn")),
+        *({"use": "simple_rnn", "units": 256}, {"use": "tape", "slots": 40, "width": 8}, 128),
+    ),
+    **memories(
+        *("ntm", Contender("PyTorch", "torch_peers", "ntm")),
+        *(LSTM_100, {"use": "ntm", "slots": 128, "width": 20}, 16, 128),
+    ),
+    **memories(
+        *("dnc", Contender("dnc 1.1.0, PyTorch", "torch_peers", "dnc")),
+        *(LSTM_100, {"use": "dnc", "slots": 128, "width": 20, "read_heads": 4}, 16, 128),
+    ),
+    **memories(
+        *("neural-stack", Contender("PyTorch", "torch_peers", "neural_stack")),
+        *(LSTM_256, {"use": "neural_stack", "width": 8}, 128),
+    ),
+    **memories(
+        *("nondeterministic-stack", Contender("PyTorch", "torch_peers", "nondeterministic_stack")),
+        *(LSTM_256, RUNS, 16, 128),
+    ),
+    **memories(
+        "nondeterministic-stack-of-vectors",
+        Contender("PyTorch", "torch_peers", "nondeterministic_stack", {"width": 5}),
+        *(LSTM_256, RUNS | {"width": 5}, 16, 128),
+    ),
 }
 
 
@@ -90,7 +129,7 @@ def medians(rounds: list[dict[str, float]]) -> dict[str, float]:
 
 def show(work: str, peers: str | None, rounds: int) -> None:
     """Print a table of one work."""
-    contenders = [c for c in WORKS[work] if peers or c.script != "jax_peers"]
+    contenders = [c for c in WORKS[work] if peers or c.script == "ours"]
     turns = [[measured(contender, peers) for contender in contenders] for _ in range(rounds)]
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column(f"{work}, medians of {rounds}", no_wrap=True)

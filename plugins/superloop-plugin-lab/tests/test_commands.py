@@ -123,7 +123,7 @@ FILES = {
     "untasked.toml": (
         '[loop]\ntimesteps = 3\n[[loop.cells]]\nuse = "gru"\nunits = 2\n'
         '[[loop.systems]]\nuse = "attention"\nwidth = 10\n',
-        "a table [task] is missing; add one with use = NAME; there are: last_two_before_nine",
+        "a table [task] is missing; add one with use = NAME; there are: adding, ",
     ),
 }
 

@@ -69,36 +69,67 @@ def original_example(timesteps=64, batch=1024):
     )
 
 
+class StackCore(hk.RNNCore):
+    """A stack beside a vanilla RNN of 256 units."""
+
+    def __init__(self, depth, width):
+        super().__init__()
+        self.rnn, self.depth, self.width = hk.VanillaRNN(256), depth, width
+
+    def initial_state(self, batch_size):
+        return jnp.zeros((batch_size, 256)), jnp.zeros((batch_size, self.depth, self.width))
+
+    def __call__(self, inputs, state):
+        hidden, cells = state
+        out, hidden = self.rnn(jnp.concatenate([inputs, cells[:, 0]], -1), hidden)
+        actions = jax.nn.softmax(hk.Linear(3)(out))[:, :, None, None]
+        value = hk.Linear(self.width)(out)[:, None]
+        pushed = jnp.concatenate([value, cells[:, :-1]], 1)
+        popped = jnp.concatenate([cells[:, 1:], jnp.zeros_like(value)], 1)
+        cells = actions[:, 0] * pushed + actions[:, 1] * popped + actions[:, 2] * cells
+        return out, (hidden, cells)
+
+
+class TapeCore(hk.RNNCore):
+    """A tape that turns under its head, beside a vanilla RNN of 256 units."""
+
+    def __init__(self, slots, width, jump):
+        super().__init__()
+        self.rnn, self.slots, self.width, self.jump = hk.VanillaRNN(256), slots, width, jump
+
+    def initial_state(self, batch_size):
+        return jnp.zeros((batch_size, 256)), jnp.zeros((batch_size, self.slots, self.width))
+
+    def __call__(self, inputs, state):
+        hidden, tape = state
+        out, hidden = self.rnn(jnp.concatenate([inputs, tape[:, 0]], -1), hidden)
+        actions = jax.nn.softmax(hk.Linear(5)(out))[:, :, None, None]
+        tape = jnp.concatenate([hk.Linear(self.width)(out)[:, None], tape[:, 1:]], 1)
+        moved = jnp.stack([jnp.roll(tape, by, 1) for by in (0, -1, 1, -self.jump, self.jump)], 1)
+        return out, (hidden, jnp.sum(actions * moved, 1))
+
+
 def stack_rnn(batch=128, timesteps=40):
-    """A Haiku VanillaRNN of 256 units with a stack of 30 cells of 8 numbers; 4 symbols in, 4 out; Adam."""
-    depth, width = 30, 8
+    """A stack of 30 cells of 8 numbers; 4 symbols in, 4 out; Adam."""
+    return core(lambda: StackCore(30, 8), 4, batch, timesteps)
 
-    class StackCore(hk.RNNCore):
-        def __init__(self):
-            super().__init__()
-            self.rnn = hk.VanillaRNN(256)
 
-        def initial_state(self, batch_size):
-            return jnp.zeros((batch_size, 256)), jnp.zeros((batch_size, depth, width))
+def tape_rnn(batch=128, timesteps=40):
+    """A tape of 40 slots of 8 numbers; 8 symbols in, 8 out; Adam."""
+    return core(lambda: TapeCore(40, 8, timesteps), 8, batch, timesteps)
 
-        def __call__(self, inputs, state):
-            hidden, cells = state
-            out, hidden = self.rnn(jnp.concatenate([inputs, cells[:, 0]], -1), hidden)
-            actions = jax.nn.softmax(hk.Linear(3)(out))[:, :, None, None]
-            value = hk.Linear(width)(out)[:, None]
-            pushed = jnp.concatenate([value, cells[:, :-1]], 1)
-            popped = jnp.concatenate([cells[:, 1:], jnp.zeros_like(value)], 1)
-            cells = actions[:, 0] * pushed + actions[:, 1] * popped + actions[:, 2] * cells
-            return out, (hidden, cells)
+
+def core(make, symbols, batch, timesteps):
+    """Fit what a core gives, projected, to its inputs."""
 
     def network(inputs):
-        core = StackCore()
-        outputs, _ = hk.dynamic_unroll(core, inputs, core.initial_state(batch), time_major=False)
-        return hk.Linear(4)(outputs)
+        made = make()
+        outputs, _ = hk.dynamic_unroll(made, inputs, made.initial_state(batch), time_major=False)
+        return hk.Linear(symbols)(outputs)
 
     transformed = hk.without_apply_rng(hk.transform(network))
     rng = np.random.default_rng(0)
-    inputs = np.eye(4, dtype="float32")[rng.integers(0, 4, (batch, timesteps))]
+    inputs = np.eye(symbols, dtype="float32")[rng.integers(0, symbols, (batch, timesteps))]
     params = transformed.init(jax.random.PRNGKey(0), inputs)
     return fitted(
         lambda params, inputs, targets: jnp.mean((transformed.apply(params, inputs) - targets) ** 2),
@@ -107,4 +138,4 @@ def stack_rnn(batch=128, timesteps=40):
 
 
 if __name__ == "__main__":
-    run({f.__name__: f for f in (original_example, stack_rnn)})
+    run({f.__name__: f for f in (original_example, stack_rnn, tape_rnn)})

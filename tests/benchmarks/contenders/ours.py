@@ -71,6 +71,20 @@ def stack_rnn(batch=128, timesteps=40, **compiled):
     return fitted(build, inputs, inputs, keras.optimizers.Adam(1e-3), **compiled)
 
 
+def memory(batch, cell, system, timesteps=40):
+    """One cell and one system; 8 numbers in at each timestep, and as many out; Adam."""
+    rng = np.random.default_rng(0)
+    inputs = np.eye(8, dtype="float32")[rng.integers(0, 8, (batch, timesteps))]
+    loop = {"timesteps": timesteps, "inputs": 8, "outputs": 8, "cells": [cell], "systems": [system]}
+
+    def build():
+        layer = superloop_core.Superloop(loop)
+        symbolic = layer.symbolic_inputs()
+        return keras.Model(symbolic, layer(symbolic))
+
+    return fitted(build, inputs, inputs, keras.optimizers.Adam(1e-3))
+
+
 def _lstm_data(batch):
     rng = np.random.default_rng(0)
     shapes = (batch, 64, 32), (batch, 128)
@@ -100,4 +114,4 @@ def keras_lstm(batch, unroll=False, **compiled):
 
 
 if __name__ == "__main__":
-    run({f.__name__: f for f in (original_example, stack_rnn, lstm, keras_lstm)})
+    run({f.__name__: f for f in (original_example, stack_rnn, memory, lstm, keras_lstm)})
