@@ -39,6 +39,10 @@ class PluginError(SuperloopError):
     """A plugin that is unknown, ambiguous or broken."""
 
 
+class UnknownPluginError(PluginError):
+    """There is no plugin of a name."""
+
+
 class SourceError(SuperloopError, ValueError):
     """An input or a source that a loop was called without, with too much of, or of a wrong shape."""
 

@@ -157,6 +157,11 @@ class TableSpec:
             raise ValueError(f"table {self.name!r} must have a kind where there may be many")
 
 
+def normalized(distribution: str) -> str:
+    """Return the name of a distribution as the index of packages has it: ``a_B.c`` is ``a-b-c``."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
 def snake_case(name: str) -> str:
     """``RegisterMemory`` -> ``register_memory``, ``SGU`` -> ``sgu``, ``SimpleRNN`` -> ``simple_rnn``."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()

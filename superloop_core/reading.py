@@ -1,7 +1,9 @@
 """What one entry point brings: its light module imported, its hooks called, and all of it checked."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.metadata import EntryPoint
+from inspect import isfunction
+from types import ModuleType
 from typing import Any
 
 import attrs
@@ -12,6 +14,7 @@ from superloop_core.errors import PluginError, did_you_mean
 from superloop_core.plugin import PluginSpec, TableSpec
 
 CORE = "superloop-core"
+PREFIX = "superloop_"  # of every hook's name
 
 
 @attrs.frozen(kw_only=True)
@@ -56,8 +59,16 @@ def call_hooks(manager: pluggy.PluginManager, module: Any, name: str) -> Brought
     """Register a light module by a name of its own, and call its hooks.
 
     Raises:
-        PluginError: a hook is misspelt, unmarked, or yields what it should not; nothing stays registered.
+        PluginError: it is no module, or one that is registered already; a hook is misspelt, unmarked, or
+            yields what it should not; or there is none. Nothing stays registered.
     """
+    if not isinstance(module, ModuleType):
+        raise PluginError(f"an entry point of a plugin must name a module: {module!r}")
+    if manager.is_registered(module):
+        other = manager.get_name(module)
+        raise PluginError(
+            f"the entry point {other!r} names the module {module.__name__!r} too; leave one out"
+        )
     manager.register(module, name=name)
     try:
         _check_hooks(module)
@@ -71,14 +82,16 @@ def call_hooks(manager: pluggy.PluginManager, module: Any, name: str) -> Brought
 
 
 def _check_hooks(module: Any) -> None:
-    """Refuse a hook whose name no hookspec has, and one that is not marked: neither would be called."""
-    known = [name for name in vars(hookspecs) if name.startswith("superloop_")]
+    """Refuse a hook whose name no hookspec has, one that is not marked, and a module without any."""
+    known = [name for name in vars(hookspecs) if name.startswith(PREFIX)]
     for name, value in vars(module).items():
         marked = hasattr(value, f"{hookspecs.PROJECT}_impl")
-        if marked and name not in known:
+        if name not in known and (marked or (isfunction(value) and name.startswith(PREFIX))):
             raise PluginError(f"there is no hook {name!r}{did_you_mean(name, known)}")
         if name in known and not marked:
             raise PluginError(f"{name!r} is not marked as a hook; write @hookimpl above it")
+    if not any(name in known for name in vars(module)):
+        raise PluginError(f"it has none of the hooks {', '.join(known)}, and so brings nothing")
 
 
 def _called(hook: pluggy.HookCaller, plugin_name: str, expected: type) -> list[Any]:
@@ -86,8 +99,9 @@ def _called(hook: pluggy.HookCaller, plugin_name: str, expected: type) -> list[A
     results: list[Any] = []
     for implementation in hook.get_hookimpls():
         if implementation.plugin_name == plugin_name:
-            made = implementation.function()
-            results.extend(made if isinstance(made, Iterable) else [made])
+            made: Any = implementation.function()
+            several = isinstance(made, Iterable) and not isinstance(made, str | Mapping)
+            results.extend(made if several else [made])
     for result in results:
         if not isinstance(result, expected):
             raise PluginError(f"{hook.name} must yield {expected.__name__} objects: {result!r}")

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import attrs
 
-from superloop_core.plugin import PluginSpec
+from superloop_core.plugin import PluginSpec, normalized
 
 
 @attrs.frozen(kw_only=True)
@@ -13,7 +13,7 @@ class Origin:
     """Where a plugin comes from.
 
     Args:
-        distribution: what pip installs.
+        distribution: what pip installs, by its normalized name.
         version: the distribution's.
         entry_point: the entry point's name; one entry point may bring several plugins.
     """
@@ -28,7 +28,7 @@ class Origin:
         if entry_point.dist is None:
             return cls(distribution=entry_point.value.partition(".")[0], entry_point=entry_point.name)
         return cls(
-            distribution=entry_point.dist.name,
+            distribution=normalized(entry_point.dist.name),
             version=entry_point.dist.version,
             entry_point=entry_point.name,
         )

@@ -16,9 +16,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from superloop_core import __version__
-from superloop_core.errors import PluginError, did_you_mean, message
+from superloop_core.errors import PluginError, UnknownPluginError, did_you_mean, message
 from superloop_core.hookspecs import ENTRY_POINT_GROUP
-from superloop_core.plugin import KINDS, PluginSpec, TableSpec, snake_case
+from superloop_core.plugin import KINDS, PluginSpec, TableSpec, normalized, snake_case
 from superloop_core.reading import Brought, call_hooks, check_requirement, new_manager
 from superloop_core.records import BlockedPlugin, BrokenPlugin, Origin, PluginRecord
 from superloop_core.selection import STRICT, Selection
@@ -88,7 +88,7 @@ class Registry:
         told = [
             _ambiguous(kind, name, found)
             for (kind, name), found in sorted(self._by_name.items())
-            if len(found) > 1 and ":" not in name
+            if len(found) > 1 and any(name in (r.spec.name, *r.spec.aliases) for r in found)
         ]
         return told + [
             _owned_twice(name, owners) for name, owners in sorted(self._tables.items()) if len(owners) > 1
@@ -103,8 +103,9 @@ class Registry:
             PluginError: no plugin, or more than one, has this name.
         """
         distribution, _, short = name.rpartition(":")
+        distribution = normalized(distribution)
         self._read(distribution or None)
-        snake = ":".join(filter(None, (distribution, snake_case(short))))
+        name, snake = (":".join(filter(None, (distribution, s))) for s in (short, snake_case(short)))
         found = self._by_name.get((kind, name)) or self._by_name.get((kind, snake), [])
         if len(found) == 1:
             return found[0]
@@ -113,7 +114,7 @@ class Registry:
         for plugin in self._blocked:
             if plugin.answers_to(kind, name) or plugin.answers_to(kind, snake):
                 raise PluginError(f"the {kind} {name!r} may not be used: {plugin.reason}")
-        raise PluginError(f"no {kind} {name!r}{self._hint(kind, name)}")
+        raise UnknownPluginError(f"no {kind} {name!r}{self._hint(kind, name)}")
 
     def find(self, name: str) -> list[PluginRecord]:
         """Return the plugins of every kind that a name stands for; ``kind:name`` asks for one kind.
@@ -128,15 +129,16 @@ class Registry:
         for kind in KINDS:
             try:
                 found.append(self.resolve(kind, name))
-            except PluginError as error:
+            except UnknownPluginError:
+                continue
+            except PluginError as error:  # ambiguous, or not to be used
                 refused.append(error)
         if found:
             return found
-        for reason in refused:
-            if not str(reason).startswith("no "):
-                raise reason  # ambiguous, or not to be used
+        if refused:
+            raise refused[0]
         everything = (record.name for record in self._records)
-        raise PluginError(f"no plugin {name!r}{did_you_mean(name, everything)}")
+        raise UnknownPluginError(f"no plugin {name!r}{did_you_mean(name, everything)}")
 
     def resolve_table(self, name: str) -> TableSpec:
         """Return the spec of a top-level table of a config file.
@@ -160,7 +162,9 @@ class Registry:
         Raises:
             PluginError: and whatever else its hooks raise; nothing of it is taken up then.
         """
-        origin = Origin(distribution=distribution, version=version, entry_point=entry_point or distribution)
+        origin = Origin(
+            distribution=normalized(distribution), version=version, entry_point=entry_point or distribution
+        )
         self._take_up(origin, lambda: module)
 
     def add_commands(self, cli: "click.Group") -> None:
@@ -209,8 +213,10 @@ class Registry:
             self._manager.unregister(name=name)
             raise
         self._origins[name] = origin
-        if self._selection.reason_against((origin.distribution, origin.entry_point)):
+        if reason := self._selection.reason_against((origin.distribution, origin.entry_point)):
             self._manager.unregister(name=name)  # only some of its plugins are allowed: no table, no command
+            if not brought.specs:
+                self._note_blocked(origin, reason)
         else:
             for table in brought.tables:
                 self._tables[table.name].append((origin, table))
@@ -283,7 +289,12 @@ class Registry:
         if "did you mean" not in hint and _PIP_NAME.fullmatch(name):
             likely = snake_case(name).partition(".")[0].replace("_", "-")
             hint += f"; a plugin may bring it (look whether there is a superloop-plugin-{likely})"
-        return hint + "".join(self._broken_note(plugin.distribution) for plugin in self._broken)
+        broken = list(dict.fromkeys(plugin.distribution for plugin in self._broken))
+        if len(broken) == 1:
+            return hint + self._broken_note(broken[0])
+        if broken:
+            hint += f"; of what is broken, one may bring it: {', '.join(broken)} (superloop plugins --broken)"
+        return hint
 
     def _qualified_hint(self, kind: str, distribution: str, name: str) -> str:
         brought = [record for record in self._records if record.distribution == distribution]

@@ -5,12 +5,16 @@ from collections.abc import Iterable, Mapping
 
 import attrs
 
+from superloop_core.plugin import normalized
+
 ALLOW, BLOCK, STRICT = "SUPERLOOP_PLUGINS", "SUPERLOOP_DISABLE_PLUGINS", "SUPERLOOP_STRICT_PLUGINS"
 
 
 @attrs.frozen(kw_only=True)
 class Selection:
     """Plugins allowed and blocked, each by the name of its distribution, its entry point or its own.
+
+    Names are normalized, as a distribution's are: ``-`` and ``_`` are one, and so are capitals and not.
 
     Args:
         allowed: if not None, nothing else may be used.
@@ -41,13 +45,13 @@ class Selection:
             names: of its distribution, its entry point and, for a plugin, itself.
             all_of_it: whether it is a whole entry point, of which some plugin may be allowed by name.
         """
-        names = set(names)
-        if found := names & self.blocked:
-            return f"{sorted(found)[0]!r} is blocked ({BLOCK}, or -p no:NAME)"
-        if self.allowed is None or names & self.allowed or (all_of_it and self.allowed):
+        known = {normalized(name): name for name in names}
+        if found := known.keys() & self.blocked:
+            return f"{known[sorted(found)[0]]!r} is blocked ({BLOCK}, or -p no:NAME)"
+        if self.allowed is None or known.keys() & self.allowed or (all_of_it and self.allowed):
             return None
         return f"{ALLOW} does not allow it"
 
 
 def _names(listed: str) -> frozenset[str]:
-    return frozenset(name.strip() for name in listed.split(",") if name.strip())
+    return frozenset(normalized(name.strip()) for name in listed.split(",") if name.strip())

@@ -3,7 +3,7 @@
 import sys
 import textwrap
 import types
-from importlib.metadata import distributions
+from importlib.metadata import EntryPoint, distributions
 
 import pytest
 
@@ -154,11 +154,70 @@ def test_a_broken_plugin_is_recorded_and_the_others_go_on(registry_of, text, rea
             SPEC.format(name="x").replace("size: int = 1", "size: int = 1; id: str = ''"),
             "ValueError: 'config' may have no setting 'id': that key is the core's own",
         ),
+        (
+            "def superloop_registr():\n    return []",
+            "PluginError: there is no hook 'superloop_registr'; did you mean 'superloop_register'?",
+        ),
+        (
+            "size = 1",
+            "PluginError: it has none of the hooks superloop_register, superloop_config_tables, "
+            "superloop_add_commands, and so brings nothing",
+        ),
+        (
+            "from superloop_core import hookimpl\n@hookimpl\ndef superloop_register():\n    return {'a': 1}",
+            "PluginError: superloop_register must yield PluginSpec objects: {'a': 1}",
+        ),
     ],
 )
 def test_what_would_go_unnoticed_is_refused(registry_of, text, reason):
     (broken,) = registry_of(fake_one=text).broken
     assert broken.reason == reason
+
+
+def test_an_entry_point_that_names_no_module_leaves_nothing_behind(registry_of):
+    instance = (
+        "from superloop_core import TableSpec, hookimpl\nimport attrs\n"
+        "@attrs.frozen\nclass Settings:\n    size: int = 1\n"
+        "class Plugin:\n    @hookimpl\n    def superloop_config_tables(self):\n"
+        "        yield TableSpec(name='mine', config=Settings)\nplugin = Plugin()"
+    )
+    registry = registry_of(fake_one=instance)
+    (entry,) = registry._unread
+    registry._unread = [EntryPoint("fake_one", "fake_one:plugin", entry.group)._for(entry.dist)]
+    (broken,) = registry.broken
+    assert "an entry point of a plugin must name a module" in broken.reason
+    assert "mine" not in registry.tables
+
+
+def test_two_entry_points_of_one_module_are_told_in_a_line(registry_of):
+    registry = registry_of(fake_one=SPEC.format(name="stack"))
+    (entry,) = registry._unread
+    registry._unread.append(EntryPoint("other", entry.value, entry.group)._for(entry.dist))
+    (broken,) = registry.broken
+    assert broken.reason == (
+        "PluginError: the entry point 'fake-one:fake_one' names the module 'fake_one' too; leave one out"
+    )
+    assert [record.name for record in registry.records] == ["stack"]
+
+
+def test_names_of_distributions_are_normalized(registry_of):
+    registry = registry_of(fake_one=SPEC.format(name="stack"))
+    for spelled in ("fake_one:stack", "Fake.One:stack", "fake-one:Stack"):
+        assert registry.resolve("system", spelled).qualified_name == "fake-one:stack"
+
+
+def test_a_conflict_is_told_once(registry_of):
+    registry = registry_of(fake_one=SPEC.format(name="stack"), fake_two=SPEC.format(name="stack"))
+    assert registry.conflicts == [
+        "2 distributions have a system 'stack'; write 'fake-one:stack' or 'fake-two:stack'"
+    ]
+
+
+def test_where_many_are_broken_their_names_are_told_and_no_more(registry_of):
+    registry = registry_of(fake_one="import nowhere", fake_two="import nowhere")
+    with pytest.raises(PluginError, match="one may bring it: fake-one, fake-two") as refused:
+        registry.resolve("system", "tape")
+    assert "nowhere" not in str(refused.value)
 
 
 def test_a_single_spec_may_be_returned_instead_of_yielded(registry_of):

@@ -19,6 +19,7 @@ NAMES = ("superloop-plugin-stacks", "stacks", "stack")
         ({"SUPERLOOP_DISABLE_PLUGINS": "attention"}, True),
         ({"SUPERLOOP_DISABLE_PLUGINS": "attention,stack"}, False),
         ({"SUPERLOOP_DISABLE_PLUGINS": ""}, True),
+        ({"SUPERLOOP_DISABLE_PLUGINS": "Superloop_Plugin.Stacks"}, False),
         ({"SUPERLOOP_PLUGINS": "stack", "SUPERLOOP_DISABLE_PLUGINS": "stacks"}, False),
     ],
 )

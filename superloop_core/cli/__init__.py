@@ -22,7 +22,23 @@ COMMANDS = {
 }
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Commands(click.Group):
+    """The commands; of one that is missing it tells which plugins are left out."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that is named, as click does."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            names = ", ".join(dict.fromkeys(plugin.distribution for plugin in load_registry().blocked))
+            if not names:
+                raise
+            raise click.UsageError(f"{error.message} Plugins are left out: {names}.", ctx) from error
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, package_name="superloop-core")
 @click.option(
     "-p",

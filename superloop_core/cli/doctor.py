@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 import click
 
 from superloop_core.hookspecs import ENTRY_POINT_GROUP
+from superloop_core.plugin import normalized
 from superloop_core.registry import Registry, load_registry
 
 PACKAGES = (
@@ -90,8 +91,12 @@ def _problems(registry: Registry, found: list[Distribution]) -> Iterator[str]:
 def stale(distribution: Distribution) -> Iterator[str]:
     """Tell what is wrong with how a distribution of plugins is installed."""
     name = distribution.metadata["Name"]
+    if not name:
+        where = distribution.locate_file("")
+        yield f"a distribution without a name is left over in {where}: remove its .dist-info folder"
+        return
     entry_points = {e.name: e.value for e in distribution.entry_points if e.group == ENTRY_POINT_GROUP}
-    if name.startswith("superloop-plugin-") and not entry_points:
+    if normalized(name).startswith("superloop-plugin-") and not entry_points:
         yield f"{name} has no entry point in the group {ENTRY_POINT_GROUP}, so none of it is found"
     if not entry_points:
         return

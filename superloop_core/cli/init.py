@@ -113,7 +113,7 @@ def _part(
     yield ""
     yield f"# {record.summary}"
     yield header
-    yield f"use = {toml(record.name)}"
+    yield f"use = {toml(_shortest(record))}"
     if id is not None:
         yield from _setting("id", toml(id), "what its sources and traces are named after")
     for setting in described(record).settings:
@@ -128,6 +128,15 @@ def _part(
             yield from _setting(f"# {setting.name}", "...", meaning)
         else:
             yield from _setting(setting.name, toml(value), meaning)
+
+
+def _shortest(record: PluginRecord) -> str:
+    """The name, or with its distribution where another has the name too."""
+    try:
+        load_registry().resolve(record.kind, record.name)
+    except PluginError:
+        return record.qualified_name
+    return record.name
 
 
 def _other_tables(registry: Registry) -> Iterator[str]:

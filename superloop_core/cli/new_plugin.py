@@ -1,5 +1,6 @@
 """``superloop new-plugin``."""
 
+import keyword
 import re
 from datetime import date
 from importlib.resources import files
@@ -12,6 +13,7 @@ import click
 from superloop_core import __version__
 from superloop_core.errors import SuperloopError
 from superloop_core.plugin import snake_case
+from superloop_core.registry import load_registry
 
 
 @click.command()
@@ -30,6 +32,10 @@ def new_plugin(name: str, kind: str, author: str, out: Path | None) -> None:
         hint = snake_case(name).replace("-", "_")
         raise SuperloopError(
             f"a plugin's name must be of lower case letters, digits and underscores: {name!r}; try {hint!r}"
+        )
+    if keyword.iskeyword(name):
+        raise SuperloopError(
+            f"a plugin's name may not be a keyword of Python, which no module can be named by: {name!r}"
         )
     distribution = f"superloop-plugin-{name.replace('_', '-')}"
     out = out or Path(distribution)
@@ -53,6 +59,10 @@ def new_plugin(name: str, kind: str, author: str, out: Path | None) -> None:
             (out / path).write_text(text)
     except OSError as error:
         raise SuperloopError(f"{out}: cannot be written: {error.strerror}") from error
+    if taken := [r.qualified_name for r in load_registry().records if (r.kind, r.name) == (kind, name)]:
+        click.echo(
+            f"note: {', '.join(taken)} has this name too; configs will need {distribution}:{name}", err=True
+        )
     click.echo(f"{out} is written. Next:\n")
     click.echo(f"    pip install -e {out.resolve()} && superloop check-plugin {kind}:{name}")
 

@@ -31,6 +31,15 @@ def test_a_whole_installation_has_no_problem(superloop):
     assert "No problem was found." in superloop("doctor", "--quick").stdout
 
 
+def test_what_an_uninstallation_left_over_is_told(superloop, tmp_path, monkeypatch):
+    (tmp_path / "ghost-1.0.dist-info").mkdir()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    told = json.loads(superloop("doctor", "--json", "--quick", status=1).stdout)
+    assert told["problems"] == [
+        f"a distribution without a name is left over in {tmp_path}: remove its .dist-info folder"
+    ]
+
+
 def test_conflicts_broken_plugins_and_the_environment_are_told(superloop, tmp_plugin, monkeypatch):
     tmp_plugin("superloop-plugin-one", {"one_light": LIGHT})
     tmp_plugin("superloop-plugin-two", {"two_light": LIGHT})

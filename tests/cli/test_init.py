@@ -29,6 +29,21 @@ def test_what_is_written_for_every_plugin_is_valid_and_holds_its_defaults(name, 
         assert f"{field.name} = " in text
 
 
+def test_a_name_that_two_have_is_written_with_its_distribution(superloop, tmp_plugin, tmp_path):
+    light = (
+        "import attrs\nfrom superloop_core import CellSpec, hookimpl\n@attrs.frozen\nclass Config:\n"
+        '    """A cell.\n\n    Args:\n        units: how many.\n    """\n\n    units: int = 1\n'
+        "@hookimpl\ndef superloop_register():\n"
+        '    yield CellSpec(name="lstm", config=Config, factory="a:b", summary="A cell")\n'
+    )
+    tmp_plugin("superloop-plugin-other", {"other_light": light})
+    text = superloop("init", "attention").stdout
+    config = read_config(tomllib.loads(text), load_registry())
+    assert len(config.loop.cells) == 1
+    text = superloop("init", "superloop_plugin_cells:lstm").stdout
+    assert 'use = "superloop-plugin-cells:lstm"' in text
+
+
 def test_cells_and_systems_stand_in_the_order_they_are_named_in(superloop, tmp_path):
     out = tmp_path / "config.toml"
     superloop("init", "gru", "stack", "lstm", "stack", "attention", "final_distance", "-o", out)

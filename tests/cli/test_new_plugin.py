@@ -27,6 +27,14 @@ def test_everything_that_is_needed_is_written(kind, superloop, tmp_path, monkeyp
         assert "$" not in path.read_text()
 
 
+def test_a_keyword_is_refused_and_a_name_that_is_taken_is_told(superloop, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "keyword of Python" in str(superloop("new-plugin", "class", status=1).exception)
+    assert not list(tmp_path.iterdir())
+    told = superloop("new-plugin", "stack").output
+    assert "superloop-plugin-stacks:stack has this name too" in told
+
+
 def test_a_folder_in_use_is_left_alone(superloop, tmp_path):
     (tmp_path / "mine").write_text("mine")
     done = superloop("new-plugin", "ring", "-o", tmp_path, status=1)
