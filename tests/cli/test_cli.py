@@ -54,7 +54,10 @@ def test_a_plugin_may_be_left_out_from_the_command_line_and_by_the_environment()
 
 
 def test_no_command_is_lost_but_those_of_what_is_left_out():
-    assert "No such command 'train'" in run("-p", "no:superloop-plugin-lab", "train").stderr
+    told = run("-p", "no:superloop_plugin_lab", "train").stderr
+    assert "No such command 'train'. Plugins are left out: superloop-plugin-lab." in told
+    told = run("train", SUPERLOOP_PLUGINS="lstm").stderr
+    assert "superloop-plugin-lab" in told.partition("Plugins are left out:")[2]
     rows = json.loads(run("plugins", "--json", SUPERLOOP_PLUGINS="").stdout)
     assert {row["state"] for row in rows} == {"blocked"}
 
