@@ -16,6 +16,7 @@ from superloop_plugin_lab.run_folder import RunFolder
 from superloop_plugin_lab.training import train
 
 from superloop_core import ConfigError
+from superloop_core.unroll import Loop
 
 EXAMPLES = Path(__file__).parents[3] / "docs/examples"
 
@@ -109,6 +110,29 @@ def test_the_step_compiled_with_xla_takes_the_same_step(small):
         batch = experiment.task.sample(np.random.default_rng(0), 8)
         loss, *_ = step_of(experiment)(dict(batch.inputs), batch.targets)
         results.append([float(loss), *experiment.model.get_weights()])
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_a_loop_of_open_timesteps_is_compiled_with_xla_too(echo, monkeypatch):
+    """Its batches are of one shape, so the timesteps are known where the loop is traced."""
+    compiled = []
+    call = Loop.__call__
+
+    def noted(self, *arguments, jit_compile=False, **others):
+        compiled.append(jit_compile)
+        return call(self, *arguments, jit_compile=jit_compile, **others)
+
+    monkeypatch.setattr(Loop, "__call__", noted)
+    results = []
+    for xla in ("true", "false"):
+        compiled.clear()
+        experiment = read_experiment(echo, [f"train.xla={xla}", "loop.timesteps=0"])
+        batch = experiment.task.sample(np.random.default_rng(0), 8)
+        loss, *_ = step_of(experiment)(dict(batch.inputs), batch.targets)
+        measured = measure(experiment, np.random.default_rng(0), 8)
+        assert set(compiled) == {xla == "true"}
+        results.append([float(loss), measured.loss, *experiment.model.get_weights()])
     for one, other in zip(*results, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
