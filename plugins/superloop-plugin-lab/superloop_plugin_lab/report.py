@@ -1,6 +1,7 @@
 """What the commands show when they are done."""
 
 import json
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -17,6 +18,7 @@ from superloop_plugin_lab.run_folder import RunFolder
 from superloop_plugin_lab.training import Outcome
 
 PICTURED = 4
+PIPED_WIDTH = 200  # of a table that no terminal shows, so that no name in it is cut
 
 
 def report(experiment: Experiment, folder: RunFolder, outcome: Outcome) -> None:
@@ -28,7 +30,7 @@ def report(experiment: Experiment, folder: RunFolder, outcome: Outcome) -> None:
     rows = {
         "accuracy": f"{outcome.final.accuracy:.2%} {sequences}",
         "loss": f"{outcome.final.loss:.4g}",
-        **{name: f"{value:.4g}" for name, value in outcome.final.metrics.items()},
+        **{name: _figure(name, value) for name, value in outcome.final.metrics.items()},
         "steps": steps + ("  (interrupted)" if outcome.interrupted else ""),
         "run folder": str(folder.path),
         "picture": str(folder.picture),
@@ -56,11 +58,14 @@ def print_evaluations(rows: Iterable[Evaluation], *, as_json: bool) -> None:
         run = (Text(runs[row.run]),) if len(runs) > 1 else ()
         length = "" if row.length is None else str(row.length)
         figures = (f"{row.measured.loss:.4g}", f"{row.measured.accuracy:.2%}")
-        told = [
-            f"{row.measured.metrics[name]:.4g}" if name in row.measured.metrics else "" for name in metrics
-        ]
+        of_row = row.measured.metrics
+        told = [_figure(name, of_row[name]) if name in of_row else "" for name in metrics]
         table.add_row(*run, length, str(row.timesteps), f"{row.sequences:,}", *figures, *told)
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else PIPED_WIDTH).print(table)
+
+
+def _figure(name: str, value: float) -> str:
+    return f"{value:.2%}" if name.endswith("accuracy") else f"{value:.4g}"
 
 
 def _flat(row: Evaluation) -> dict[str, Any]:

@@ -197,6 +197,7 @@ def test_eval_of_several_runs_prints_and_draws_each(superloop, run, echo_run, tm
     assert (code, err) == (0, "")
     rows = [line.split() for line in out.splitlines()]
     assert rows[0] == ["run", "length", "timesteps", "sequences", "loss", "accuracy", "echo_accuracy"]
+    assert all(row[-1].endswith("%") for row in rows[3:5])
     assert [row[:2] for row in rows[1:5]] == [["small", "4"], ["small", "6"], ["echo", "4"], ["echo", "6"]]
     assert str(plot) in out
     assert imread(plot).min() < 0.5
