@@ -93,12 +93,12 @@ def settings_of(config: type[Any]) -> Iterator[Setting]:
         if field.init:
             required = field.default is attrs.NOTHING
             yield Setting(
-                name=field.name,
+                name=field.alias,
                 type=expected(field.type) if field.type not in (None, Any) else "anything",
                 required=required,
                 default=None if required else _default(config, field),
                 range=" and ".join(_ranges(field.validator)),
-                meaning=meanings.get(field.name, ""),
+                meaning=meanings.get(field.alias, ""),
             )
 
 

@@ -98,7 +98,7 @@ def mistakes(record: PluginRecord) -> None:
     wrong: list[tuple[str, dict[str, Any]]] = [("misspelt_setting", example | {"misspelt_setting": 1})]
     for field in attrs.fields(record.spec.config):
         if field.init:
-            wrong.append((field.name, example | {field.name: [{"neither": "a number nor a string"}]}))
+            wrong.append((field.alias, example | {field.alias: [{"neither": "a number nor a string"}]}))
     for name, settings in wrong:
         try:
             read = _read(record, settings)
