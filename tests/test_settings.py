@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from attrs.validators import ge, in_
 
+from superloop_core.describe import settings_of
 from superloop_core.errors import ConfigError, Problem
 from superloop_core.settings import read_settings, settings_to_dict
 
@@ -151,12 +152,21 @@ def test_none_that_a_factory_or_a_converter_makes_of_a_default_may_stay():
 def test_a_setting_is_read_and_written_by_its_alias():
     @attrs.frozen(kw_only=True)
     class Aliased:
+        """Two names that differ from the fields'.
+
+        Args:
+            rate: how fast.
+            size: how many.
+        """
+
         rate_: float = attrs.field(alias="rate", default=0.5, validator=ge(0))
         _size: int
 
     settings = told_of(Aliased, rate=1.5, size=2)
     assert settings == Aliased(rate=1.5, size=2)
     assert settings_to_dict(settings) == {"rate": 1.5, "size": 2}
+    assert [setting.name for setting in settings_of(Aliased)] == ["rate", "size"]
+    assert [setting.meaning for setting in settings_of(Aliased)] == ["how fast.", "how many."]
     assert told_of(Aliased, rate_=1.5, size=2) == ["here: no setting 'rate_'; did you mean 'rate'?"]
     assert told_of(Aliased, rate="x") == [
         "here: 'rate' must be a number: 'x' (str)",

@@ -9,33 +9,51 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
+import threading
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from superloop_core.testing.kit import CheckFailed
+
+TIMEOUT = 120.0  # seconds, to load a model and run it
+TOLD_LINES = 10  # of what the process printed before it ended
 
 
 def answers_in_a_fresh_process(model: Path, feed: dict[str, Any]) -> dict[str, Any]:
     """Load a model in the fresh process, and return what it answers there.
 
     Raises:
-        CheckFailed: it cannot be loaded, or fails.
+        CheckFailed: it cannot be loaded, fails, or takes more than :data:`TIMEOUT`.
     """
     given, answered = model.with_name("feed.npz"), model.with_name("answers.npz")
     np.savez(given, **feed)
     request = {"model": str(model), "feed": str(given), "answers": str(answered), "path": sys.path}
-    process = _process()
+    process, log = _process()
+    late = threading.Event()
+
+    def stop() -> None:
+        late.set()
+        process.kill()  # which ends the wait for its reply
+
+    timer = threading.Timer(TIMEOUT, stop)
+    timer.start()
     try:
         print(json.dumps(request), file=process.stdin, flush=True)
         reply = process.stdout.readline() if process.stdout else ""
     except BrokenPipeError:
         reply = ""
-    if not reply:
+    finally:
+        timer.cancel()
+    if not reply.endswith("\n"):
         _process.cache_clear()  # the next check begins another
-        raise CheckFailed("the process that was to load the model ended")
+        atexit.unregister(_end)
+        printed = _end(process, log)
+        what = f"did not answer within {TIMEOUT:g} s, and was stopped" if late.is_set() else "ended"
+        raise CheckFailed("\n".join([f"the process that was to load the model {what}", *printed]))
     told = json.loads(reply)
     if told["error"]:
         raise CheckFailed(f"the saved model cannot be loaded in a fresh process: {told['error']}")
@@ -44,22 +62,28 @@ def answers_in_a_fresh_process(model: Path, feed: dict[str, Any]) -> dict[str, A
 
 
 @cache
-def _process() -> "subprocess.Popen[str]":
+def _process() -> "tuple[subprocess.Popen[str], IO[bytes]]":
+    # A file, as a pipe that nobody reads fills up.
+    log = tempfile.TemporaryFile()  # noqa: SIM115, as _end closes it
     process = subprocess.Popen(
         [sys.executable, "-m", "superloop_core.testing.fresh"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=log,
         text=True,
         env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
     )
-    atexit.register(_end, process)
-    return process
+    atexit.register(_end, process, log)
+    return process, log
 
 
-def _end(process: "subprocess.Popen[str]") -> None:
+def _end(process: "subprocess.Popen[str]", log: IO[bytes]) -> list[str]:
+    """End it, and return the last lines that it printed."""
     process.kill()
     process.communicate()  # which waits, and closes its files
+    with log:
+        log.seek(0)
+        return log.read().decode(errors="replace").strip().splitlines()[-TOLD_LINES:]
 
 
 def _serve() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from superloop_core import PluginError
 from superloop_core.registry import load_registry
-from superloop_core.testing import CheckFailed, check_plugin, conformance
+from superloop_core.testing import CheckFailed, check_plugin, conformance, fresh
 from superloop_core.testing.controller import add_controller
 
 WRONG = Path(__file__).parent / "superloop_plugin_wrong"
@@ -125,6 +125,22 @@ def test_a_distribution_that_does_not_say_which_core_it_is_made_for_is_caught(re
     tmp_plugin("superloop-plugin-any", {"superloop_plugin_any": light}, requires=requires)
     (result,) = check_plugin("right", only=["metadata"]).results
     assert result.message.startswith(told)
+
+
+def test_of_a_process_that_dies_its_last_words_are_told(wrong):
+    (result,) = check_plugin("dying", only=["saved_and_loaded"]).results
+    first, *printed = result.message.splitlines()
+    assert first == "the process that was to load the model ended"
+    assert "out of luck" in printed
+
+
+def test_a_process_that_does_not_answer_is_stopped_and_the_next_check_begins_another(wrong, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(fresh, "TIMEOUT", 0.01)
+        (result,) = check_plugin("right", only=["saved_and_loaded"]).results
+    rule = "the process that was to load the model did not answer within 0.01 s, and was stopped"
+    assert result.message.startswith(rule)
+    check_plugin("right", only=["saved_and_loaded"]).raise_failures()
 
 
 def test_a_failure_that_is_expected_is_excused_with_its_reason_and_counted(wrong):

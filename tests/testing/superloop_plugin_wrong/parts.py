@@ -1,5 +1,8 @@
 """Systems and cells that are wrong, each in one way."""
 
+import os
+import sys
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import keras
@@ -175,6 +178,14 @@ DRAWN = float(np.random.default_rng().uniform(1, 9))
 class OfThisProcess(Echo):
     def answer(self, control, state, constants):
         return DRAWN * ops.tanh(control) + state.memory / 2
+
+
+class Dying(Echo):
+    def answer(self, control, state, constants):
+        if Path(sys.modules["__main__"].__file__).name == "fresh.py":
+            print("out of luck", file=sys.stderr, flush=True)
+            os._exit(3)
+        return super().answer(control, state, constants)
 
 
 def RightCell(config):  # noqa: N802, beside the classes
