@@ -49,7 +49,10 @@ class Task(Protocol):
     traces: tuple[str, ...]
 
     def sample(self, rng: "np.random.Generator", batch_size: int) -> Batch:
-        """Draw fresh sequences; the same generator gives the same ones."""
+        """Draw fresh sequences; the same generator gives the same ones.
+
+        It may take ``longest`` as well: the longest content to draw, for a curriculum; None: no limit.
+        """
 
     def loss(self, targets: Any, results: Mapping[str, Any]) -> Any:
         """Return the mean loss, a scalar tensor.
