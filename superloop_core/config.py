@@ -354,7 +354,7 @@ def _default_id(use: Any) -> str | None:
 def _loops_of(config: type[Any]) -> list[str]:
     """Names of the settings that are loops themselves."""
     attrs.resolve_types(config)
-    return [field.name for field in attrs.fields(config) if field.type is LoopConfig]
+    return [field.alias for field in attrs.fields(config) if field.type is LoopConfig]
 
 
 def _check_timesteps(loop: LoopConfig, where: str, problems: list[Problem]) -> None:

@@ -82,7 +82,7 @@ class PluginSpec:
         return (self.name, *other, *self.aliases)
 
     def __attrs_post_init__(self) -> None:
-        for name in self.own_keys & attrs.fields_dict(self.config).keys():
+        for name in self.own_keys & {field.alias for field in attrs.fields(self.config)}:
             raise ValueError(f"'config' may have no setting {name!r}: that key is the core's own")
 
     def create(self, settings: Any) -> Any:
