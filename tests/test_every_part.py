@@ -71,10 +71,12 @@ def drawn(make_feed):
     return make
 
 
-def with_gradients(layer, feed, **how):
-    """Return what the layer answers, and the gradients of all its weights and of what it was fed."""
+def with_gradients(layer, feed, *, graph=True, **how):
+    """Return what the layer answers, and the gradients of all its weights and of what it was fed.
 
-    @tf.function(autograph=False)
+    Outside a graph the timesteps are taken one by one, which for a few of them is a matter of moments.
+    """
+
     def run(feed):
         floats = {name: tensor for name, tensor in feed.items() if tensor.dtype.is_floating}
         with tf.GradientTape() as tape:
@@ -85,6 +87,7 @@ def with_gradients(layer, feed, **how):
         watched = [weight.value for weight in layer.trainable_weights], floats
         return answer, tape.gradient(loss, watched, unconnected_gradients="zero")
 
+    run = tf.function(run, autograph=False) if graph else run
     return run({name: tf.convert_to_tensor(array) for name, array in feed.items()})
 
 
@@ -154,7 +157,7 @@ def test_a_sequence_in_chunks_gives_what_the_whole_gives(config, drawn, assert_c
         handed_on.append(answer)
     assert_close(state, final)
 
-    stateful, _ = drawn(config, like=whole, traces=ALL, stateful=True)
+    stateful, _ = drawn(config, like=whole, traces=ALL, stateful=True, jit_compile=False)
     run = tf.function(stateful, autograph=False)
     kept = [run(chunk) for chunk in chunks]
     for name, trace in expected.items():
@@ -197,7 +200,11 @@ def test_the_first_state_can_be_learned_and_is_saved(config, drawn, assert_close
     ]
     assert len(learned) == len(may_be)
     of_weights = dict(
-        zip([w.path for w in layer.trainable_weights], with_gradients(layer, feed)[1][0], strict=True)
+        zip(
+            [weight.path for weight in layer.trainable_weights],
+            with_gradients(layer, feed, graph=False)[1][0],
+            strict=True,
+        )
     )
     answer, unlearned = layer(feed), drawn(config, traces=ALL)[0](feed)
     for weight in learned:
@@ -216,7 +223,7 @@ def test_the_first_state_can_be_learned_and_is_saved(config, drawn, assert_close
 def test_dtype_policies_leave_addressing_in_float32_at_least(config, policy, drawn, assert_close):
     plain, _ = drawn(config, traces=ALL)
     layer, feed = drawn(config, like=plain, traces=ALL, dtype=policy)
-    answer, (of_weights, _) = with_gradients(layer, feed)
+    answer, (of_weights, _) = with_gradients(layer, feed, graph=False)
     assert answer["outputs"].dtype == layer.compute_dtype
     assert all(np.all(np.isfinite(gradient)) for gradient in of_weights)
     expected = plain({name: array.astype("float32") for name, array in feed.items()})
