@@ -720,7 +720,7 @@ def test_a_layer_takes_a_config_as_a_file_a_dict_or_an_object(tmp_path, make_loo
 
 
 def test_a_model_whose_plugin_is_missing_says_what_to_install(tmp_path):
-    layer = Superloop({"inputs": 2, "cells": [{"use": "gru", "units": 3}]})
+    layer = Superloop({"inputs": 2, "cells": [{"use": "gru", "units": 3}]}, name="superloop")
     inputs = layer.symbolic_inputs()
     keras.Model(inputs, layer(inputs)).save(tmp_path / "model.keras")
     found = entry_points(group="superloop.plugins")

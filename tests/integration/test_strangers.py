@@ -89,7 +89,7 @@ def test_the_example_of_a_plugin_passes_its_tox_and_is_used_by_name(clean, tmp_p
     for path in run("git", "ls-files", cwd=source).splitlines():
         (plugin / path).parent.mkdir(parents=True, exist_ok=True)
         (plugin / path).write_bytes((source / path).read_bytes())
-    assert "27 passed" in run_tox(clean, plugin)
+    assert " passed in " in run_tox(clean, plugin)
     clean("pip", "install", "--quiet", plugin, cwd=tmp_path)
     clean("superloop", "init", "cfc", "-o", "mine.toml", cwd=tmp_path)
     clean("python", "-c", USE, "mine.toml", cwd=tmp_path)

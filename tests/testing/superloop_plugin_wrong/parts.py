@@ -182,7 +182,7 @@ class OfThisProcess(Echo):
 
 class Dying(Echo):
     def answer(self, control, state, constants):
-        if Path(sys.modules["__main__"].__file__).name == "fresh.py":
+        if Path(getattr(sys.modules["__main__"], "__file__", "")).name == "fresh.py":
             print("out of luck", file=sys.stderr, flush=True)
             os._exit(3)
         return super().answer(control, state, constants)
