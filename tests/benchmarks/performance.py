@@ -114,7 +114,7 @@ WORKS = {
 
 def measured(contender: Contender, peers: str | None) -> dict[str, float]:
     """Run a contender in a fresh interpreter."""
-    python = peers if contender.script == "jax_peers" else sys.executable
+    python = sys.executable if contender.script == "ours" else peers
     command = [python, FOLDER / f"{contender.script}.py", contender.function, json.dumps(contender.settings)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     return json.loads(done.stdout.splitlines()[-1])
