@@ -1,5 +1,6 @@
 """Settings of the neural stack, queue and deque."""
 
+from abc import ABC, abstractmethod
 from typing import ClassVar, Literal
 
 import attrs
@@ -7,7 +8,7 @@ from attrs.validators import ge
 
 
 @attrs.frozen(kw_only=True)
-class NeuralMemoryConfig:
+class NeuralMemoryConfig(ABC):
     """What the three have in common.
 
     Args:
@@ -24,9 +25,9 @@ class NeuralMemoryConfig:
     value: Literal["linear", "tanh"] = "tanh"
 
     @property
+    @abstractmethod
     def memories(self) -> int:
         """How many there are, side by side."""
-        raise NotImplementedError
 
     @property
     def control_size(self) -> int:
