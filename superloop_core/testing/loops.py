@@ -23,6 +23,7 @@ from superloop_core.testing.subject import (
 )
 
 LONG, LONGEST = 1_000, 10_000
+TRAINED, LEARNING_RATE, TARGETS = 2_000, 0.3, 30.0  # steps; a hundred times what is usual; far out of reach
 
 
 def static_is_dynamic(record: PluginRecord) -> None:
@@ -111,6 +112,34 @@ def stays_finite(record: PluginRecord) -> None:
     require_finite(answer, f"answers and states after {LONGEST:,} timesteps must be finite")
 
 
+def stays_finite_in_training(record: PluginRecord) -> None:
+    """Two thousand training steps towards what it cannot reach leave its weights and answers finite."""
+    layer = made(record, traces=(), return_state=False, jit_compile=False)
+    optimizer = keras.optimizers.Adam(LEARNING_RATE)
+    optimizer.build(layer.trainable_variables)
+    feed = draw(layer)
+    targets = TARGETS * tf.random.stateless_normal(layer(feed).shape, seed=(0, 0))
+
+    def train(step: Any) -> Any:
+        drawn = {
+            name: tf.random.stateless_normal(array.shape, seed=tf.stack([step, number]))
+            for number, (name, array) in enumerate(feed.items(), start=1)
+        }
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(tf.square(layer(drawn, training=True) - targets))
+        weights = layer.trainable_variables
+        optimizer.apply(tape.gradient(loss, weights), weights)
+        return step + 1
+
+    def train_on() -> None:
+        tf.while_loop(lambda step: step < TRAINED, train, [0])
+
+    tf.function(train_on, autograph=False, jit_compile=layer.wiring.supports_jit)()
+    weights = [variable.value for variable in layer.trainable_variables]
+    require_finite(weights, f"weights after {TRAINED:,} training steps must be finite")
+    require_finite([layer(feed)], f"answers after {TRAINED:,} training steps must be finite")
+
+
 def saved_and_loaded(record: PluginRecord) -> None:
     """A model that holds it is saved, and loaded in a fresh process in safe mode, with equal answers."""
     layer = made(record, return_state=False)
@@ -135,6 +164,7 @@ CHECKS = (
     chunks_are_the_whole,
     mixed_precision,
     stays_finite,
+    stays_finite_in_training,
     saved_and_loaded,
 )
 

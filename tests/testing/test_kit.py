@@ -42,6 +42,7 @@ CAUGHT = [
     ("restarting", "chunks_are_the_whole", "in two parts it gives something else"),
     ("narrow", "mixed_precision", "the state 'it.memory' of a system is in float16"),
     ("exploding", "stays_finite", "answers and states after 1,000 timesteps must be finite"),
+    ("saturating", "stays_finite_in_training", "weights after 2,000 training steps must be finite"),
     ("ofthisprocess", "saved_and_loaded", "loaded in a fresh process it gives something else"),
     ("onerow", "samples", "of 3 sequences has the shape (1, 4, 2)"),
     ("unseeded", "seeded", "the same generator gives two different batches"),

@@ -167,7 +167,7 @@ def superloop_register():
     for name in (
         "Wide", "Growing", "Counting", "Noisy", "Widening", "Late", "Deaf", "Averaging", "Squeezed",
         "Sharing", "WithLambda", "PartlyStopped", "Doubled", "ByPython", "ByTimesteps", "Restarting",
-        "Narrow", "Exploding", "OfThisProcess", "Dying",
+        "Narrow", "Exploding", "Saturating", "OfThisProcess", "Dying",
     ):  # fmt: skip
         yield system(name.lower(), name)
     yield cell("right_cell", "RightCell")

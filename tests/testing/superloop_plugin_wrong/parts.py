@@ -172,6 +172,11 @@ class Exploding(Echo):
         return ops.tanh(control) + 2 * state.memory
 
 
+class Saturating(Echo):
+    def answer(self, control, state, constants):
+        return ops.log(1 - ops.sigmoid(control)) + state.memory / 2
+
+
 DRAWN = float(np.random.default_rng().uniform(1, 9))
 
 
