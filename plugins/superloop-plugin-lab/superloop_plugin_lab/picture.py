@@ -27,6 +27,7 @@ CROSS_OR_TICK = "\N{BALLOT X}\N{CHECK MARK}"
 NOT_DRAWN = ("control", "read", "position", "output")
 MOST_ROWS = 512  # of numbers in a panel, which has about as many rows of pixels
 MOST_PANELS = 6  # of a sequence
+LEAST_SHARE = 1e-3  # of the largest number, in a slot that is used
 STYLE = {"font.family": "DejaVu Sans", "font.size": 9, "text.color": INK}
 
 
@@ -77,8 +78,9 @@ def _by_slots(trace: np.ndarray) -> np.ndarray:
 
 
 def _used(trace: np.ndarray) -> np.ndarray:
-    """Leave out the last slots that are 0 in all sequences: what a stack never came down to."""
-    used = np.flatnonzero(np.any(trace != 0, axis=(0, 1, *range(3, trace.ndim))))
+    """Leave out the last slots that are next to 0 in all sequences: what a stack never came down to."""
+    largest = np.abs(trace).max(axis=(0, 1, *range(3, trace.ndim)))  # of each slot
+    used = np.flatnonzero(largest > LEAST_SHARE * largest.max())
     return trace[:, :, : used[-1] + 1] if len(used) else trace
 
 

@@ -27,6 +27,8 @@ class LengthsConfig(ABC):
     Args:
         length: how long the content of a sequence is at most.
         min_length: how long it is at least.
+        length_source: a source of the loop that is given how long each content is, such as ``tape_jump``, of
+            a tape with ``jump = "source"``; empty: none.
 
     Attributes:
         shortest: the shortest that there may be.
@@ -38,6 +40,7 @@ class LengthsConfig(ABC):
 
     length: int = length_field(20)
     min_length: int = length_field(1)
+    length_source: str = ""
 
     def __attrs_post_init__(self) -> None:
         if self.min_length > self.length:

@@ -35,9 +35,7 @@ class SequenceTask(ABC):
         """
         lengths = draw_lengths(rng, batch_size, self.settings, longest)
         inputs, targets, timesteps = self.draw(rng, lengths)
-        feed = {"inputs": inputs.astype("float32")}
-        if self.settings.varies:
-            feed["lengths"] = timesteps.astype("int32")
+        feed = feed_of(inputs, lengths, timesteps, self.settings)
         return Batch(inputs=feed, targets=targets.astype("int32"))
 
     @abstractmethod
@@ -89,6 +87,18 @@ def draw_lengths(
         raise ValueError(f"longest must be from min_length ({low}) to length ({high}): {longest}")
     choices = (longest - low) // settings.step + 1
     return low + settings.step * rng.integers(0, choices, size=batch_size)
+
+
+def feed_of(
+    inputs: np.ndarray, lengths: np.ndarray, timesteps: np.ndarray, settings: LengthsConfig
+) -> dict[str, np.ndarray]:
+    """Return what a loop is fed: the inputs, and what there is to be told of their lengths."""
+    feed = {"inputs": inputs.astype("float32")}
+    if settings.length_source:
+        feed[settings.length_source] = lengths.astype("float32")
+    if settings.varies:
+        feed["lengths"] = timesteps.astype("int32")
+    return feed
 
 
 def placed(

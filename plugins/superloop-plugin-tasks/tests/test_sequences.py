@@ -50,6 +50,18 @@ def test_nothing_stands_after_a_sequence_and_every_one_is_asked_something(make, 
 
 
 @EVERY
+def test_a_source_of_the_loop_is_given_how_long_each_content_is(make, name):
+    task = make(name, length_source="tape_jump")
+    without = make(name).sample(np.random.default_rng(3), 50)
+    batch = task.sample(np.random.default_rng(3), 50)
+    lengths = draw_lengths(np.random.default_rng(3), 50, task.settings)  # the first that is drawn
+    np.testing.assert_array_equal(batch.inputs["tape_jump"], lengths)
+    assert batch.inputs["tape_jump"].dtype == "float32"
+    assert batch.inputs.keys() == {*without.inputs, "tape_jump"}
+    np.testing.assert_array_equal(batch.targets, without.targets)
+
+
+@EVERY
 def test_where_all_are_full_no_lengths_are_told(make, name):
     fixed = {"min_repeats": 2, "repeats": 2} if name == "repeat_copy" else {}
     config = make(name).settings

@@ -8,7 +8,7 @@ from keras import ops
 
 from superloop_core.task import Annotation, Batch
 from superloop_plugin_tasks.long_lag import AddingConfig
-from superloop_plugin_tasks.sequences import draw_lengths
+from superloop_plugin_tasks.sequences import draw_lengths, feed_of
 
 TOLERANCE = 0.04
 
@@ -50,9 +50,7 @@ class Adding:
         targets = 0.5 + (numbers[rows, first] + numbers[rows, second]) / 4
         counted = np.arange(self.settings.length) < lengths[:, None]
         inputs = np.stack([numbers * counted, marks], axis=-1)
-        feed = {"inputs": inputs.astype("float32")}
-        if self.settings.varies:
-            feed["lengths"] = lengths.astype("int32")
+        feed = feed_of(inputs, lengths, lengths, self.settings)
         return Batch(inputs=feed, targets=targets.astype("float32"))
 
     def loss(self, targets: Any, results: Mapping[str, Any]) -> Any:
