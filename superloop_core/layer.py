@@ -1,6 +1,7 @@
 """Superloop, the Keras layer: a config's wiring, over all timesteps."""
 
 import json
+import math
 import os
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -32,8 +33,9 @@ if keras.backend.backend() != "tensorflow":
         "set KERAS_BACKEND=tensorflow before Keras is imported"
     )
 
-MOST_PARTS = 8  # of a batch, side by side
+MOST_PARTS = 8  # of a batch, side by side, unless its memory is large
 LEAST_ROWS = 8  # of a part
+CACHE = 2**19  # bytes of a memory that are held near a core
 
 
 @keras.saving.register_keras_serializable("superloop_core")
@@ -166,7 +168,7 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
             unrolled = self._loop.outline(feed.inputs, sequence, state, mask=feed.mask)
         else:
             compiled = self._compiles(sequence)
-            parts = _parts(sequence.batch_size) if compiled else 1
+            parts = _parts(sequence.batch_size, state) if compiled else 1
             unrolled = self._loop(
                 feed.inputs, sequence, state, mask=feed.mask, jit_compile=compiled, parts=parts
             )
@@ -408,15 +410,25 @@ def _checked_traces(traces: Any) -> tuple[str, ...] | str:
     return tuple(traces)
 
 
-def _parts(rows: Any) -> int:
-    """In how many parts a compiled loop runs: one for each core, where they are worth it.
+def _parts(rows: Any, state: Any) -> int:
+    """In how many parts a compiled loop runs, side by side.
 
-    XLA keeps one core busy with the small products of a timestep; loops side by side keep all.
+    One for each core, where they are worth it: XLA keeps one core busy with the small products of a timestep.
+    More where a part's memory would not stay in a core's cache from one timestep to the next.
     """
     if tf.config.list_physical_devices("GPU"):
         return 1
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    parts = min(cores, MOST_PARTS)
+    cores = min(cores, MOST_PARTS)
     if not isinstance(rows, int):
-        return parts
-    return max(n for n in range(1, parts + 1) if n == 1 or (rows % n == 0 and rows >= n * LEAST_ROWS))
+        return cores
+    even = [n for n in range(1, rows // LEAST_ROWS + 1) if rows % n == 0] or [1]
+    for_each_core = max(n for n in even if n <= cores)
+    choices = [n for n in even if n % for_each_core == 0]
+    memory = rows * max(map(_bytes_of_row, tf.nest.flatten(state)))
+    return next((n for n in choices if memory <= n * CACHE), choices[-1])
+
+
+def _bytes_of_row(tensor: Any) -> int:
+    """How large a row of a state is; an axis that is not known counts as 1."""
+    return math.prod(size or 1 for size in tensor.shape[1:]) * int(tensor.dtype.size)

@@ -21,6 +21,7 @@ from superloop_core import (
     WeightsError,
     load_model,
 )
+from superloop_core import layer as layer_module
 from superloop_core.registry import Registry, registry_in_use
 from superloop_core.unroll import ALL
 
@@ -264,6 +265,33 @@ def test_ways_of_computing_that_there_are_not_are_refused(wrong, make_loop):
 
 
 # Rows and masks.
+
+
+@pytest.mark.parametrize(
+    ("rows", "slots", "parts"),
+    [
+        (128, 16384, 16),  # a DNC's links
+        (128, 2560, 4),
+        (128, 16, 2),
+        (16, 16384, 2),  # no less than 8 rows
+        (15, 10, 1),
+        (127, 16384, 1),  # a prime
+        (None, 16384, 2),
+    ],
+)
+def test_a_batch_runs_in_parts_whose_memories_stay_in_the_cache(rows, slots, parts, monkeypatch):
+    monkeypatch.setattr(layer_module.os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    state = {"link": tf.zeros((1, slots)), "index": tf.zeros((1,), "int32")}
+    assert layer_module._parts(rows, state) == parts
+
+
+def test_parts_of_a_batch_give_what_the_batch_gives(made, make_loop, assert_close, monkeypatch):
+    monkeypatch.setattr(layer_module, "CACHE", 1)
+    monkeypatch.setattr(layer_module, "LEAST_ROWS", 2)
+    config = make_loop("tape", "scratch")
+    whole, feed = made(config, batch=12, traces=ALL, jit_compile=False)
+    in_parts, _ = made(config, batch=12, traces=ALL, jit_compile=True, like=whole)
+    assert_close(answers_and_gradients(in_parts, feed), answers_and_gradients(whole, feed))
 
 
 @both
