@@ -431,4 +431,4 @@ def _parts(rows: Any, state: Any) -> int:
 
 def _bytes_of_row(tensor: Any) -> int:
     """How large a row of a state is; an axis that is not known counts as 1."""
-    return math.prod(size or 1 for size in tensor.shape[1:]) * int(tensor.dtype.size)
+    return int(math.prod(size or 1 for size in tensor.shape[1:]) * tensor.dtype.size)

@@ -8,6 +8,7 @@ from attrs.validators import ge
 from superloop_core import MetricSpec, TaskSpec, hookimpl
 from superloop_plugin_tasks import (
     context_sensitive,
+    data_tape,
     deterministic_context_free,
     long_lag,
     next_symbol,
@@ -15,7 +16,7 @@ from superloop_plugin_tasks import (
     regular,
 )
 
-FAMILIES = (ntm, regular, deterministic_context_free, context_sensitive, next_symbol, long_lag)
+FAMILIES = (ntm, regular, deterministic_context_free, context_sensitive, next_symbol, long_lag, data_tape)
 
 
 @attrs.frozen(kw_only=True)

@@ -5,11 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from superloop_plugin_tasks import FAMILIES
+from superloop_plugin_tasks import FAMILIES, data_tape
 from superloop_plugin_tasks.regular import ModularArithmeticConfig, ParityCheckConfig
 from superloop_plugin_tasks.sequences import draw_lengths, placed, shortened
 
 SPECS = {spec.name: spec for family in FAMILIES for spec in family.SPECS}
+ON_A_TAPE = [spec.name for spec in data_tape.SPECS]
 EVERY = pytest.mark.parametrize("name", SPECS)
 
 
@@ -31,7 +32,8 @@ def test_shapes_are_those_that_the_settings_tell_whatever_is_drawn(make, name, s
         assert lengths_of(batch).shape == (rows,)
         assert lengths_of(batch).dtype == "int32"
         if name != "adding":
-            bits = () if hasattr(told, "alphabet") and name != "dyck" else (told.output_size,)
+            classes = name in ON_A_TAPE or (hasattr(told, "alphabet") and name != "dyck")
+            bits = () if classes else (told.output_size,)
             assert batch.targets.shape == (rows, told.timesteps, *bits)
             assert batch.targets.dtype == "int32"
 
@@ -67,7 +69,8 @@ def test_where_all_are_full_no_lengths_are_told(make, name):
     config = make(name).settings
     length = config.shortest + 4 * config.step
     task = make(name, length=length, min_length=length, **fixed)
-    assert list(task.sample(np.random.default_rng(0), 3).inputs) == ["inputs"]
+    tape = ["tape_data"] if name in ON_A_TAPE else []
+    assert list(task.sample(np.random.default_rng(0), 3).inputs) == ["inputs", *tape]
 
 
 @EVERY
@@ -93,7 +96,7 @@ def test_titles_are_short(make, name):
     for row in range(100):
         note = task.annotate(batch, row)
         assert 2 <= len(note.title) <= 60
-        assert note.system == ""
+        assert note.system == ("tape" if name in ON_A_TAPE else "")
 
 
 @EVERY
@@ -188,10 +191,12 @@ def test_a_loop_with_other_outputs_is_refused(make, name):
         ("priority_sort", {"length": 5, "min_length": 5, "highest": 2}, "sort 5 vectors, the 2 highest"),
         ("counting", {"length": 3, "min_length": 3, "letters": 3}, "a^3 b^3 c^3"),
         ("dyck", {"length": 2, "brackets": 1}, "()"),
+        ("read_out", {"length": 2, "min_length": 2, "symbols": 2}, "read out ba"),
+        ("look_up", {"length": 2, "min_length": 2, "keys": 2}, "look up 1 0"),
     ],
 )
 def test_titles_tell_the_sequence(make, name, settings, title):
     task = make(name, **settings)
     titles = {task.annotate(task.sample(np.random.default_rng(seed), 1), 0).title for seed in range(60)}
     assert title in titles
-    assert name == "reverse_string" or len(titles) == 1
+    assert name in ("reverse_string", *ON_A_TAPE) or len(titles) == 1
