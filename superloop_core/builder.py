@@ -114,6 +114,11 @@ class System(keras.layers.Layer, abc.ABC):  # type: ignore[misc]
         self.control_size = config.control_size
         self.output_size = config.output_size
 
+    @property
+    def slot_names(self) -> Mapping[str, tuple[str, ...]]:
+        """What the last axis of a trace holds, for pictures: ``{"actions": ("push", "pop")}``, say."""
+        return {}
+
     def add_weight(self, *args: Any, **kwargs: Any) -> Any:
         """Add a weight that mixed precision leaves in its own dtype."""
         return super().add_weight(*args, **({"autocast": False} | kwargs))

@@ -1,4 +1,4 @@
-"""The example configs learn what they say, from the seed they hold."""
+"""The example configs are valid, and some are seen to learn what they say, from the seed they hold."""
 
 import json
 import os
@@ -7,8 +7,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from superloop_plugin_lab.experiment import read_experiment
 
 EXAMPLES = Path(__file__).parents[2] / "docs/examples"
+CONFIGS = sorted(path for path in EXAMPLES.rglob("*.toml") if path.name != "pyproject.toml")
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_example_is_a_loop_that_fits_its_task(path):
+    experiment = read_experiment(path)  # or else it says what does not fit
+    assert experiment.timesteps > 1
 
 
 @pytest.mark.parametrize("name", ["last_two_before_nine", "last_two_before_nine_sgu", "nested"])

@@ -63,6 +63,11 @@ class DNC(System):
 
     learned_fields = ("memory",)
 
+    @property
+    def slot_names(self) -> dict[str, tuple[str, ...]]:
+        """The modes of reading."""
+        return {"read_modes": ("backward", "forward", "content")}
+
     def initial_state(self, sequence: Sequence) -> DNCState | UnlinkedState:
         """Start with an empty memory, nothing in use: zeros."""
         rows, config = sequence.batch_size, self.config

@@ -12,7 +12,7 @@ from superloop_core import ConfigError, WeightsError, load_model
 from superloop_core.files import load_dict
 from superloop_plugin_lab.diagnosis import traced
 from superloop_plugin_lab.experiment import Experiment, Measurement, measure, read_experiment
-from superloop_plugin_lab.picture import draw
+from superloop_plugin_lab.picture import draw, slot_names
 from superloop_plugin_lab.run_folder import RunFolder
 
 
@@ -99,7 +99,7 @@ def trace_run(
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         np.savez_compressed(out, targets=batch.targets, **inputs, **traces)
-        draw(experiment.task, batch, traces, picture)
+        draw(experiment.task, batch, traces, picture, slot_names(experiment.layer))
     except OSError as error:
         raise ConfigError(f"--out {out}: cannot be written: {error.strerror}") from error
     return out, picture

@@ -12,6 +12,7 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
+from superloop_core import Superloop
 from superloop_core.feed import LENGTHS
 from superloop_core.task import Annotation, Batch, Task
 
@@ -31,17 +32,24 @@ LEAST_SHARE = 1e-3  # of the largest number, in a slot that is used
 STYLE = {"font.family": "DejaVu Sans", "font.size": 9, "text.color": INK}
 
 
-def draw(task: Task, batch: Batch, traces: Mapping[str, np.ndarray], path: Path) -> None:
+def draw(
+    task: Task,
+    batch: Batch,
+    traces: Mapping[str, np.ndarray],
+    path: Path,
+    slot_names: Mapping[str, tuple[str, ...]] | None = None,
+) -> None:
     """Draw every system's traces, and save a PNG: a row of panels for each sequence.
 
     A trace ``(batch, timesteps, slots)`` is a panel of slots against timesteps; a memory
     ``(batch, timesteps, slots, width)`` has the numbers of a slot below each other, and so has one of
-    several stacks, tapes or heads. Where a system has a ``position``, it is a path over its ``weights``.
-    The system that the task annotates comes first, and has its slots labelled. Where no system has slots,
-    the cells' states are drawn. What has more than 512 numbers is not drawn, nor more than 6 traces, those
-    with the most slots, nor the last slots of all that are never used. A sequence ends with its valid
-    timesteps.
+    several stacks, tapes or heads; a number at each timestep is a line. Where a system has a ``position``,
+    it is a path over its ``weights``. The system that the task annotates comes first, and has its slots
+    labelled; other traces have the ``slot_names`` that are given for them. Where no system has slots, the
+    cells' states are drawn. What has more than 512 numbers is not drawn, nor more than 6 traces, those with
+    the most slots, nor the last slots of all that are hardly used. A sequence ends with its valid timesteps.
     """
+    slot_names = slot_names or {}
     notes = [task.annotate(batch, row) for row in range(len(batch.targets))]
     right = np.asarray(task.correct(batch.targets, traces))
     annotated = {note.system for note in notes}
@@ -61,14 +69,29 @@ def draw(task: Task, batch: Batch, traces: Mapping[str, np.ndarray], path: Path)
             axes.set_axis_off()
         images = {}
         for axes, (row, name) in zip(grid.flat, panels, strict=False):
-            images[name] = _draw_panel(axes, name, row, traces[name])
+            trace = traces[name]
+            if trace.shape[2:] == (1,):
+                _draw_line(axes, row, trace)
+            else:
+                images[name] = _draw_slots(axes, row, trace, slot_names.get(name, ()))
+            _draw_frame(axes)
             _label(axes, name, notes[row], right[row], first=name == names[0])
             axes.set_xlim(right=None if valid[row] is None else valid[row] - 0.5)
             if name == f"{_system(name)}.weights" and f"{_system(name)}.position" in traces:
                 _draw_path(axes, traces[f"{_system(name)}.position"][row, 1:, 0])
-        for column, (name, image) in enumerate(images.items()):
-            _draw_scale(figure, name, image, grid[:, column] if len(names) > 1 else grid)
+        for name, image in images.items():
+            _draw_scale(figure, name, image, grid[:, names.index(name)] if len(names) > 1 else grid)
         figure.savefig(path)
+
+
+def slot_names(layer: Superloop) -> dict[str, tuple[str, ...]]:
+    """What the systems say that their traces' slots are called, by the names of the traces."""
+    systems = zip(layer.wiring.ids, layer.wiring.systems, strict=True)
+    return {
+        f"{id}.{trace}": names
+        for id, system in systems
+        for trace, names in getattr(system, "slot_names", {}).items()
+    }
 
 
 def _by_slots(trace: np.ndarray) -> np.ndarray:
@@ -95,7 +118,7 @@ def _drawable(traces: Mapping[str, np.ndarray]) -> list[str]:
     return ([name for name in slotted if _system(name) != "cells"] or slotted)[:MOST_PANELS]
 
 
-def _draw_panel(axes: Axes, name: str, row: int, trace: np.ndarray) -> AxesImage:
+def _draw_slots(axes: Axes, row: int, trace: np.ndarray, slot_names: tuple[str, ...]) -> AxesImage:
     """Draw one sequence's ``(timesteps, slots)`` or ``(timesteps, slots, width)``, on the batch's scale."""
     _, timesteps, slots = trace.shape[:3]
     cells = trace[row].reshape(timesteps, -1).T  # (slots * width, timesteps)
@@ -113,12 +136,29 @@ def _draw_panel(axes: Axes, name: str, row: int, trace: np.ndarray) -> AxesImage
     if trace.ndim == 4:
         axes.hlines(np.arange(1, slots) - 0.5, -0.5, timesteps - 0.5, color="white", linewidth=2.5)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=16, integer=True))
+    if len(slot_names) == slots:
+        axes.set_yticks(range(slots), slot_names)
+    return image
+
+
+def _draw_line(axes: Axes, row: int, trace: np.ndarray) -> None:
+    """Draw one sequence's ``(timesteps, 1)`` as steps, on the batch's scale."""
+    timesteps = trace.shape[1]
+    low, high = min(float(trace.min()), 0.0), max(float(trace.max()), 1.0)
+    edges = np.arange(timesteps + 1) - 0.5
+    axes.stairs(trace[row, :, 0], edges, baseline=0, fill=True, color=COLORS(0.35))
+    axes.stairs(trace[row, :, 0], edges, baseline=None, color=COLORS(0.75), linewidth=1.6)
+    axes.set_xlim(-0.5, timesteps - 0.5)
+    axes.set_ylim(low - 0.03 * (high - low) * (low < 0), high + 0.03 * (high - low))
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
+
+
+def _draw_frame(axes: Axes) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
     axes.tick_params(length=0, colors=FAINT)
     axes.set_xlabel("timestep", color=FAINT)
     for side, spine in axes.spines.items():
         spine.set(edgecolor=RULE, linewidth=0.8, visible=side in ("left", "bottom"))
-    return image
 
 
 def _label(axes: Axes, name: str, note: Annotation, right: bool, *, first: bool) -> None:

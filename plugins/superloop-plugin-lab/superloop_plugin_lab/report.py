@@ -13,7 +13,7 @@ from superloop_plugin_lab.curves import run_names
 from superloop_plugin_lab.diagnosis import traced
 from superloop_plugin_lab.evaluation import Evaluation
 from superloop_plugin_lab.experiment import Experiment
-from superloop_plugin_lab.picture import draw
+from superloop_plugin_lab.picture import draw, slot_names
 from superloop_plugin_lab.run_folder import RunFolder
 from superloop_plugin_lab.training import Outcome
 
@@ -24,7 +24,8 @@ PIPED_WIDTH = 200  # of a table that no terminal shows, so that no name in it is
 def report(experiment: Experiment, folder: RunFolder, outcome: Outcome) -> None:
     """Draw the picture of a run, and print its table."""
     batch = experiment.task.sample(experiment.generator("picture"), PICTURED)
-    draw(experiment.task, batch, traced(experiment.layer, batch), folder.picture)
+    traces = traced(experiment.layer, batch)
+    draw(experiment.task, batch, traces, folder.picture, slot_names(experiment.layer))
     sequences = f"on {experiment.settings.final_on:,} fresh sequences"
     steps = f"{outcome.steps:,} in {outcome.seconds:.0f} s; the best was {outcome.best_step:,}"
     rows = {

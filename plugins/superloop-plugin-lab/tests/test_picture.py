@@ -58,9 +58,9 @@ def drawn(tmp_path, monkeypatch):
     save = Figure.savefig
     monkeypatch.setattr(Figure, "savefig", lambda self, path: (figures.append(self), save(self, path)))
 
-    def run(task, rows, traces):
+    def run(task, rows, traces, slot_names=None):
         path = tmp_path / "picture.png"
-        draw(task, batch_of(rows), traces, path)
+        draw(task, batch_of(rows), traces, path, slot_names)
         pixels = imread(path)
         width, height = figures[-1].get_size_inches()
         assert pixels.shape[:2] == (round(height * 150), round(width * 150))
@@ -185,3 +185,30 @@ def test_traces_of_nothing_but_zeros_are_drawn(tmp_path):
     }
     draw(Pointing(), batch_of(1), traces, tmp_path / "zeros.png")
     assert imread(tmp_path / "zeros.png").min() < 0.5
+
+
+def test_a_number_at_each_timestep_is_a_line(tmp_path, monkeypatch):
+    figures = []
+    save = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda self, path: (figures.append(self), save(self, path)))
+    push = np.linspace(-2, 3, TIMESTEPS).reshape(1, TIMESTEPS, 1)
+    traces = {"stack.push": push, "stack.strengths": np.ones((1, TIMESTEPS, SLOTS))}
+    draw(Pointing(system=""), batch_of(1), traces, tmp_path / "line.png")
+    (line,) = [axes for axes in figures[0].axes if "push" in axes.get_title(loc="left")]
+    assert not line.images
+    np.testing.assert_allclose(line.patches[0].get_data().values, push[0, :, 0])
+    low, high = line.get_ylim()
+    assert low < -2 < 3 < high
+    assert [axes.get_xlabel() for axes in figures[0].axes].count("stack push") == 0, "a line has no scale"
+
+
+def panels_named(drawn, slot_names):
+    traces = {"stack.actions": np.random.default_rng(0).random((1, TIMESTEPS, 3))}
+    return drawn(Pointing(system=""), 1, traces, slot_names)
+
+
+def test_slots_have_the_names_that_a_system_gives_them(drawn):
+    (panel,) = panels_named(drawn, {"stack.actions": ("push", "pop", "stay")})
+    assert [label.get_text() for label in panel.get_yticklabels()] == ["push", "pop", "stay"]
+    (panel,) = panels_named(drawn, {"stack.actions": ("push", "pop")})  # of other settings
+    assert "push" not in [label.get_text() for label in panel.get_yticklabels()]

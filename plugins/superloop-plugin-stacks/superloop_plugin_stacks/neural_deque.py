@@ -33,6 +33,11 @@ class NeuralDeque(NeuralMemory):
     ``(batch, deques, 2)``: of the top, of the bottom.
     """
 
+    @property
+    def slot_names(self) -> dict[str, tuple[str, ...]]:
+        """The ends."""
+        return dict.fromkeys(("push", "pop"), ("top", "bottom"))
+
     def step(
         self, control: Tensor, state: NeuralState, constants: Any
     ) -> tuple[Tensor, NeuralState, dict[str, Tensor]]:

@@ -80,6 +80,13 @@ class NondeterministicStack(System):
         # A gradient holds three quotients by shares, which must not overflow.
         self._tiny = float(np.cbrt(np.finfo(self.variable_dtype).tiny))
 
+    @property
+    def slot_names(self) -> dict[str, tuple[str, ...]]:
+        """The tops: a symbol, and where there are several states, a state."""
+        states, symbols = self.config.states, self.config.symbols
+        tops = (f"{symbol}, {state}" for symbol in range(symbols) for state in range(states))
+        return {"alpha": tuple(tops) if states > 1 else tuple(map(str, range(symbols)))}
+
     def build(self, input_size: int) -> None:
         """Make the vector at the bottom, before its sigmoid."""
         del input_size

@@ -33,6 +33,11 @@ class Stack(System):
     Traces: ``cells`` ``(batch, stacks, depth, width)``; ``actions`` ``(batch, stacks, 3)``: push, pop, stay.
     """
 
+    @property
+    def slot_names(self) -> dict[str, tuple[str, ...]]:
+        """The actions."""
+        return {"actions": ("push", "pop", "stay")[: self.config.actions]}
+
     def initial_state(self, sequence: Sequence) -> StackState:
         """Start with empty stacks: cells of zeros."""
         config = self.config

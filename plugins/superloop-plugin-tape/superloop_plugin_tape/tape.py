@@ -51,6 +51,11 @@ class Tape(System):
     controls there were, the tape holds what it would on average if each step drew one action by its share.
     """
 
+    @property
+    def slot_names(self) -> dict[str, tuple[str, ...]]:
+        """The actions."""
+        return {"actions": ("stay", "left", "right", "jump left", "jump right")[: self.config.actions]}
+
     def initial_state(self, sequence: Sequence) -> TapeState:
         """Start with empty tapes: slots of zeros."""
         config = self.config
