@@ -53,7 +53,7 @@ def draw(
     notes = [task.annotate(batch, row) for row in range(len(batch.targets))]
     right = np.asarray(task.correct(batch.targets, traces))
     annotated = {note.system for note in notes}
-    traces = {name: _by_slots(np.asarray(trace)) for name, trace in traces.items()}
+    traces = {name: _by_slots(np.asarray(trace)) for name, trace in traces.items() if np.size(trace)}
     traces = {n: trace if _system(n) in annotated else _used(trace) for n, trace in traces.items()}
     names = sorted(_drawable(traces), key=lambda name: (_system(name) != notes[0].system, name))
     panels = [(row, name) for row in range(len(notes)) for name in names]

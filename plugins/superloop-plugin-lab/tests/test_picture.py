@@ -212,3 +212,8 @@ def test_slots_have_the_names_that_a_system_gives_them(drawn):
     assert [label.get_text() for label in panel.get_yticklabels()] == ["push", "pop", "stay"]
     (panel,) = panels_named(drawn, {"stack.actions": ("push", "pop")})  # of other settings
     assert "push" not in [label.get_text() for label in panel.get_yticklabels()]
+
+
+def test_what_has_no_numbers_is_not_drawn(drawn):
+    traces = registers(1) | {"scratch.vectors": np.zeros((1, TIMESTEPS, 4, 0))}
+    assert len(drawn(Pointing(system=""), 1, traces)) == 2
