@@ -96,6 +96,7 @@ def _spec(
         "inputs": example.input_size,
         "outputs": example.output_size,
         "cells": [{"use": "lstm", "units": 32}],
+        "outputs_read_systems": True,
         "systems": [{"use": use, "id": "tape", "width": example.width}],
     }
     return TaskSpec(
