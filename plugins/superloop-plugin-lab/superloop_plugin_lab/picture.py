@@ -58,7 +58,7 @@ def draw(
     names = sorted(_drawable(traces), key=lambda name: (_system(name) != notes[0].system, name))
     panels = [(row, name) for row in range(len(notes)) for name in names]
     valid = batch.inputs.get(LENGTHS, [None] * len(notes))
-    across = 2 if len(names) == 1 < len(notes) else len(names)  # one panel a sequence: two beside each other
+    across = _panels_across(len(notes), len(names))
     down = -(-len(panels) // across)
     wide = 5.4 if across < 3 else 4.2
     with matplotlib.rc_context(STYLE):
@@ -68,8 +68,10 @@ def draw(
         for axes in grid.flat[len(panels) :]:
             axes.set_axis_off()
         images = {}
+        drawn: dict[str, list[Axes]] = {name: [] for name in names}
         for axes, (row, name) in zip(grid.flat, panels, strict=False):
             trace = traces[name]
+            drawn[name].append(axes)
             if trace.shape[2:] == (1,):
                 _draw_line(axes, row, trace)
             else:
@@ -80,8 +82,16 @@ def draw(
             if name == f"{_system(name)}.weights" and f"{_system(name)}.position" in traces:
                 _draw_path(axes, traces[f"{_system(name)}.position"][row, 1:, 0])
         for name, image in images.items():
-            _draw_scale(figure, name, image, grid[:, names.index(name)] if len(names) > 1 else grid)
+            columns = across if len(names) == 1 else 1
+            _draw_scale(figure, name, image, drawn[name], share=0.4 / columns)
         figure.savefig(path)
+
+
+def _panels_across(sequences: int, traces: int) -> int:
+    """How many panels stand beside each other: a sequence's, but where there is one sequence or one trace."""
+    if sequences == 1:
+        return 2 if traces == 4 else min(traces, 3)
+    return 2 if traces == 1 else traces
 
 
 def slot_names(layer: Superloop) -> dict[str, tuple[str, ...]]:
@@ -187,14 +197,13 @@ def _draw_path(axes: Axes, positions: np.ndarray) -> None:
     axes.plot(len(positions) - 1, positions[-1], "o", color=PATH, markeredgecolor="white", markersize=7)
 
 
-def _draw_scale(figure: Figure, name: str, image: AxesImage, panels: np.ndarray) -> None:
-    """Draw what the colors mean below some panels, two fifths as wide as one of them."""
-    shrink = 0.4 / (panels.shape[1] if panels.ndim == 2 else 1)
+def _draw_scale(figure: Figure, name: str, image: AxesImage, panels: list[Axes], *, share: float) -> None:
+    """Draw what the colors mean below some panels, on a share of their width."""
     bar = figure.colorbar(
         image,
         ax=panels,
         location="bottom",
-        shrink=shrink,
+        shrink=share,
         aspect=36,
         pad=0.02,
         anchor=(1, 1),
