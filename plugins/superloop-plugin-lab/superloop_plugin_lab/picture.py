@@ -97,11 +97,7 @@ def _panels_across(sequences: int, traces: int) -> int:
 def slot_names(layer: Superloop) -> dict[str, tuple[str, ...]]:
     """What the systems say that their traces' slots are called, by the names of the traces."""
     systems = zip(layer.wiring.ids, layer.wiring.systems, strict=True)
-    return {
-        f"{id}.{trace}": names
-        for id, system in systems
-        for trace, names in getattr(system, "slot_names", {}).items()
-    }
+    return {f"{id}.{trace}": names for id, system in systems for trace, names in system.slot_names.items()}
 
 
 def _by_slots(trace: np.ndarray) -> np.ndarray:

@@ -52,11 +52,17 @@ def registers(rows):
 
 
 @pytest.fixture
-def drawn(tmp_path, monkeypatch):
-    """Draws, checks the file, and gives the panels in which there is a picture."""
-    figures = []
+def figures(monkeypatch):
+    """Every figure that is saved."""
+    saved = []
     save = Figure.savefig
-    monkeypatch.setattr(Figure, "savefig", lambda self, path: (figures.append(self), save(self, path)))
+    monkeypatch.setattr(Figure, "savefig", lambda self, path: (saved.append(self), save(self, path)))
+    return saved
+
+
+@pytest.fixture
+def drawn(tmp_path, figures):
+    """Draws, checks the file, and gives the panels in which there is a picture."""
 
     def run(task, rows, traces, slot_names=None):
         path = tmp_path / "picture.png"
@@ -187,10 +193,7 @@ def test_traces_of_nothing_but_zeros_are_drawn(tmp_path):
     assert imread(tmp_path / "zeros.png").min() < 0.5
 
 
-def test_a_number_at_each_timestep_is_a_line(tmp_path, monkeypatch):
-    figures = []
-    save = Figure.savefig
-    monkeypatch.setattr(Figure, "savefig", lambda self, path: (figures.append(self), save(self, path)))
+def test_a_number_at_each_timestep_is_a_line(tmp_path, figures):
     push = np.linspace(-2, 3, TIMESTEPS).reshape(1, TIMESTEPS, 1)
     traces = {"stack.push": push, "stack.strengths": np.ones((1, TIMESTEPS, SLOTS))}
     draw(Pointing(system=""), batch_of(1), traces, tmp_path / "line.png")

@@ -105,15 +105,20 @@ def task_spec(
     factory: str,
     summary: str,
     example: dict[str, Any],
-    reference: str,
+    reference: str = "",
+    **loop: Any,
 ) -> TaskSpec:
-    """Return the spec of a task in this package, with an LSTM that its example can be trained on."""
+    """Return the spec of a task in this package, with an LSTM that its example can be trained on.
+
+    ``loop`` holds what the example's loop needs besides.
+    """
     settings = config(**example)
-    loop = {
+    example_loop = {
         "timesteps": 0,
         "inputs": settings.input_size,
         "outputs": settings.output_size,
         "cells": [{"use": "lstm", "units": 32}],
+        **loop,
     }
     return TaskSpec(
         name=name,
@@ -121,6 +126,6 @@ def task_spec(
         factory=f"superloop_plugin_tasks.{factory}",
         summary=summary,
         example=example,
-        example_loop=loop,
+        example_loop=example_loop,
         reference=reference,
     )

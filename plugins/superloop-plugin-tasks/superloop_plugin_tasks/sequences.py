@@ -2,7 +2,8 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,6 +12,15 @@ from superloop_plugin_tasks.configs import LengthsConfig
 from superloop_plugin_tasks.scoring import all_right, cross_entropy
 
 TITLE = 60  # characters
+
+
+class Drawn(NamedTuple):
+    """Sequences: what they are fed and asked, and how many timesteps each has."""
+
+    inputs: np.ndarray  # (batch, timesteps, input_size)
+    targets: np.ndarray  # (batch, timesteps) or (batch, timesteps, output_size)
+    timesteps: np.ndarray  # (batch,)
+    sources: Mapping[str, np.ndarray] = MappingProxyType({})  # of the loop, by name
 
 
 class SequenceTask(ABC):
@@ -34,20 +44,14 @@ class SequenceTask(ABC):
             longest: the longest content, for a curriculum; None: the settings' ``length``.
         """
         lengths = draw_lengths(rng, batch_size, self.settings, longest)
-        inputs, targets, timesteps = self.draw(rng, lengths)
-        feed = feed_of(inputs, lengths, timesteps, self.settings)
-        return Batch(inputs=feed, targets=targets.astype("int32"))
+        drawn = self.draw(rng, lengths)
+        feed = feed_of(drawn.inputs, lengths, drawn.timesteps, self.settings)
+        sources = {name: source.astype("float32") for name, source in drawn.sources.items()}
+        return Batch(inputs=feed | sources, targets=drawn.targets.astype("int32"))
 
     @abstractmethod
-    def draw(
-        self, rng: np.random.Generator, lengths: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Draw a sequence of each of the ``lengths`` ``(batch,)``.
-
-        Returns:
-            inputs ``(batch, timesteps, input_size)``, targets ``(batch, timesteps)`` or
-            ``(batch, timesteps, output_size)``, and how many timesteps each has, ``(batch,)``.
-        """
+    def draw(self, rng: np.random.Generator, lengths: np.ndarray) -> Drawn:
+        """Draw a sequence of each of the ``lengths`` ``(batch,)``."""
 
     @abstractmethod
     def title(self, batch: Batch, row: int) -> str:

@@ -5,7 +5,7 @@ from abc import abstractmethod
 import numpy as np
 
 from superloop_core.task import Batch
-from superloop_plugin_tasks.sequences import TITLE, SequenceTask, placed, shortened
+from superloop_plugin_tasks.sequences import TITLE, Drawn, SequenceTask, placed, shortened
 
 
 class StringTask(SequenceTask):
@@ -31,9 +31,7 @@ class StringTask(SequenceTask):
             ``(batch, any)``, -1 where nothing is asked.
         """
 
-    def draw(
-        self, rng: np.random.Generator, lengths: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def draw(self, rng: np.random.Generator, lengths: np.ndarray) -> Drawn:
         """Draw strings, and put each one's answer after it."""
         settings, timesteps = self.settings, self.settings.timesteps
         strings, answers = self.strings(rng, lengths)
@@ -42,7 +40,7 @@ class StringTask(SequenceTask):
         one_hot = symbols[:, :, None] == np.arange(len(settings.alphabet))
         asks = placed(np.ones_like(answers), lengths, asked, timesteps, empty=0)
         inputs = np.concatenate([one_hot, asks[:, :, None]], axis=-1)  # (batch, timesteps, input_size)
-        return inputs, placed(answers, lengths, asked, timesteps, empty=-1), lengths + asked
+        return Drawn(inputs, placed(answers, lengths, asked, timesteps, empty=-1), lengths + asked)
 
     def title(self, batch: Batch, row: int) -> str:
         """``reverse abba -> abba``"""

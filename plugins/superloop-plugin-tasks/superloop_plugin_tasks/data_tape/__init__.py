@@ -1,12 +1,9 @@
 """Tasks with a data tape: all of it is there from the start, as a source of the loop."""
 
-from abc import abstractmethod
-
 import attrs
 from attrs.validators import ge
 
-from superloop_core import TaskSpec
-from superloop_plugin_tasks.configs import LengthsConfig, length_field
+from superloop_plugin_tasks.configs import LengthsConfig, length_field, task_spec
 
 
 @attrs.frozen(kw_only=True)
@@ -28,11 +25,6 @@ class TapeConfig(LengthsConfig):
         """The symbols."""
         return self.symbols
 
-    @property
-    @abstractmethod
-    def width(self) -> int:
-        """How many numbers a datapoint has."""
-
 
 @attrs.frozen(kw_only=True)
 class ReadOutConfig(TapeConfig):
@@ -47,11 +39,6 @@ class ReadOutConfig(TapeConfig):
     def timesteps(self) -> int:
         """One for each symbol, and as many in which nothing is asked."""
         return 2 * self.length
-
-    @property
-    def width(self) -> int:
-        """A symbol."""
-        return self.symbols
 
 
 def _holds_the_tape(settings: "LookUpConfig", field: attrs.Attribute, value: int) -> None:
@@ -81,43 +68,24 @@ class LookUpConfig(TapeConfig):
         """One for each key that is asked, as many as there are."""
         return self.length
 
-    @property
-    def width(self) -> int:
-        """A key and a symbol."""
-        return self.keys + self.symbols
-
-
-def _spec(
-    name: str, config: type[TapeConfig], factory: str, summary: str, use: str, **settings: int
-) -> TaskSpec:
-    example = config(**settings)
-    loop = {
-        "timesteps": 0,
-        "inputs": example.input_size,
-        "outputs": example.output_size,
-        "cells": [{"use": "lstm", "units": 32}],
-        "outputs_read_systems": True,
-        "systems": [{"use": use, "id": "tape", "width": example.width}],
-    }
-    return TaskSpec(
-        name=name,
-        config=config,
-        factory=f"superloop_plugin_tasks.data_tape.{factory}",
-        summary=summary,
-        example=settings,
-        example_loop=loop,
-    )
-
 
 SPECS = (
-    _spec(
-        *("read_out", ReadOutConfig, "read_out:ReadOut"),
-        *("Say what stands on a data tape, whenever it is asked", "attention"),
-        length=6,
+    task_spec(
+        "read_out",
+        ReadOutConfig,
+        "data_tape.read_out:ReadOut",
+        "Say what stands on a data tape, whenever it is asked",
+        {"length": 6},
+        outputs_read_systems=True,
+        systems=[{"use": "attention", "id": "tape", "width": 4}],
     ),
-    _spec(
-        *("look_up", LookUpConfig, "look_up:LookUp"),
-        *("Say which symbol stands under a key on a data tape", "content_attention"),
-        **{"length": 6, "keys": 8},
+    task_spec(
+        "look_up",
+        LookUpConfig,
+        "data_tape.look_up:LookUp",
+        "Say which symbol stands under a key on a data tape",
+        {"length": 6, "keys": 8},
+        outputs_read_systems=True,
+        systems=[{"use": "content_attention", "id": "tape", "width": 12}],
     ),
 )

@@ -6,6 +6,7 @@ import numpy as np
 
 from superloop_core.task import Batch
 from superloop_plugin_tasks.data_tape.tape_task import TapeTask
+from superloop_plugin_tasks.sequences import Drawn, placed
 
 
 class LookUp(TapeTask):
@@ -20,28 +21,22 @@ class LookUp(TapeTask):
     A tape of n datapoints takes n timesteps, each with a key that is on the tape, evenly drawn.
     """
 
-    def tapes(self, rng: np.random.Generator, lengths: np.ndarray) -> np.ndarray:
-        """Draw keys, none twice, and symbols: ``(batch, length, 2)``."""
-        settings, batch = self.settings, len(lengths)
+    def draw(self, rng: np.random.Generator, lengths: np.ndarray) -> Drawn:
+        """Draw keys, none twice, and symbols; and then which keys are asked."""
+        settings, batch, start = self.settings, len(lengths), np.zeros_like(lengths)
         keys = rng.random((batch, settings.keys)).argsort(axis=1)[:, : settings.length]
-        return np.stack([keys, rng.integers(0, settings.symbols, keys.shape)], axis=-1)
-
-    def read(
-        self, rng: np.random.Generator, lengths: np.ndarray, tape: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Draw which keys are asked."""
-        shape = len(lengths), self.settings.timesteps
-        place = rng.integers(0, lengths[:, None], shape)
-        asked = np.take_along_axis(tape, place[..., None], axis=1)  # (batch, timesteps, 2)
-        within = np.arange(shape[1]) < lengths[:, None]
-        inputs = np.eye(self.settings.keys)[asked[..., 0]] * within[..., None]
-        return inputs, np.where(within, asked[..., 1], -1), lengths
-
-    def encoded(self, tape: np.ndarray) -> np.ndarray:
-        """A key and a symbol, each one-hot."""
-        settings = self.settings
-        parts = np.eye(settings.keys)[tape[..., 0]], np.eye(settings.symbols)[tape[..., 1]]
-        return np.concatenate(parts, axis=-1)
+        symbols = rng.integers(0, settings.symbols, keys.shape)
+        place = rng.integers(0, lengths[:, None], (batch, settings.timesteps))
+        one_hot = np.eye(settings.keys)[keys]  # (batch, length, keys)
+        asked = np.take_along_axis(one_hot, place[..., None], axis=1)
+        answers = np.take_along_axis(symbols, place, axis=1)
+        points = np.concatenate([one_hot, np.eye(settings.symbols)[symbols]], axis=-1)
+        return Drawn(
+            placed(asked, start, lengths, settings.timesteps, empty=0),
+            placed(answers, start, lengths, settings.timesteps, empty=-1),
+            lengths,
+            {self.source: placed(points, start, lengths, settings.length, empty=0)},
+        )
 
     def labels(self, datapoints: np.ndarray) -> tuple[str, ...]:
         """``4:a``"""

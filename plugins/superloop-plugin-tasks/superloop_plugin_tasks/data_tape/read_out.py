@@ -6,6 +6,7 @@ import numpy as np
 
 from superloop_core.task import Batch
 from superloop_plugin_tasks.data_tape.tape_task import TapeTask
+from superloop_plugin_tasks.sequences import Drawn, placed
 
 
 class ReadOut(TapeTask):
@@ -20,26 +21,17 @@ class ReadOut(TapeTask):
     A tape of n symbols takes 2 n timesteps, n of them, evenly drawn, with a question.
     """
 
-    def tapes(self, rng: np.random.Generator, lengths: np.ndarray) -> np.ndarray:
-        """Draw symbols evenly."""
-        return rng.integers(0, self.settings.symbols, (len(lengths), self.settings.length))
-
-    def read(
-        self, rng: np.random.Generator, lengths: np.ndarray, tape: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Draw when the symbols are asked."""
-        timesteps = 2 * lengths
-        order = rng.random((len(lengths), self.settings.timesteps))
-        order[np.arange(self.settings.timesteps) >= timesteps[:, None]] = 2  # after all others
-        rank = order.argsort(axis=1).argsort(axis=1)
-        asks = rank < lengths[:, None]  # (batch, timesteps)
-        place = np.maximum(asks.cumsum(axis=1) - 1, 0)
-        targets = np.where(asks, np.take_along_axis(tape, np.minimum(place, tape.shape[1] - 1), axis=1), -1)
-        return asks[..., None], targets, timesteps
-
-    def encoded(self, tape: np.ndarray) -> np.ndarray:
-        """Symbols, one-hot."""
-        return np.eye(self.settings.symbols)[tape]
+    def draw(self, rng: np.random.Generator, lengths: np.ndarray) -> Drawn:
+        """Draw symbols evenly, and then when they are asked."""
+        settings, start, timesteps = self.settings, np.zeros_like(lengths), 2 * lengths
+        symbols = rng.integers(0, settings.symbols, (len(lengths), settings.length))
+        order = rng.random((len(lengths), settings.timesteps))
+        order[np.arange(settings.timesteps) >= timesteps[:, None]] = 2  # after all others
+        asks = order.argsort(axis=1).argsort(axis=1) < lengths[:, None]  # (batch, timesteps)
+        latest = np.maximum(asks.cumsum(axis=1) - 1, 0)
+        targets = np.where(asks, np.take_along_axis(symbols, latest, axis=1), -1)
+        tape = placed(np.eye(settings.symbols)[symbols], start, lengths, settings.length, empty=0)
+        return Drawn(asks[..., None], targets, timesteps, {self.source: tape})
 
     def labels(self, datapoints: np.ndarray) -> tuple[str, ...]:
         """Letters."""

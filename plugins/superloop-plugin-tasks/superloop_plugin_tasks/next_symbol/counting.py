@@ -3,7 +3,7 @@
 import numpy as np
 
 from superloop_core.task import Batch
-from superloop_plugin_tasks.sequences import SequenceTask, placed
+from superloop_plugin_tasks.sequences import Drawn, SequenceTask, placed
 
 
 class Counting(SequenceTask):
@@ -23,9 +23,7 @@ class Counting(SequenceTask):
     as in Suzgun et al., 2019, https://arxiv.org/abs/1906.03648
     """
 
-    def draw(
-        self, rng: np.random.Generator, lengths: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def draw(self, rng: np.random.Generator, lengths: np.ndarray) -> Drawn:
         """Nothing but the lengths is drawn."""
         del rng
         letters, timesteps = self.settings.letters, self.settings.timesteps
@@ -37,7 +35,7 @@ class Counting(SequenceTask):
         follows |= (symbol == 0)[:, :, None] & (np.arange(letters + 1) < 2)
         counts, starts = 1 + letters * lengths, np.zeros_like(lengths)
         inputs = placed(one_hot, starts, counts, timesteps, empty=0)
-        return inputs, placed(follows.astype("int64"), starts, counts, timesteps, empty=-1), counts
+        return Drawn(inputs, placed(follows.astype("int64"), starts, counts, timesteps, empty=-1), counts)
 
     def title(self, batch: Batch, row: int) -> str:
         """``a^4 b^4``"""

@@ -5,7 +5,7 @@ import numpy as np
 from superloop_core.task import Batch
 from superloop_plugin_tasks.next_symbol import DyckConfig
 from superloop_plugin_tasks.next_symbol.nesting import Nesting
-from superloop_plugin_tasks.sequences import SequenceTask, placed
+from superloop_plugin_tasks.sequences import Drawn, SequenceTask, placed
 
 
 class Dyck(SequenceTask):
@@ -28,9 +28,7 @@ class Dyck(SequenceTask):
         super().__init__(settings)
         self.nesting = Nesting(settings.length, settings.join, 1 - settings.nest - settings.join)
 
-    def draw(
-        self, rng: np.random.Generator, lengths: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def draw(self, rng: np.random.Generator, lengths: np.ndarray) -> Drawn:
         """Draw how brackets nest, and kinds evenly."""
         kinds, length, rows = self.settings.brackets, self.settings.length, np.arange(len(lengths))
         opens = self.nesting.draw(rng, lengths)
@@ -47,7 +45,7 @@ class Dyck(SequenceTask):
         one_hot = word[:, :, None] == symbols
         follows = (symbols < kinds) | (kinds + to_close[:, :, None] == symbols) & (to_close >= 0)[:, :, None]
         inputs = placed(one_hot, starts, lengths, length, empty=0)
-        return inputs, placed(follows.astype("int64"), starts, lengths, length, empty=-1), lengths
+        return Drawn(inputs, placed(follows.astype("int64"), starts, lengths, length, empty=-1), lengths)
 
     def title(self, batch: Batch, row: int) -> str:
         """``[()]``"""

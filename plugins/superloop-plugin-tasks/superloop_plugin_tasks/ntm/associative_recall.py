@@ -3,7 +3,7 @@
 import numpy as np
 
 from superloop_core.task import Batch
-from superloop_plugin_tasks.sequences import SequenceTask, placed
+from superloop_plugin_tasks.sequences import Drawn, SequenceTask, placed
 
 
 class AssociativeRecall(SequenceTask):
@@ -24,9 +24,7 @@ class AssociativeRecall(SequenceTask):
     Source: Graves et al., 2014, https://arxiv.org/abs/1410.5401
     """
 
-    def draw(
-        self, rng: np.random.Generator, lengths: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def draw(self, rng: np.random.Generator, lengths: np.ndarray) -> Drawn:
         """Draw bits evenly, and the query evenly."""
         settings, timesteps, batch = self.settings, self.settings.timesteps, len(lengths)
         size = settings.vectors + 1  # timesteps of an item and its delimiter
@@ -46,7 +44,7 @@ class AssociativeRecall(SequenceTask):
 
         counts = np.full_like(ends, settings.vectors)
         targets = placed(items[rows, query + 1], ends + size + 1, counts, timesteps, empty=-1)
-        return inputs, targets, ends + 2 * size
+        return Drawn(inputs, targets, ends + 2 * size)
 
     def title(self, batch: Batch, row: int) -> str:
         """``recall 1 of 3 items of 3 vectors``"""

@@ -3,7 +3,7 @@
 import numpy as np
 
 from superloop_core.task import Batch
-from superloop_plugin_tasks.sequences import SequenceTask, placed
+from superloop_plugin_tasks.sequences import Drawn, SequenceTask, placed
 
 
 class Copy(SequenceTask):
@@ -22,16 +22,14 @@ class Copy(SequenceTask):
     Source: Graves et al., 2014, https://arxiv.org/abs/1410.5401
     """
 
-    def draw(
-        self, rng: np.random.Generator, lengths: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def draw(self, rng: np.random.Generator, lengths: np.ndarray) -> Drawn:
         """Draw bits evenly."""
         settings, timesteps = self.settings, self.settings.timesteps
         vectors = rng.integers(0, 2, (len(lengths), settings.length, settings.width))
         given = placed(vectors, np.zeros_like(lengths), lengths, timesteps, empty=0)
         delimiter = np.arange(timesteps) == lengths[:, None]
         inputs = np.concatenate([given, delimiter[:, :, None]], axis=-1)
-        return inputs, placed(vectors, lengths + 1, lengths, timesteps, empty=-1), 2 * lengths + 1
+        return Drawn(inputs, placed(vectors, lengths + 1, lengths, timesteps, empty=-1), 2 * lengths + 1)
 
     def title(self, batch: Batch, row: int) -> str:
         """``copy 2 vectors of 8 bits``"""

@@ -3,7 +3,7 @@
 import numpy as np
 
 from superloop_core.task import Batch
-from superloop_plugin_tasks.sequences import SequenceTask, placed
+from superloop_plugin_tasks.sequences import Drawn, SequenceTask, placed
 
 
 class PrioritySort(SequenceTask):
@@ -21,9 +21,7 @@ class PrioritySort(SequenceTask):
     Source: Graves et al., 2014, https://arxiv.org/abs/1410.5401
     """
 
-    def draw(
-        self, rng: np.random.Generator, lengths: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def draw(self, rng: np.random.Generator, lengths: np.ndarray) -> Drawn:
         """Draw bits evenly, and priorities evenly."""
         settings, timesteps = self.settings, self.settings.timesteps
         vectors = rng.integers(0, 2, (len(lengths), settings.length, settings.width))
@@ -38,7 +36,7 @@ class PrioritySort(SequenceTask):
         answers = np.take_along_axis(vectors, order[:, :, None], axis=1)
         asked = np.minimum(lengths, settings.highest)
         targets = placed(answers, lengths + 1, asked, timesteps, empty=-1)
-        return inputs, targets, lengths + 1 + asked
+        return Drawn(inputs, targets, lengths + 1 + asked)
 
     def title(self, batch: Batch, row: int) -> str:
         """``sort 20 vectors, the 16 highest``"""

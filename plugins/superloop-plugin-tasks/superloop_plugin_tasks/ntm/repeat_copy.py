@@ -3,7 +3,7 @@
 import numpy as np
 
 from superloop_core.task import Batch
-from superloop_plugin_tasks.sequences import SequenceTask, placed
+from superloop_plugin_tasks.sequences import Drawn, SequenceTask, placed
 
 MEAN, DEVIATION = 5.5, 8.25**0.5  # of numbers drawn evenly from 1 to 10, as in the paper
 
@@ -28,9 +28,7 @@ class RepeatCopy(SequenceTask):
     Source: Graves et al., 2014, https://arxiv.org/abs/1410.5401
     """
 
-    def draw(
-        self, rng: np.random.Generator, lengths: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def draw(self, rng: np.random.Generator, lengths: np.ndarray) -> Drawn:
         """Draw bits evenly, and how often evenly."""
         settings, timesteps = self.settings, self.settings.timesteps
         repeats = rng.integers(settings.min_repeats, settings.repeats + 1, len(lengths))  # (batch,)
@@ -46,7 +44,7 @@ class RepeatCopy(SequenceTask):
         answers = np.concatenate([copies, (places == copied)[:, :, None]], axis=-1)
         asked = lengths * repeats + 1
         targets = placed(answers, lengths + 1, asked, timesteps, empty=-1)
-        return inputs, targets, lengths + 1 + asked
+        return Drawn(inputs, targets, lengths + 1 + asked)
 
     def title(self, batch: Batch, row: int) -> str:
         """``copy 2 vectors 3 times``"""
