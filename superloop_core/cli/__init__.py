@@ -72,6 +72,7 @@ def _block(arguments: list[str]) -> None:
 def main() -> None:
     """Run the command line: exit with 2, and no traceback, on an error of ours."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow logs its start-up otherwise
+    os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "1")  # large tensors keep their pages from step to step
     try:
         _block(sys.argv[1:])
         registry = load_registry()

@@ -10,6 +10,7 @@ of one run, to the first row: below 1 is faster.
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -34,6 +35,7 @@ class Contender:
     script: str
     function: str
     settings: dict = attrs.field(factory=dict)
+    environment: dict[str, str] = attrs.field(factory=dict)
 
 
 def example(name: str, script: str = "ours", **settings: object) -> Contender:
@@ -49,12 +51,21 @@ def lstms(batch: int) -> list[Contender]:
     ]
 
 
+PAGES_KEPT = {"TF_CPU_ALLOCATOR_USE_BFC": "1"}
+
+
 def memories(name: str, peer: Contender, cell: dict, system: dict, *batches: int) -> dict:
-    """A memory beside a peer's, at each batch size."""
+    """A memory beside a peer's, at each batch size; and what its controller alone takes."""
+
+    def ours(batch: int) -> dict:
+        return {"batch": batch, "cell": cell, "system": system}
+
     return {
         f"{name}-{batch}": [
             attrs.evolve(peer, settings={"batch": batch} | peer.settings),
-            Contender("superloop", "ours", "memory", {"batch": batch, "cell": cell, "system": system}),
+            Contender("superloop, nothing set", "ours", "memory", ours(batch)),
+            Contender("superloop, pages kept", "ours", "memory", ours(batch), PAGES_KEPT),
+            Contender("superloop, no memory", "ours", "memory", ours(batch) | {"system": None}, PAGES_KEPT),
         ]
         for batch in batches
     }
@@ -116,7 +127,10 @@ def measured(contender: Contender, peers: str | None) -> dict[str, float]:
     """Run a contender in a fresh interpreter."""
     python = sys.executable if contender.script == "ours" else peers
     command = [python, FOLDER / f"{contender.script}.py", contender.function, json.dumps(contender.settings)]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    done = subprocess.run(
+        command, check=True, env=os.environ | contender.environment,
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
     return json.loads(done.stdout.splitlines()[-1])
 
 

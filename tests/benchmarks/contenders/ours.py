@@ -72,10 +72,11 @@ def stack_rnn(batch=128, timesteps=40, **compiled):
 
 
 def memory(batch, cell, system, timesteps=40):
-    """One cell and one system; 8 numbers in at each timestep, and as many out; Adam."""
+    """One cell and one system, or none; 8 numbers in at each timestep, and as many out; Adam."""
     rng = np.random.default_rng(0)
     inputs = np.eye(8, dtype="float32")[rng.integers(0, 8, (batch, timesteps))]
-    loop = {"timesteps": timesteps, "inputs": 8, "outputs": 8, "cells": [cell], "systems": [system]}
+    systems = [system] if system else []
+    loop = {"timesteps": timesteps, "inputs": 8, "outputs": 8, "cells": [cell], "systems": systems}
 
     def build():
         layer = superloop_core.Superloop(loop)
