@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from superloop_core.cell import SuperloopCell
     from superloop_core.layer import Superloop, load_model
     from superloop_core.model import Model
+    from superloop_core.scan import kept
     from superloop_core.session import Session
 
 __version__ = "0.1.0"
@@ -54,6 +55,7 @@ __all__ = [
     "TraceError",
     "WeightsError",
     "hookimpl",
+    "kept",
     "load_model",
 ]
 
@@ -65,6 +67,7 @@ _TENSORS = {
     "Superloop": "layer",
     "SuperloopCell": "cell",
     "System": "builder",
+    "kept": "scan",
     "load_model": "layer",
 }
 

@@ -1,11 +1,13 @@
 """One loop over timesteps, with a gradient of its own that takes every step again.
 
-Going forward, only what goes into each step is kept; going back, the step is taken again to get its
-gradient. That costs a third more arithmetic than keeping all that a step computes, and saves so much
-memory traffic that it is faster (``docs/decisions/0006-a-loop-with-its-own-gradient.md``).
+Going forward, only what goes into each step is kept, and what the step has :func:`kept`; going back, the
+step is taken again to get its gradient. Where a step is of small products, that saves so much memory
+traffic that it is faster than keeping all (``docs/decisions/0006-a-loop-with-its-own-gradient.md``).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import tensorflow as tf
@@ -14,6 +16,22 @@ from superloop_core.errors import SuperloopError
 
 Tensors = Any  # tensors, in any nest of tuples and dicts; time is first where they are stacked
 Step = Callable[[Tensors, Tensors, Tensors], tuple[Tensors, Tensors]]
+
+_keeper: ContextVar[Callable[[Any], Any] | None] = ContextVar("keeper", default=None)
+
+
+def kept(tensor: Any) -> Any:
+    """Have the loop around a step keep a tensor for its gradient, which otherwise computes it again.
+
+    It gives the tensor back, and changes nothing but the time and the memory of a training step. It pays
+    for products of a few hundred units, such as a cell's: ``z = kept(inputs @ kernel + bias)``.
+
+    Args:
+        tensor: floats, of any shape. In a loop, branch or function that the step has of its own, it is
+            computed again all the same.
+    """
+    keep = _keeper.get()
+    return tensor if keep is None else keep(tensor)
 
 
 class Scan:
@@ -37,10 +55,16 @@ class Scan:
             new, self._y_nest = step(*_packed(nests, tensors))
             return tf.nest.flatten(new), tf.nest.flatten(self._y_nest)
 
+        def outline(*tensors: Any) -> Any:
+            record: list[Any] = []
+            with _keeping(_recorder(record)):
+                _, y = flat_step(*tensors)
+            return y, record
+
         specs = [tf.TensorSpec(t.shape, t.dtype) for t in tf.nest.flatten(nests)]
-        traced = tf.function(flat_step, autograph=False).get_concrete_function(*specs)
+        traced = tf.function(outline, autograph=False).get_concrete_function(*specs)
         _check_captures(traced)
-        self._y_specs = traced.structured_outputs[1]
+        self._y_specs, self._kept_specs = traced.structured_outputs
         # Not ``traced``: XLA takes what the gradient of a call reads for constants, and compiles at each.
         self._step = flat_step
         self._ways: list[Any] = [self._forward, self._backward]
@@ -80,13 +104,13 @@ class Scan:
             if tf.executing_eagerly():  # where a tape would watch what is computed here all the same
                 tensors = tuple(map(tf.stop_gradient, tensors))
             carry, xs, shared = _packed(parts, tensors)
-            last, ys, kept = forward(carry, xs, shared, length, size, keep)
+            last, ys, residuals = forward(carry, xs, shared, length, size, keep)
 
             def gradient(*slopes: Any) -> Any:
-                carries = kept if keep else forward(carry, xs, shared, length, size, True)[2]
+                needed = residuals if keep else forward(carry, xs, shared, length, size, True)[2]
                 of_last, of_ys = slopes[: len(last)], slopes[len(last) :]
                 of_floats = _of_floats(of_last, last), _of_floats(of_ys, ys)
-                found = backward(carries, xs, shared, length, size, *of_floats)
+                found = backward(needed, xs, shared, length, size, *of_floats)
                 given = zip(found, (carry, xs, shared), strict=True)
                 return [slope for of_part, part in given for slope in _with_none(of_part, part)]
 
@@ -99,21 +123,26 @@ class Scan:
     def _forward(
         self, carry: list[Any], xs: list[Any], shared: list[Any], length: Any, size: Any, keep: bool
     ) -> tuple[list[Any], list[Any], list[Any]]:
-        """Return the last carry, what the steps gave, and the carry before each, if it is to be kept."""
+        """Return the last carry, what the steps gave, and what a gradient needs, if it is to be kept.
 
-        def body(t: Any, carry: list[Any], ys: list[Any], kept: list[Any]) -> Any:
-            kept = _written(kept, t, carry) if keep else kept
-            carry, y = self._step(*carry, *(x[t] for x in xs), *shared)
-            return t + 1, carry, _written(ys, t, y), kept
+        These residuals are, of each step, the carry before it and what it has :func:`kept`.
+        """
+
+        def body(t: Any, carry: list[Any], ys: list[Any], residuals: list[Any]) -> Any:
+            record: list[Any] = []
+            with _keeping(_recorder(record)):
+                new, y = self._step(*carry, *(x[t] for x in xs), *shared)
+            residuals = _written(residuals, t, [*carry, *record]) if keep else residuals
+            return t + 1, new, _written(ys, t, y), residuals
 
         ys = [_array(spec, size) for spec in self._y_specs]
-        kept = [_array(tensor, size) for tensor in carry] if keep else []
-        _, carry, ys, kept = _loop(length, size, body, carry, ys, kept)
-        return carry, [array.stack() for array in ys], [array.stack() for array in kept]
+        residuals = [_array(like, size) for like in (*carry, *self._kept_specs)] if keep else []
+        _, carry, ys, residuals = _loop(length, size, body, carry, ys, residuals)
+        return carry, [array.stack() for array in ys], [array.stack() for array in residuals]
 
     def _backward(
         self,
-        carries: list[Any],
+        residuals: list[Any],
         xs: list[Any],
         shared: list[Any],
         length: Any,
@@ -122,12 +151,14 @@ class Scan:
         y_slopes: list[Any],
     ) -> tuple[list[Any], list[Any], list[Any]]:
         """Return the gradients of the first carry, of xs and of shared, of floats only, as all slopes are."""
+        carries = len(residuals) - len(self._kept_specs)
 
         def body(i: Any, slopes: list[Any], sums: list[Any], of_xs: list[Any]) -> Any:
             t = length - 1 - i
-            carry, x = [c[t] for c in carries], [x[t] for x in xs]
+            at_t, x = [residual[t] for residual in residuals], [x[t] for x in xs]
+            carry, record = at_t[:carries], at_t[carries:]
             wanted = [_of_floats(part, part) for part in (carry, x, shared)]
-            with tf.GradientTape(watch_accessed_variables=False) as tape:
+            with tf.GradientTape(watch_accessed_variables=False) as tape, _keeping(_replayer(record)):
                 tape.watch(wanted)
                 new, y = self._step(*carry, *x, *shared)
             found = tape.gradient(
@@ -195,6 +226,41 @@ class SegmentedScan:
         xs = tf.nest.map_structure(cut, xs), lengths
         carry, ys = self._segments(carry, xs, shared, segments, keep=keep)
         return carry, tf.nest.map_structure(join, ys)
+
+
+@contextmanager
+def _keeping(keep: Callable[[Any], Any]) -> Iterator[None]:
+    """Have ``keep`` give back what a step has kept."""
+    graph = tf.compat.v1.get_default_graph()
+
+    def here(tensor: Any) -> Any:
+        # What is computed in a loop or a function of the step's own is not the step's to hand out.
+        return keep(tensor) if tf.compat.v1.get_default_graph() is graph else tensor
+
+    token = _keeper.set(here)
+    try:
+        yield
+    finally:
+        _keeper.reset(token)
+
+
+def _recorder(record: list[Any]) -> Callable[[Any], Any]:
+    def keep(tensor: Any) -> Any:
+        record.append(tensor)
+        return tensor
+
+    return keep
+
+
+def _replayer(record: list[Any]) -> Callable[[Any], Any]:
+    left = iter(record)
+    return lambda tensor: _recalled(tensor, next(left))
+
+
+@tf.custom_gradient  # type: ignore[untyped-decorator]
+def _recalled(computed: Any, recorded: Any) -> Any:
+    """What was recorded, with the gradient of what is computed, which nothing reads then."""
+    return tf.identity(recorded), lambda slope: (slope, None)
 
 
 def _loop(length: Any, size: Any, body: Any, *values: Any) -> Any:

@@ -4,7 +4,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from superloop_core import SuperloopError
+from superloop_core import SuperloopError, kept
 from superloop_core.scan import Scan, SegmentedScan
 
 
@@ -132,3 +132,72 @@ def test_a_step_that_uses_what_would_get_no_gradient_is_refused():
 
     with pytest.raises(SuperloopError, match="outer"):
         closed_over(tf.ones(3, tf.float64))
+
+
+def keeping(carry, x, shared):
+    """The step, keeping: its product, what a function and a loop of its own compute, and its tanh."""
+    h, steps = carry
+
+    @tf.function(autograph=False)
+    def summed(product):
+        return kept(product + x["x"])
+
+    of_function = summed(kept(h @ shared["kernel"]))
+    _, of_loop = tf.while_loop(
+        lambda i, _: i < 1, lambda i, z: (i + 1, kept(tf.identity(z))), (0, of_function), maximum_iterations=1
+    )
+    new = kept(tf.tanh(of_loop))
+    return (new, steps + 1), {"out": new * shared["scale"], "at": steps}
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("keep", [False, True])
+@pytest.mark.parametrize("every", [1, 3])
+def test_what_a_step_has_kept_changes_no_gradient(every, keep, compiled):
+    inputs = given_for(7)
+    expected = with_gradients(lambda *nests: by_hand(*nests, 7), *inputs)
+
+    @tf.function(autograph=False)
+    def graph():
+        scan = made(keeping, inputs[0], {"x": inputs[1]["x"][0]}, inputs[2], every=every, compiled=compiled)
+        return with_gradients(lambda *nests: scan(*nests, 7, keep=keep), *inputs)
+
+    for result, other in zip(graph(), expected, strict=True):
+        np.testing.assert_allclose(result, other, rtol=1e-9)
+
+
+def test_what_a_step_has_kept_is_not_computed_again():
+    inputs = given_for(7)
+    calls = []
+
+    @tf.custom_gradient
+    def counted(z):
+        def count(value):
+            calls.append(1)
+            return value
+
+        counted = tf.numpy_function(count, [z], z.dtype, stateful=False)  # left out where nothing reads it
+        return tf.ensure_shape(counted, z.shape), lambda slope: slope
+
+    def calls_of(keep_it):
+        def step(carry, x, shared):
+            h, steps = carry
+            new = tf.tanh(keep_it(counted(h @ shared["kernel"]) + x["x"]))
+            return (new, steps + 1), {"out": new * shared["scale"], "at": steps}
+
+        @tf.function(autograph=False)
+        def graph():
+            scan = made(step, inputs[0], {"x": inputs[1]["x"][0]}, inputs[2], every=1)
+            return with_gradients(lambda *nests: scan(*nests, 7), *inputs)
+
+        calls.clear()
+        graph()
+        return len(calls)
+
+    assert calls_of(lambda z: z) == 14
+    assert calls_of(kept) == 7
+
+
+def test_outside_a_loop_what_is_kept_is_given_back():
+    z = tf.ones(3)
+    assert kept(z) is z

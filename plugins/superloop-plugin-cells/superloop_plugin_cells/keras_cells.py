@@ -1,34 +1,111 @@
 """Keras's own recurrent cells, from settings."""
 
-import keras
+from typing import Any
 
+import keras
+from keras import ops
+
+from superloop_core import kept
 from superloop_plugin_cells import KerasCellConfig
 
 
-def lstm(settings: KerasCellConfig) -> keras.layers.LSTMCell:
+class OneProduct:
+    """Of a Keras cell with two kernels: one product for both, which a loop keeps for its gradient.
+
+    The cell's arguments and weights are those of Keras's, and so are its answers.
+    """
+
+    def prepare(self: Any) -> tuple[Any, ...]:
+        """Return the kernels as one for ``[x ; h]``, and the bias."""
+        kernel = ops.concatenate([self.kernel, self.recurrent_kernel], axis=0)
+        bias = ops.zeros_like(kernel[0]) if self.bias is None else self.bias
+        return tuple(ops.cast(weight, self.compute_dtype) for weight in (kernel, bias))
+
+    def summed(self: Any, inputs: Any, h: Any, training: bool, kernel: Any, bias: Any) -> Any:
+        """Return ``W x + U h + b``, ``(batch, gates * units)``; a dropout mask is the same for all gates."""
+        if training and self.dropout:
+            inputs = inputs * self.get_dropout_mask(inputs)
+        if training and self.recurrent_dropout:
+            h = h * self.get_recurrent_dropout_mask(h)
+        return kept(ops.concatenate([inputs, h], axis=-1) @ kernel + bias)
+
+
+@keras.saving.register_keras_serializable("superloop_plugin_cells")
+class LSTMCell(OneProduct, keras.layers.LSTMCell):  # type: ignore[misc]
+    """Keras's LSTM cell; with recurrent dropout, which has a mask for each gate, Keras's very own."""
+
+    def call(
+        self, inputs: Any, states: Any, training: bool = False, prepared: Any = None
+    ) -> tuple[Any, list[Any]]:
+        """Take one timestep: inputs ``(batch, input_size)``, states ``[h, c]``."""
+        if self.recurrent_dropout:
+            return super().call(inputs, states, training=training)
+        h, c = states
+        summed = self.summed(inputs, h, training, *(prepared or self.prepare()))
+        i, f, candidate, o = ops.split(summed, 4, axis=-1)
+        c = self.recurrent_activation(f) * c + self.recurrent_activation(i) * self.activation(candidate)
+        h = self.recurrent_activation(o) * self.activation(c)
+        return h, [h, c]
+
+
+@keras.saving.register_keras_serializable("superloop_plugin_cells")
+class SimpleRNNCell(OneProduct, keras.layers.SimpleRNNCell):  # type: ignore[misc]
+    """Keras's simple cell."""
+
+    def call(
+        self, inputs: Any, states: Any, training: bool = False, prepared: Any = None
+    ) -> tuple[Any, list[Any]]:
+        """Take one timestep: inputs ``(batch, input_size)``, states ``[h]``."""
+        (h,) = states
+        h = self.activation(self.summed(inputs, h, training, *(prepared or self.prepare())))
+        return h, [h]
+
+
+@keras.saving.register_keras_serializable("superloop_plugin_cells")
+class GRUCell(keras.layers.GRUCell):  # type: ignore[misc]
+    """Keras's GRU cell, whose products a loop keeps for its gradient.
+
+    With recurrent dropout, which has a mask for each gate, it is Keras's very own.
+    """
+
+    def call(self, inputs: Any, states: Any, training: bool = False) -> tuple[Any, list[Any]]:
+        """Take one timestep: inputs ``(batch, input_size)``, states ``[h]``."""
+        if self.recurrent_dropout:
+            return super().call(inputs, states, training=training)
+        (h,) = states
+        if training and self.dropout:
+            inputs = inputs * self.get_dropout_mask(inputs)
+        z, r, candidate = ops.split(kept(inputs @ self.kernel + self.bias[0]), 3, axis=-1)
+        z_h, r_h, candidate_h = ops.split(kept(h @ self.recurrent_kernel + self.bias[1]), 3, axis=-1)
+        z, r = self.recurrent_activation(z + z_h), self.recurrent_activation(r + r_h)
+        h = z * h + (1 - z) * self.activation(candidate + r * candidate_h)
+        return h, [h]
+
+
+def lstm(settings: KerasCellConfig) -> LSTMCell:
     """Long short-term memory; its state is ``h`` and ``c``, each ``(batch, units)``.
 
     Source: Hochreiter and Schmidhuber, "Long Short-Term Memory", 1997,
     https://doi.org/10.1162/neco.1997.9.8.1735
     """
-    return _made(keras.layers.LSTMCell, settings)
+    return _made(LSTMCell, settings)
 
 
-def gru(settings: KerasCellConfig) -> keras.layers.GRUCell:
+def gru(settings: KerasCellConfig) -> GRUCell:
     """Gated recurrent unit; its state is ``h``, ``(batch, units)``.
 
     Source: Cho et al., "Learning Phrase Representations using RNN Encoder-Decoder", 2014,
     https://arxiv.org/abs/1406.1078
     """
-    return _made(keras.layers.GRUCell, settings)
+    return _made(GRUCell, settings)
 
 
-def simple_rnn(settings: KerasCellConfig) -> keras.layers.SimpleRNNCell:
+def simple_rnn(settings: KerasCellConfig) -> SimpleRNNCell:
     """Fully connected cell with tanh; its state is ``h``, ``(batch, units)``.
 
     Source: Elman, "Finding Structure in Time", 1990, https://doi.org/10.1207/s15516709cog1402_1
     """
-    return _made(keras.layers.SimpleRNNCell, settings)
+    return _made(SimpleRNNCell, settings)
 
 
 def _made(cell: type, settings: KerasCellConfig) -> keras.layers.Layer:

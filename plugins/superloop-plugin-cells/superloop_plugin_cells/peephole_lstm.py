@@ -6,10 +6,11 @@ import keras
 from keras import ops
 
 from superloop_plugin_cells import PeepholeLstmConfig
+from superloop_plugin_cells.keras_cells import OneProduct
 
 
 @keras.saving.register_keras_serializable("superloop_plugin_cells")
-class PeepholeLSTMCell(keras.layers.LSTMCell):  # type: ignore[misc]
+class PeepholeLSTMCell(OneProduct, keras.layers.LSTMCell):  # type: ignore[misc]
     """An LSTM whose gates see the cell state, each unit's its own; a Keras RNN cell.
 
     ::
@@ -41,9 +42,7 @@ class PeepholeLSTMCell(keras.layers.LSTMCell):  # type: ignore[misc]
 
     def prepare(self) -> tuple[Any, Any, Any]:
         """Return the kernels as one for ``[x ; h]``, the bias, and the peepholes of i, f and o."""
-        kernel = ops.concatenate([self.kernel, self.recurrent_kernel], axis=0)
-        bias = ops.zeros_like(kernel[0]) if self.bias is None else self.bias
-        return tuple(ops.cast(weight, self.compute_dtype) for weight in (kernel, bias, self.peepholes))
+        return *super().prepare(), ops.cast(self.peepholes, self.compute_dtype)
 
     def call(
         self, inputs: Any, states: Any, training: bool = False, prepared: Any = None
@@ -51,11 +50,7 @@ class PeepholeLSTMCell(keras.layers.LSTMCell):  # type: ignore[misc]
         """Take one timestep: inputs ``(batch, input_size)``, states ``[h, c]``."""
         h, c = states
         kernel, bias, p = prepared or self.prepare()
-        if training and self.dropout:
-            inputs = inputs * self.get_dropout_mask(inputs)
-        if training and self.recurrent_dropout:
-            h = h * self.get_recurrent_dropout_mask(h)
-        summed = ops.concatenate([inputs, h], axis=-1) @ kernel + bias  # (batch, 4 * units)
+        summed = self.summed(inputs, h, training, kernel, bias)
         i, f, candidate, o = ops.split(summed, 4, axis=-1)
         i = self.recurrent_activation(i + p[0] * c)
         f = self.recurrent_activation(f + p[1] * c)

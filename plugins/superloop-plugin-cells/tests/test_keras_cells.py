@@ -49,6 +49,21 @@ def test_a_cell_has_the_dropout_of_its_settings(cell):
     assert (made.units, made.dropout, made.recurrent_dropout) == (4, 0.25, 0.5)
 
 
+@pytest.mark.parametrize("setting", ["dropout", "recurrent_dropout"])
+@pytest.mark.parametrize("cell", LAYERS)
+def test_a_cell_drops_what_keras_own_drops(cell, setting):
+    ours = getattr(keras_cells, cell)(KerasCellConfig(units=4, **{setting: 0.5}))
+    theirs = type(ours).__bases__[-1](4, seed=3, **{setting: 0.5})
+    ours.seed_generator = keras.random.SeedGenerator(3)
+    states = [np.random.default_rng(2).normal(size=(3, 4)).astype("float32")] * (2 if cell == "lstm" else 1)
+    theirs(INPUTS[:, 0], states)
+    ours(INPUTS[:, 0], states)
+    ours.set_weights(theirs.get_weights())
+    answer, expected = (one(INPUTS[:, 0], states, training=True)[0] for one in (ours, theirs))
+    np.testing.assert_allclose(answer, expected, atol=1e-6)
+    assert np.abs(answer - ours(INPUTS[:, 0], states)[0]).max() > 1e-3
+
+
 @pytest.mark.parametrize(
     ("setting", "value"), [("units", 0), ("dropout", 1.0), ("dropout", -0.1), ("recurrent_dropout", 1.5)]
 )
