@@ -77,6 +77,10 @@ def shown(value: object) -> str:
 def did_you_mean(name: object, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'X'?"`` for the nearest known name, else all of them, else nothing."""
     known = sorted(set(known))
-    if near := difflib.get_close_matches(str(name), known, n=1, cutoff=0.6):
-        return f"; did you mean {near[0]!r}?"
-    return f"; there are: {', '.join(known)}" if known else ""
+    return nearest(name, known) or (f"; there are: {', '.join(known)}" if known else "")
+
+
+def nearest(name: object, known: Iterable[str]) -> str:
+    """Return ``"; did you mean 'X'?"`` for the nearest known name, or nothing."""
+    near = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.6)
+    return f"; did you mean {near[0]!r}?" if near else ""

@@ -11,14 +11,18 @@ from superloop_core.config import LoopConfig
 from superloop_core.sizes import LoopSize, PartSize
 
 
-def measured_size(loop: LoopConfig) -> LoopSize:
-    """Make a loop's weights, and count them."""
+def measured_size(loop: LoopConfig, timesteps: int | None = None) -> LoopSize:
+    """Make a loop's weights, and count them; ``timesteps`` of a sequence tell the size of what grows."""
     wiring = assemble(loop)
     wiring.build(loop.inputs)
-    specs = wiring.state_specs()
-    kept = {f"cells.{index}": 0 for index in range(len(wiring.cells))} | dict.fromkeys(wiring.ids, 0)
+    specs = wiring.state_specs(timesteps=timesteps or True)
+    kept: dict[str, int | None] = dict.fromkeys(
+        (*(f"cells.{index}" for index in range(len(wiring.cells))), *wiring.ids), 0
+    )
     for name, spec in zip(wiring.state_names(specs), tf.nest.flatten(specs), strict=True):
-        kept[_part_of(name, kept)] += math.prod(size or 0 for size in spec.shape[1:])
+        part, size = _part_of(name, kept), spec.shape[1:].num_elements()
+        before = kept[part]
+        kept[part] = None if before is None or size is None else before + size
     weights = dict.fromkeys(kept, 0)
     for path, learned in wiring.offsets.items():
         weights[path.removesuffix(".read")] += sum(math.prod(weight.shape) for weight in learned.values())
@@ -40,7 +44,9 @@ def measured_size(loop: LoopConfig) -> LoopSize:
     return LoopSize(parts=tuple(parts), output_size=wiring.output_size)
 
 
-def _part(path: str, use: str, input_size: int, output_size: int, state_size: int, weights: int) -> PartSize:
+def _part(
+    path: str, use: str, input_size: int, output_size: int, state_size: int | None, weights: int
+) -> PartSize:
     return PartSize(
         path=path,
         use=use,

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import attrs
 import cattrs
 
-from superloop_core.errors import ConfigError, Problem, did_you_mean, message, shown
+from superloop_core.errors import ConfigError, Problem, did_you_mean, message, nearest, shown
 
 T = TypeVar("T")
 
@@ -90,10 +90,9 @@ def _structured(value: Any, field: "attrs.Attribute[Any]") -> Any:
                 raise TypeError("not a list")  # a string would be taken letter by letter
             structured = _converter.structure(value, field.type)
         except Exception as error:
-            hint = ""
-            if typing.get_origin(field.type) is typing.Literal:
-                hint = did_you_mean(value, map(str, typing.get_args(field.type)))
-            kind = f" ({type(value).__name__})" if not hint else ""
+            kind, hint = f" ({type(value).__name__})", ""
+            if typing.get_origin(field.type) is typing.Literal and isinstance(value, str):
+                kind, hint = "", nearest(value, map(str, typing.get_args(field.type)))
             what = f"{field.alias!r} must be {expected(field.type)}: {shown(value)}{kind}{hint}"
             raise _Unsuitable(what) from error
     return structured

@@ -1,8 +1,8 @@
 """How large a loop is, by what its parts' settings tell of themselves: nothing of Keras is needed.
 
-A setting's class tells ``output_size`` and ``state_size`` (numbers of a row), and
-``count_weights(input_size)``; for a system, of its control. Where one does not, nobody knows without
-making the weights.
+A setting's class tells ``output_size`` and ``state_size`` (numbers of a row; None where the sequence
+decides), and ``count_weights(input_size)``; for a system, of its control. Where one does not, nobody knows
+without making the weights.
 """
 
 from typing import Any
@@ -24,7 +24,8 @@ class PartSize:
         use: the plugin.
         input_size: numbers that it takes of a row at each timestep.
         output_size: numbers that it gives.
-        state_size: numbers that it keeps of a row from one timestep to the next.
+        state_size: numbers that it keeps of a row from one timestep to the next; None where the number of
+            timesteps decides, and is not known.
         weights: how many numbers are learned; a system's control projection is counted with it.
     """
 
@@ -32,7 +33,7 @@ class PartSize:
     use: str
     input_size: int
     output_size: int
-    state_size: int
+    state_size: int | None
     weights: int
 
 
@@ -49,12 +50,21 @@ class LoopSize:
         return sum(part.weights for part in self.parts)
 
     @property
-    def state_size(self) -> int:
-        """Numbers of a row that go from one timestep to the next, what the systems answered included."""
-        return sum(part.state_size for part in self.parts)
+    def state_size(self) -> int | None:
+        """Numbers of a row that go from one timestep to the next, what the systems answered included.
 
-    def memory(self, timesteps: int, batch_size: int) -> dict[str, int]:
-        """Bytes that training with Adam needs at least: of the weights, and of what the gradient goes by."""
+        None where that of a part is not known.
+        """
+        sizes = [part.state_size for part in self.parts if part.state_size is not None]
+        return sum(sizes) if len(sizes) == len(self.parts) else None
+
+    def memory(self, timesteps: int, batch_size: int) -> dict[str, int] | None:
+        """Bytes that training with Adam needs at least: of the weights, and of what the gradient goes by.
+
+        None where the size of the state is not known.
+        """
+        if self.state_size is None:
+            return None
         return {
             "weights": self.weights * FLOAT * COPIES,
             "states": timesteps * batch_size * (self.state_size + self.output_size) * FLOAT,
@@ -123,4 +133,5 @@ def _system(config: SystemConfig, input_size: int) -> PartSize | None:
 
 
 def _tells(settings: Any) -> bool:
-    return all(hasattr(settings, name) for name in ("output_size", "state_size", "count_weights"))
+    told = [getattr(settings, name, None) for name in ("output_size", "state_size", "count_weights")]
+    return None not in told

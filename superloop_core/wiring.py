@@ -9,7 +9,7 @@
     y_t = W_y h_t + b_y                                       or W_y [h_t ; r_{t+1}] + b_y
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import attrs
@@ -18,7 +18,7 @@ import tensorflow as tf
 from keras import ops
 
 from superloop_core.builder import Builder, Sequence, State, System, Tensor, addressing_dtype, dtype_policy
-from superloop_core.errors import PluginError, SuperloopError, shown
+from superloop_core.errors import ConfigError, PluginError, SuperloopError, shown
 
 
 class LoopState(NamedTuple):
@@ -107,13 +107,17 @@ class Wiring(keras.layers.Layer):  # type: ignore[misc]
             builders = dict(zip(self.ids, self.systems, strict=True))
             for path in self.learned:
                 self.offsets[path] = self._learn(path, parts[path], builders.get(path))
+                if not self.offsets[path]:
+                    raise ConfigError(
+                        f"{path}: nothing of its state can be learned; leave out its 'learn_initial_state'"
+                    )
 
     def initial_state(self, sequence: Sequence) -> LoopState:
         """Return every part's state at t = 0, and a feedback of zeros; with what is learned of them."""
         state = LoopState(
             cells=tuple(cell.initial_state(sequence) for cell in self.cells),
             systems=tuple(
-                system.initial_state(self._seen_by(id, system, sequence))
+                _told(id, system.initial_state, self._seen_by(id, system, sequence))
                 for id, system in zip(self.ids, self.systems, strict=True)
             ),
             reads=tuple(
@@ -139,20 +143,22 @@ class Wiring(keras.layers.Layer):  # type: ignore[misc]
         parts = zip(self._by_path(state).items(), builders, strict=True)
         return [name for (path, part), builder in parts for name in _paths(path, part, builder)]
 
-    def state_specs(self, shapes: Mapping[str, Any] | None = None, *, timesteps: bool = True) -> LoopState:
+    def state_specs(
+        self, shapes: Mapping[str, Any] | None = None, *, timesteps: bool | int = True
+    ) -> LoopState:
         """Return what a state is like, of tensors' specs, without computing one.
 
         Args:
             shapes: the shapes of sources, rows too, where more is known of them than the settings tell.
-            timesteps: whether there is a number of them, for memories that are as large; or there is no
-                saying, which these refuse.
+            timesteps: how many, for memories that are as large; True: some number; False: there is no saying,
+                which these refuse.
         """
         known = {name: (None, *shape) for name, shape in self.sources.items()} | dict(shapes or {})
 
         def start(batch_size: Tensor, number: Tensor, sources: Mapping[str, Tensor]) -> LoopState:
             sequence = Sequence(
                 batch_size=batch_size,
-                timesteps=number if timesteps else None,
+                timesteps=number if timesteps is True else timesteps or None,
                 lengths=None,
                 dtype=self.compute_dtype,
                 sources=sources,
@@ -173,7 +179,7 @@ class Wiring(keras.layers.Layer):  # type: ignore[misc]
         return LoopConstants(
             cells=tuple(cell.constants(sequence) for cell in self.cells),
             systems=tuple(
-                system.constants(self._seen_by(id, system, sequence))
+                _told(id, system.constants, self._seen_by(id, system, sequence))
                 for id, system in zip(self.ids, self.systems, strict=True)
             ),
         )
@@ -243,7 +249,7 @@ class Wiring(keras.layers.Layer):  # type: ignore[misc]
             if not spec.dtype.is_floating or not (fields is None or field in fields):
                 continue
             if not spec.shape[1:].is_fully_defined():
-                raise SuperloopError(
+                raise ConfigError(
                     f"{name}: cannot be learned, since its size is not in the settings: {spec.shape}"
                 )
             weights[name] = self.add_weight(shape=spec.shape[1:], initializer="zeros", name=f"initial_{name}")
@@ -258,6 +264,14 @@ class Wiring(keras.layers.Layer):  # type: ignore[misc]
             for name, tensor in _paths(path, state).items()
         ]
         return tf.nest.pack_sequence_as(state, tensors)
+
+
+def _told(id: str, call: Callable[[Sequence], Any], sequence: Sequence) -> Any:
+    """Call a system, which does not know what it is called, so that an error tells its id."""
+    try:
+        return call(sequence)
+    except SuperloopError as error:
+        raise type(error)(f"{id}: {error}") from error
 
 
 def _checked(answer: Any, path: str, builder: Builder, old: State) -> tuple[Tensor, State, dict[str, Tensor]]:

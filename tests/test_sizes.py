@@ -41,6 +41,20 @@ def test_where_one_does_not_tell_nobody_knows():
     assert measured_size(read).weights == size_of(plain).weights + 3
 
 
+@pytest.mark.parametrize("use", ["neural_stack", "nondeterministic_stack"])
+def test_of_a_memory_that_grows_the_timesteps_tell(use):
+    loop = {"inputs": 2, "cells": [{"use": "gru", "units": 3}], "systems": [{"use": use}]}
+    read = read_loop(loop, load_registry())
+    assert size_of(read) is None
+    unknown = measured_size(read)
+    assert unknown.state_size is None
+    assert unknown.memory(10, 8) is None
+    # What it keeps of 10 timesteps is what it keeps of a capacity of 10; a bottom is kept besides.
+    capacity = {"neural_stack": 10, "nondeterministic_stack": 11}[use]
+    known = read_loop(loop | {"systems": [{"use": use, "capacity": capacity}]}, load_registry())
+    assert measured_size(read, timesteps=10) == size_of(known)
+
+
 def test_memory_grows_with_timesteps_and_rows():
     size = size_of(read_loop({"inputs": 2, "cells": [{"use": "gru", "units": 3}]}, load_registry()))
     one, two = size.memory(10, 8), size.memory(20, 16)

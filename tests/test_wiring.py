@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from superloop_core import PluginError, Sequence, SuperloopError, System
+from superloop_core import ConfigError, PluginError, Sequence, SuperloopError, System
 from superloop_core.builder import KerasCell
 from superloop_core.unroll import Loop
 from superloop_core.wiring import Wiring
@@ -252,7 +252,7 @@ def test_what_the_data_decides_the_size_of_cannot_be_learned():
 
     system = AsWide(KeptConfig(size=1, sources={"data": (None,)}))
     wiring = Wiring([KerasCell(Passing(2))], {"it": system}, learned=["it"])
-    with pytest.raises(SuperloopError, match=r"it\.last: cannot be learned, since its size is not in the"):
+    with pytest.raises(ConfigError, match=r"it\.last: cannot be learned, since its size is not in the"):
         wiring.build(1)
 
 
@@ -292,6 +292,15 @@ def test_a_system_says_which_fields_may_be_learned():
     np.testing.assert_array_equal(state.systems[0].weighting, [[0.5, 0.5]] * 2)
     np.testing.assert_array_equal(state.systems[0].memory, [[1, 2]] * 2)
     np.testing.assert_array_equal(state.reads[0], [[3, 4]] * 2)
+
+
+@pytest.mark.parametrize("fields", [(), ("memry",)])
+def test_learning_a_state_of_which_nothing_can_be_learned_is_refused(fields):
+    system = Kept(KeptConfig(size=2))
+    system.learned_fields = fields
+    wiring = Wiring([KerasCell(Passing(2))], {"it": system}, learned=["it"])
+    with pytest.raises(ConfigError, match=r"it: nothing of its state can be learned; leave out its 'learn_"):
+        wiring.build(1)
 
 
 def test_an_initializer_that_is_shared_draws_anew_for_each_system():

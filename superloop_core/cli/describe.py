@@ -80,6 +80,8 @@ def _takes(sizes: dict[str, Any]) -> str:
 def _numbers(sizes: dict[str, Any], name: str) -> str:
     if name not in sizes:
         return ""
+    if sizes[name] is None:
+        return "what the sequence decides"
     return f"{sizes[name]} number{'' if sizes[name] == 1 else 's'} a row"
 
 

@@ -32,7 +32,8 @@ def validate(
     """
     try:
         read = read_config(config, load_registry(), overrides)
-        size = size_of(read.loop) or _measured(read.loop)
+        steps: int | None = read.loop.timesteps or timesteps
+        size = size_of(read.loop) or _measured(read.loop, steps)
     except ConfigError as error:
         if not as_json:
             click.echo(f"{config}: {len(error.problems)} problem{'s' * (len(error.problems) > 1)}", err=True)
@@ -43,7 +44,6 @@ def validate(
             click.echo(json.dumps({"valid": False, "problems": problems}, indent=2))
         sys.exit(2)
     rows = batch_size or getattr(read.tables.get("train"), "batch_size", None) or BATCH_SIZE
-    steps: int | None = read.loop.timesteps or timesteps
     told = {
         "valid": True,
         "problems": [],
@@ -67,16 +67,17 @@ def taken(loop: LoopConfig) -> dict[str, tuple[int | None, ...]]:
     return {**inputs, **loop.sources} or {"initial_feedback": (loop.feedback_size,)}
 
 
-def _memory(size: LoopSize, timesteps: int, rows: int) -> dict[str, int]:
-    return size.memory(timesteps, rows) | {"timesteps": timesteps, "batch_size": rows}
+def _memory(size: LoopSize, timesteps: int, rows: int) -> dict[str, int] | None:
+    told = size.memory(timesteps, rows)
+    return None if told is None else told | {"timesteps": timesteps, "batch_size": rows}
 
 
-def _measured(loop: LoopConfig) -> LoopSize:
+def _measured(loop: LoopConfig, timesteps: int | None) -> LoopSize:
     """Make the weights, where the settings do not tell how many there will be."""
     start_tensorflow()
     from superloop_core.measured import measured_size
 
-    return measured_size(loop)
+    return measured_size(loop, timesteps)
 
 
 def _print(path: Path, told: dict[str, Any]) -> None:
@@ -90,14 +91,14 @@ def _print(path: Path, told: dict[str, Any]) -> None:
     console.print(Text(tomlkit.dumps(told["config"]).strip() + "\n"), style="dim")
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in ("part", "plugin"):
-        table.add_column(name, no_wrap=True)
+        table.add_column(name, overflow="fold")
     for name in ("takes", "gives", "keeps", "weights"):
         table.add_column(name, justify="right", no_wrap=True)
     for part in told["parts"]:
         sizes = (part["input_size"], part["output_size"], part["state_size"], part["weights"])
-        table.add_row(Text(part["path"]), Text(part["use"]), *(f"{size:,}" for size in sizes))
-    keeps, weights = f"{told['state_size']:,}", f"{told['weights']:,}"
-    table.add_row("", Text("together", style="bold"), "", "", keeps, weights)
+        table.add_row(Text(part["path"]), Text(part["use"]), *map(_number, sizes))
+    together = _number(told["state_size"]), _number(told["weights"])
+    table.add_row("", Text("together", style="bold"), "", "", *together)
     console.print(table)
     console.print()
     facts = {"takes": ", ".join(f"{name} {_shape(shape)}" for name, shape in told["takes"].items())}
@@ -119,8 +120,12 @@ def _shape(sizes: list[int | None]) -> str:
     return f"(batch, {', '.join('any' if size is None else str(size) for size in sizes[1:])})"
 
 
+def _number(number: int | None) -> str:
+    return "grows" if number is None else f"{number:,}"
+
+
 def _bytes(number: int) -> str:
-    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+    for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if number >= size:
             return f"{number / size:.3g} {unit}"
     return f"{number} bytes"

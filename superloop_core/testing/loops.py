@@ -59,7 +59,7 @@ def masked_is_unpadded(record: PluginRecord) -> None:
 
 
 def masked_source(record: PluginRecord) -> None:
-    """A source that is padded and masked gives what it gives without the padding."""
+    """A source that is padded and masked gives what it gives without; all of a row's may be masked."""
     layer = made(record, jit_compile=False, return_state=False)
     feed = draw(layer)
     open_ended = [name for name, shape in layer.config.sources.items() if shape and shape[0] is None]
@@ -72,6 +72,13 @@ def masked_source(record: PluginRecord) -> None:
         seen = ("outputs", f"{ID}.read")
         rule = f"padding of the source {name!r} that is masked changed what the cells see"
         require_close({n: answer[n] for n in seen}, {n: expected[n] for n in seen}, rule)
+    for name in (name for name, shape in layer.config.sources.items() if len(shape) == 2):
+        mask = np.ones(feed[name].shape[:2], bool)
+        mask[0] = False
+        rule = f"must be finite where all of a row's source {name!r} is masked"
+        answer, gradients = with_gradients(layer, feed, mask={name: mask})
+        require_finite(answer, f"answers {rule}")
+        require_finite(gradients, f"gradients {rule}")
 
 
 def chunks_are_the_whole(record: PluginRecord) -> None:

@@ -33,7 +33,7 @@ def sizes(record: PluginRecord) -> None:
         declared["output_size of its settings"] = settings.output_size
     for name, size in declared.items():
         require(size == answer.shape[-1], f"{name} is {size}, but it answers with {answer.shape[-1]} numbers")
-    if hasattr(settings, "state_size"):
+    if getattr(settings, "state_size", None) is not None:
         numbers = sum(int(np.prod(tensor.shape[1:])) for tensor in tf.nest.flatten(part.first))
         rule = f"state_size of its settings is {settings.state_size}, but its state has {numbers} numbers"
         require(settings.state_size == numbers, rule)

@@ -61,6 +61,18 @@ def test_memory_is_told_where_the_timesteps_are_known(superloop, tmp_path):
     assert json.loads(changed)["state_size"] == 8
 
 
+def test_a_memory_that_grows_is_counted_where_the_timesteps_are_known(superloop, tmp_path):
+    path = tmp_path / "config.toml"
+    stack = '[[loop.systems]]\nuse = "neural_stack"\nwidth = 4\n'
+    path.write_text(f'[loop]\ninputs = 2\n[[loop.cells]]\nuse = "gru"\nunits = 3\n{stack}')
+    open_ended = json.loads(superloop("validate", path, "--json").stdout)
+    assert open_ended["state_size"] is open_ended["memory"] is None
+    assert "grows" in superloop("validate", path).stdout
+    told = json.loads(superloop("validate", path, "--json", "--timesteps", 50, "--batch-size", 2).stdout)
+    assert told["state_size"] == 3 + 50 * (4 + 1) + 4
+    assert told["memory"]["states"] == 50 * 2 * (told["state_size"] + 3) * 4
+
+
 def test_what_only_a_factory_can_tell_is_a_problem_like_any_other(superloop, tmp_path, monkeypatch):
     def refuse(spec, settings):
         raise ConfigError(f"'units' must be odd: {settings.units}")

@@ -39,6 +39,7 @@ CAUGHT = [
     ("bypython", "xla_is_eager", ""),
     ("bytimesteps", "masked_is_unpadded", "a sequence of 1 timesteps, padded to 5, gives something else"),
     ("unmasked", "masked_source", "padding of the source 'it_book' that is masked changed"),
+    ("averaged", "masked_source", "answers must be finite where all of a row's source 'it_book' is masked"),
     ("restarting", "chunks_are_the_whole", "in two parts it gives something else"),
     ("narrow", "mixed_precision", "the state 'it.memory' of a system is in float16"),
     ("exploding", "stays_finite", "answers and states after 1,000 timesteps must be finite"),

@@ -19,7 +19,7 @@ class AttentionConfig:
             ``inverse_distance`` 1 / (1 + |d|).
         normalize: divide the weights by their sum.
         read_position: give the position as a further output.
-        bounded: keep the position within the data, from 0 to datapoints - 1.
+        bounded: keep the position within the data, from 0 to the last datapoint that is not masked.
     """
 
     width: int = attrs.field(validator=ge(1))

@@ -8,6 +8,7 @@ from keras import ops
 from superloop_core import Sequence, System
 from superloop_core.builder import Tensor
 from superloop_plugin_attention import AttentionConfig
+from superloop_plugin_attention.tape import taped
 
 
 class AttentionState(NamedTuple):
@@ -29,10 +30,10 @@ class Attention(System):
     none from a move beyond an end. The control's bias starts high, so that an untrained network walks
     along the tape.
 
-    Source: Csirmaz, superloop, 2018, https://github.com/csirmaz/superloop
+    Reference: Csirmaz, superloop, 2018, https://github.com/csirmaz/superloop
 
-    Sources: ``data``, ``(batch, datapoints, width)``; where it is masked the tape has ended, and weighs
-    nothing.
+    Sources: ``data``, ``(batch, datapoints, width)``. Where it is masked it weighs nothing, and past the last
+    datapoint that is not, the tape has ended; where all of a row is masked, zeros are read.
     Traces: ``position`` ``(batch, 1)``; ``weights`` ``(batch, datapoints)``, at the position after the move.
     """
 
@@ -47,11 +48,8 @@ class Attention(System):
         return AttentionState(ops.zeros((sequence.batch_size, 1), dtype=self.variable_dtype))
 
     def constants(self, sequence: Sequence) -> tuple[Tensor, Tensor]:
-        """Return the data, and 1 where there is a datapoint, 0 where there is padding."""
-        data = sequence.sources["data"]
-        if (mask := sequence.masks.get("data")) is None:
-            return data, ops.ones_like(data[:, :, 0])
-        return data, ops.cast(mask, data.dtype)
+        """Return the data, and 1 where there is a datapoint, 0 where it is masked."""
+        return taped(sequence)
 
     def step(
         self, control: Tensor, state: AttentionState, constants: tuple[Tensor, Tensor]
@@ -59,16 +57,18 @@ class Attention(System):
         """Move by the control ``(batch, 1)``, and read."""
         data, valid = constants  # (batch, datapoints, width), (batch, datapoints)
         position = state.position + ops.softsign(control)
+        indices = ops.arange(ops.shape(data)[1], dtype=position.dtype)
         if self.config.bounded:
-            last = ops.sum(valid, axis=1, keepdims=True) - 1
+            last = ops.max(valid * indices, axis=1, keepdims=True)
             position = ops.minimum(ops.maximum(position, 0), last)
-        distance = position - ops.arange(ops.shape(data)[1], dtype=position.dtype)  # (batch, datapoints)
+        distance = position - indices  # (batch, datapoints)
         if self.config.kernel == "inverse_square":
             weights = valid / (1 + distance * distance)
         else:
             weights = valid / (1 + ops.abs(distance))
         if self.config.normalize:
-            weights = weights / ops.sum(weights, axis=-1, keepdims=True)
+            total = ops.sum(weights, axis=-1, keepdims=True)
+            weights = weights / ops.where(total > 0, total, 1)
         read = ops.squeeze(weights[:, None] @ data, axis=1)  # (batch, width)
         if self.config.read_position:
             read = ops.concatenate([read, position], axis=-1)

@@ -20,7 +20,7 @@ class ContentAttention(System):
 
     The matrix that makes the query of what the cells say, W of Bahdanau et al., is the control's own.
 
-    Sources: Bahdanau et al., 2015, https://arxiv.org/abs/1409.0473 (``additive``); Vaswani et al., 2017,
+    References: Bahdanau et al., 2015, https://arxiv.org/abs/1409.0473 (``additive``); Vaswani et al., 2017,
     https://arxiv.org/abs/1706.03762 (``dot``)
 
     Sources: ``data``, ``(batch, datapoints, width)``; where it is masked it weighs nothing, and where all of
@@ -29,7 +29,7 @@ class ContentAttention(System):
     """
 
     def build(self, input_size: int) -> None:
-        """Make the projection to keys, U, and v of the additive score."""
+        """Make ``kernel``, which projects to keys (U), and ``v`` of the additive score."""
         del input_size
         config = self.config
         self.kernel = self.add_weight(shape=(config.width, config.key_size), name="kernel")

@@ -6,6 +6,7 @@ from keras import ops
 
 from superloop_core import Sequence, System
 from superloop_core.builder import Tensor
+from superloop_plugin_attention.tape import taped
 
 BEND = 5.0
 
@@ -33,7 +34,7 @@ class LocationAttention(System):
     one before the first, as Graves has it, who counts from 1. An untrained network, whose controls are near
     0, goes on by about a datapoint a step.
 
-    Source: Graves, 2013, https://arxiv.org/abs/1308.0850, section 5.1, with exp for ``grown``
+    Reference: Graves, 2013, https://arxiv.org/abs/1308.0850, section 5.1, with exp for ``grown``
 
     Sources: ``data``, ``(batch, datapoints, width)``; where it is masked it weighs nothing.
     Traces: ``position`` ``(batch, components)``; ``weights`` ``(batch, datapoints)``, at the positions after
@@ -46,11 +47,8 @@ class LocationAttention(System):
         return LocationAttentionState(ops.full(shape, -1.0, dtype=self.variable_dtype))
 
     def constants(self, sequence: Sequence) -> tuple[Tensor, Tensor]:
-        """Return the data, and 1 where there is a datapoint, 0 where there is padding."""
-        data = sequence.sources["data"]
-        if (mask := sequence.masks.get("data")) is None:
-            return data, ops.ones_like(data[:, :, 0])
-        return data, ops.cast(mask, data.dtype)
+        """Return the data, and 1 where there is a datapoint, 0 where it is masked."""
+        return taped(sequence)
 
     def step(
         self, control: Tensor, state: LocationAttentionState, constants: tuple[Tensor, Tensor]

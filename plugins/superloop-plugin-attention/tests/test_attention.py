@@ -173,6 +173,29 @@ def test_gradients_are_the_slopes_that_finite_differences_find(config):
     np.testing.assert_allclose((loss(1e-5)[0] - loss(-1e-5)[0]) / 2e-5, slope, rtol=1e-6)
 
 
+@pytest.mark.parametrize("kernel", ["inverse_square", "inverse_distance"])
+def test_where_all_of_a_row_is_masked_zeros_are_read_with_finite_gradients(kernel):
+    layer = loop(kernel=kernel, normalize=True, bounded=True, traces="tape.read")
+    rng = np.random.default_rng(0)
+    feed = {"inputs": rng.normal(size=(2, 4, 1)), "tape_data": rng.normal(size=(2, 5, 2))}
+    mask = np.array([[True] * 5, [False] * 5])
+    layer(feed)
+    with tf.GradientTape() as tape:
+        traces = layer(feed, mask={"tape_data": mask})
+        total = tf.reduce_sum(traces["outputs"] ** 2)
+    np.testing.assert_array_equal(traces["tape.read"][1], np.zeros((4, 2)))
+    assert all(np.isfinite(slope).all() for slope in tape.gradient(total, layer.trainable_weights))
+
+
+def test_bounded_ends_at_the_last_datapoint_that_is_not_masked():
+    data = np.random.default_rng(0).normal(size=(3, 6, 1))
+    mask = np.array([[0, 0, 0, 1, 1, 0], [1, 1, 0, 0, 0, 0], [0] * 6], "float64")
+    constants = tf.constant(data), tf.constant(mask)
+    start = AttentionState(tf.constant([[9.0]] * 3, tf.float64))
+    _, state, _ = attention(width=1, bounded=True).step(tf.ones((3, 1), tf.float64), start, constants)
+    np.testing.assert_array_equal(state.position[:, 0], [4, 1, 0])
+
+
 @pytest.mark.parametrize(
     ("setting", "value", "message"),
     [

@@ -36,7 +36,7 @@ class IndRNNCell(keras.layers.Layer):  # type: ignore[misc]
     to be trained; for tanh, whose slope is at most 1, it is enough as well. The recurrent weights start
     spread evenly from 0 to the limit. Layers let units see one another.
 
-    Source: Li et al., "Independently Recurrent Neural Network (IndRNN): Building A Longer and Deeper RNN",
+    Reference: Li et al., "Independently Recurrent Neural Network (IndRNN): Building A Longer and Deeper RNN",
     2018, https://arxiv.org/abs/1803.04831
 
     Args:

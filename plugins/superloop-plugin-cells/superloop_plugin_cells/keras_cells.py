@@ -85,7 +85,7 @@ class GRUCell(keras.layers.GRUCell):  # type: ignore[misc]
 def lstm(settings: KerasCellConfig) -> LSTMCell:
     """Long short-term memory; its state is ``h`` and ``c``, each ``(batch, units)``.
 
-    Source: Hochreiter and Schmidhuber, "Long Short-Term Memory", 1997,
+    Reference: Hochreiter and Schmidhuber, "Long Short-Term Memory", 1997,
     https://doi.org/10.1162/neco.1997.9.8.1735
     """
     return _made(LSTMCell, settings)
@@ -94,7 +94,7 @@ def lstm(settings: KerasCellConfig) -> LSTMCell:
 def gru(settings: KerasCellConfig) -> GRUCell:
     """Gated recurrent unit; its state is ``h``, ``(batch, units)``.
 
-    Source: Cho et al., "Learning Phrase Representations using RNN Encoder-Decoder", 2014,
+    Reference: Cho et al., "Learning Phrase Representations using RNN Encoder-Decoder", 2014,
     https://arxiv.org/abs/1406.1078
     """
     return _made(GRUCell, settings)
@@ -103,7 +103,7 @@ def gru(settings: KerasCellConfig) -> GRUCell:
 def simple_rnn(settings: KerasCellConfig) -> SimpleRNNCell:
     """Fully connected cell with tanh; its state is ``h``, ``(batch, units)``.
 
-    Source: Elman, "Finding Structure in Time", 1990, https://doi.org/10.1207/s15516709cog1402_1
+    Reference: Elman, "Finding Structure in Time", 1990, https://doi.org/10.1207/s15516709cog1402_1
     """
     return _made(SimpleRNNCell, settings)
 

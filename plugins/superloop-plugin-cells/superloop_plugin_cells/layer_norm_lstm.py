@@ -26,7 +26,7 @@ class LayerNormLSTMCell(keras.layers.LSTMCell):  # type: ignore[misc]
     ``(batch, units)``. Everything but the products is in float32 at least. Dropout masks are the same for
     all gates. A row that is all the same, as zeros are, is normalized to zeros.
 
-    Source: Ba, Kiros and Hinton, "Layer Normalization", 2016, https://arxiv.org/abs/1607.06450,
+    Reference: Ba, Kiros and Hinton, "Layer Normalization", 2016, https://arxiv.org/abs/1607.06450,
     equations 20 to 22
     """
 

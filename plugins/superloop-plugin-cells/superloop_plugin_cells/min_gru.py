@@ -21,7 +21,7 @@ class MinGRUCell(keras.layers.Layer):  # type: ignore[misc]
 
     In a superloop it still goes by its past: what the systems answer is part of x.
 
-    Source: Feng et al., "Were RNNs All We Needed?", 2024, https://arxiv.org/abs/2410.01201
+    Reference: Feng et al., "Were RNNs All We Needed?", 2024, https://arxiv.org/abs/2410.01201
 
     Args:
         units: size of the state ``h`` and of the output, which are the same, ``(batch, units)``.

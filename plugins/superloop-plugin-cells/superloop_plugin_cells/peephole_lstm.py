@@ -24,7 +24,7 @@ class PeepholeLSTMCell(OneProduct, keras.layers.LSTMCell):  # type: ignore[misc]
     The peepholes ``p`` start as 0, and the cell as Keras's LSTM, whose arguments it takes. The state is
     ``h`` and ``c``, each ``(batch, units)``. Dropout masks are the same for all gates.
 
-    Sources: Gers and Schmidhuber, "Recurrent Nets that Time and Count", 2000,
+    References: Gers and Schmidhuber, "Recurrent Nets that Time and Count", 2000,
     https://doi.org/10.1109/IJCNN.2000.861302; Gers, Schraudolph and Schmidhuber, "Learning Precise Timing
     with LSTM Recurrent Networks", 2002, https://www.jmlr.org/papers/v3/gers02a.html
     """

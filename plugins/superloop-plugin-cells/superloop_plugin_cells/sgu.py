@@ -17,7 +17,7 @@ class SGUCell(keras.layers.Layer):  # type: ignore[misc]
         f  = (softsign(W_ctrl [x ; h] + b_ctrl) + 1) / 2
         h' = (1 - f) * LeakyReLU_0.1(W_in x + b_in) + f * h
 
-    Source: Csirmaz, superloop, 2018, https://github.com/csirmaz/superloop
+    Reference: Csirmaz, superloop, 2018, https://github.com/csirmaz/superloop
 
     Args:
         units: size of the state ``h`` and of the output, which are the same, ``(batch, units)``.

@@ -15,7 +15,7 @@ def content_weights(memory: Tensor, keys: Tensor, strengths: Tensor, top_k: int 
         similarity_i = k . M_i / sqrt((|k|^2 + 1e-6) (|M_i|^2 + 1e-6))       in [-1, 1]
         weights      = softmax(strength * similarity)
 
-    A key or a slot of zeros is as similar to anything, with a similarity of 0.
+    A key or a slot of zeros is equally similar to everything, namely 0.
 
     Args:
         memory: ``(batch, slots, width)``.

@@ -52,7 +52,7 @@ class DNC(System):
     is the DNC's own L that is cut, and it serves both ways. What is cut is not stored sparsely: sparse links
     and reads by ``top_k`` change what is computed, and cost time rather than save it.
 
-    Sources: Graves et al., 2016, https://doi.org/10.1038/nature20101; sparse links and reads: Rae et al.,
+    References: Graves et al., 2016, https://doi.org/10.1038/nature20101; sparse links and reads: Rae et al.,
     2016, https://arxiv.org/abs/1610.09027
 
     Traces: ``memory`` ``(batch, slots, width)``, ``usage``, ``write_weights`` and ``precedence``

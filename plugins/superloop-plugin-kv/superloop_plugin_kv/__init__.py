@@ -35,7 +35,7 @@ class KeyValueConfig:
 
     def __attrs_post_init__(self) -> None:
         if self.norm == "sum" and self.feature_map == "linear":
-            raise ValueError("'norm' = 'sum' needs a 'feature_map' that is not negative: 'elu' or 'dpfp'")
+            raise ValueError("'feature_map' must be 'elu' or 'dpfp' with 'norm' = 'sum': 'linear'")
         if self.feature_map == "dpfp" and not self.nu < 2 * self.key_size:
             raise ValueError(f"'nu' must be less than twice 'key_size', {2 * self.key_size}: {self.nu}")
         if self.feature_map == "dpfp" and self.key_size < 2:

@@ -41,7 +41,7 @@ class KeyValue(System):
 
     The control holds the strengths of all heads, and then all keys, queries and values.
 
-    Sources: Schlag et al., 2021, https://arxiv.org/abs/2102.11174 (the delta rule, ``dpfp``, norms by the
+    References: Schlag et al., 2021, https://arxiv.org/abs/2102.11174 (the delta rule, ``dpfp``, norms by the
     sum); Ba et al., 2016, https://arxiv.org/abs/1610.06258 (the sum with a decay); Katharopoulos et al.,
     2020, https://arxiv.org/abs/2006.16236 (``elu``); Yang et al., 2024, https://arxiv.org/abs/2412.06464
     (the delta rule on what a decay has left).

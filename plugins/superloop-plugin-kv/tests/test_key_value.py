@@ -232,7 +232,7 @@ def test_ten_thousand_steps_stay_finite(config):
         ({"heads": 0}, "heads"),
         ({"decay": 1.5}, "decay"),
         ({"decay": -0.5}, "decay"),
-        ({"norm": "sum"}, "'norm' = 'sum' needs a 'feature_map'"),
+        ({"norm": "sum"}, "'feature_map' must be 'elu' or 'dpfp' with 'norm' = 'sum': 'linear'"),
         ({"feature_map": "dpfp", "key_size": 1}, "'key_size' must be 2 at least"),
         ({"feature_map": "dpfp", "key_size": 2, "nu": 4}, "'nu' must be less than"),
     ],

@@ -189,5 +189,9 @@ def trace(
     start_tensorflow()
     from superloop_plugin_lab.evaluation import trace_run
 
-    for path in trace_run(run, out, sequences=sequences, length=length, seed=seed, overrides=overrides):
-        click.echo(path)
+    arrays, picture, not_drawn = trace_run(
+        run, out, sequences=sequences, length=length, seed=seed, overrides=overrides
+    )
+    click.echo(f"{arrays}\n{picture}")
+    if not_drawn:
+        click.echo(f"not drawn, being too large or too many: {', '.join(not_drawn)}", err=True)

@@ -29,8 +29,8 @@ def draw_curves(rows: Sequence[Evaluation], path: Path) -> None:
 
     Accuracy is that of whole sequences, with the 95% interval that so many of them leave open (Wilson,
     1927, https://doi.org/10.1080/01621459.1927.10502953). A metric whose name ends in ``accuracy`` has a
-    panel of its own below. The lengths trained on are shaded; where runs differ in them, a dotted line of
-    a run's color stands at the longest it was trained on.
+    panel of its own below. The lengths trained on are shaded; where runs differ in them, the legend tells the
+    longest that each was trained on, and a dotted line of its color stands there.
 
     Raises:
         ConfigError: it cannot be written.
@@ -39,6 +39,9 @@ def draw_curves(rows: Sequence[Evaluation], path: Path) -> None:
     runs: dict[str, list[Evaluation]] = {name: [] for name in names.values()}
     for row in sorted(rows, key=_length):
         runs[names[row.run]].append(row)
+    trained = {run: of_run[0].trained for run, of_run in runs.items()}
+    differ = len(set(trained.values())) > 1
+    labels = {run: f"{run}, trained to {of[1]}" if differ and of else run for run, of in trained.items()}
     metrics = dict.fromkeys(name for row in rows for name in row.measured.metrics)
     panels = ["accuracy", *(name for name in metrics if name.endswith("accuracy"))]
     with matplotlib.rc_context(STYLE):
@@ -49,8 +52,8 @@ def draw_curves(rows: Sequence[Evaluation], path: Path) -> None:
             _frame(axes, "sequence accuracy" if name == "accuracy" else name.replace("_", " "))
             for color, (run, of_run) in zip(itertools.cycle(LINES), runs.items(), strict=False):
                 if measured := [row for row in of_run if name in row.measured.figures]:
-                    _draw_line(axes, name, run, measured, color)
-        _mark_trained(grid, runs)
+                    _draw_line(axes, name, labels[run], measured, color)
+        _mark_trained(grid, runs, trained)
         grid[-1].set_xlabel("length", color=FAINT)
         handles = grid[0].get_legend_handles_labels()
         figure.legend(*handles, loc="outside upper left", ncols=3, frameon=False, handlelength=1.6)
@@ -105,7 +108,7 @@ def _frame(axes: Axes, title: str) -> None:
     axes.spines[:].set_visible(False)
 
 
-def _draw_line(axes: Axes, name: str, run: str, rows: Sequence[Evaluation], color: str) -> None:
+def _draw_line(axes: Axes, name: str, label: str, rows: Sequence[Evaluation], color: str) -> None:
     """Draw a figure of one run where it was measured; of accuracy, the interval too."""
     lengths = [_length(row) for row in rows]
     figures = np.array([row.measured.figures[name] for row in rows])
@@ -115,7 +118,7 @@ def _draw_line(axes: Axes, name: str, run: str, rows: Sequence[Evaluation], colo
             axes.fill_between(lengths, low, high, color=color, alpha=0.15, linewidth=0)
         else:
             axes.vlines(lengths, low, high, color=color, alpha=0.4, linewidth=1.8)
-    axes.plot(lengths, figures, "o-", color=color, label=run, linewidth=1.8, markersize=4, clip_on=False)
+    axes.plot(lengths, figures, "o-", color=color, label=label, linewidth=1.8, markersize=4, clip_on=False)
 
 
 def _interval(accuracy: np.ndarray, sequences: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -126,12 +129,10 @@ def _interval(accuracy: np.ndarray, sequences: np.ndarray) -> tuple[np.ndarray, 
     return middle - half, middle + half
 
 
-def _mark_trained(panels: Sequence[Axes], runs: Runs) -> None:
+def _mark_trained(panels: Sequence[Axes], runs: Runs, trained: Mapping[str, tuple[int, int] | None]) -> None:
     """Shade the lengths trained on, or where runs differ in them mark each one's longest."""
-    trained = {run: rows[0].trained for run, rows in runs.items()}
     lengths = [_length(row) for rows in runs.values() for row in rows]
-    bounds = [length for of_run in trained.values() for length in of_run or ()]
-    low, high = min(lengths + bounds), max(lengths + bounds)
+    low, high = min(lengths + [of_run[0] for of_run in trained.values() if of_run]), max(lengths)
     margin = max(1, 0.015 * (high - low))
     panels[0].set_xlim(low - margin, high + margin)
     if len(set(trained.values())) > 1:
@@ -140,13 +141,12 @@ def _mark_trained(panels: Sequence[Axes], runs: Runs) -> None:
                 axes.axvline(
                     (of_run or (0, 0))[1], color=color, linestyle=(0, (1, 2)), linewidth=1.4, zorder=0
                 )
-        note, at = "dotted: the longest trained on", low
-    else:
-        shortest, longest = next(iter(trained.values())) or (low, low)
-        for axes in panels:
-            axes.axvspan(shortest - 0.5, longest + 0.5, color=SHADE, linewidth=2, zorder=0)
-        note = f"trained on {shortest}" + (f" to {longest}" if longest > shortest else "")
-        at = shortest - 0.5
+        return
+    shortest, longest = next(iter(trained.values())) or (low, low)
+    for axes in panels:
+        axes.axvspan(shortest - 0.5, longest + 0.5, color=SHADE, linewidth=2, zorder=0)
+    note = f"trained on {shortest}" + (f" to {longest}" if longest > shortest else "")
+    at = shortest - 0.5
     panels[0].annotate(
         note,
         (at, 1),

@@ -80,8 +80,10 @@ def trace_run(
     length: int | None = None,
     seed: int | None = None,
     overrides: Iterable[str] = (),
-) -> tuple[Path, Path]:
-    """Save every trace on fresh sequences to ``out``, and a picture beside it; return both paths.
+) -> tuple[Path, Path, list[str]]:
+    """Save every trace on fresh sequences to ``out``, and a picture beside it.
+
+    Return both paths, and the traces that have slots and are not drawn, too large or too many.
 
     The ``.npz`` file holds each trace by its name, ``(sequences, timesteps, ...)``, and the task's
     ``inputs.<name>`` and ``targets``.
@@ -99,10 +101,10 @@ def trace_run(
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         np.savez_compressed(out, targets=batch.targets, **inputs, **traces)
-        draw(experiment.task, batch, traces, picture, slot_names(experiment.layer))
+        not_drawn = draw(experiment.task, batch, traces, picture, slot_names(experiment.layer))
     except OSError as error:
         raise ConfigError(f"--out {out}: cannot be written: {error.strerror}") from error
-    return out, picture
+    return out, picture, not_drawn
 
 
 def open_run(run: Path, *, length: int | None = None, overrides: Iterable[str] = ()) -> Experiment:

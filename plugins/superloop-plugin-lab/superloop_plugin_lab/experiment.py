@@ -227,7 +227,10 @@ def _check_outputs(task: Task, metrics: Mapping[str, Metric], batch: Batch, laye
     for name, (compute, wanted) in computed.items():
         try:
             received = tuple(compute(batch.targets, results).shape)
-        except Exception as error:  # whatever the task's code runs into
+        except ConfigError as error:  # what the task knows to tell
+            problems.append(Problem("task", str(error)))
+            continue
+        except Exception as error:  # whatever its code runs into
             what = (
                 f"its {name} cannot be computed of {shapes} (of 2 sequences): {type(error).__name__}: {error}"
             )

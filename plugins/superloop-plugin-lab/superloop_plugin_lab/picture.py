@@ -1,6 +1,7 @@
 """A picture of what the systems did: slots against timesteps."""
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import matplotlib
@@ -28,6 +29,8 @@ CROSS_OR_TICK = "\N{BALLOT X}\N{CHECK MARK}"
 NOT_DRAWN = ("control", "read", "position", "output")
 MOST_ROWS = 512  # of numbers in a panel, which has about as many rows of pixels
 MOST_PANELS = 6  # of a sequence
+ACROSS = 3  # panels beside each other
+HEIGHT = 210  # of a panel, in points
 LEAST_SHARE = 1e-3  # of the largest number, in a slot that is used
 STYLE = {"font.family": "DejaVu Sans", "font.size": 9, "text.color": INK}
 
@@ -38,8 +41,8 @@ def draw(
     traces: Mapping[str, np.ndarray],
     path: Path,
     slot_names: Mapping[str, tuple[str, ...]] | None = None,
-) -> None:
-    """Draw every system's traces, and save a PNG: a row of panels for each sequence.
+) -> list[str]:
+    """Draw every system's traces, and save a PNG: panels for each sequence; return what is not drawn.
 
     A trace ``(batch, timesteps, slots)`` is a panel of slots against timesteps; a memory
     ``(batch, timesteps, slots, width)`` has the numbers of a slot below each other, and so has one of
@@ -47,29 +50,33 @@ def draw(
     it is a path over its ``weights``. The system that the task annotates comes first, and has its slots
     labelled; other traces have the ``slot_names`` that are given for them. Where no system has slots, the
     cells' states are drawn. What has more than 512 numbers is not drawn, nor more than 6 traces, those with
-    the most slots, nor the last slots of all that are hardly used. A sequence ends with its valid timesteps.
+    the most slots, nor a system's last slots that hardly any of its traces uses. A sequence ends with its
+    valid timesteps.
     """
     slot_names = slot_names or {}
     notes = [task.annotate(batch, row) for row in range(len(batch.targets))]
     right = np.asarray(task.correct(batch.targets, traces))
     annotated = {note.system for note in notes}
     traces = {name: _by_slots(np.asarray(trace)) for name, trace in traces.items() if np.size(trace)}
-    traces = {n: trace if _system(n) in annotated else _used(trace) for n, trace in traces.items()}
-    names = sorted(_drawable(traces), key=lambda name: (_system(name) != notes[0].system, name))
-    panels = [(row, name) for row in range(len(notes)) for name in names]
+    traces = _without_unused_slots(traces, annotated)
+    drawable, not_drawn = _drawable(traces)
+    names = sorted(drawable, key=lambda name: (_system(name) != notes[0].system, name))
     valid = batch.inputs.get(LENGTHS, [None] * len(notes))
     across = _panels_across(len(notes), len(names))
+    blanks = [None] * (-len(names) % across if len(names) > 1 else 0)  # a sequence begins on the left
+    panels = [(row, name) for row in range(len(notes)) for name in (*names, *blanks)]
     down = -(-len(panels) // across)
     wide = 5.4 if across < 3 else 4.2
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(1 + wide * across, 0.5 + 3.6 * down), dpi=150, layout="constrained")
         figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12)
         grid = figure.subplots(down, across, squeeze=False)
-        for axes in grid.flat[len(panels) :]:
-            axes.set_axis_off()
         images = {}
         drawn: dict[str, list[Axes]] = {name: [] for name in names}
-        for axes, (row, name) in zip(grid.flat, panels, strict=False):
+        for axes, (row, name) in itertools.zip_longest(grid.flat, panels, fillvalue=(0, None)):
+            if name is None:
+                axes.set_axis_off()
+                continue
             trace = traces[name]
             drawn[name].append(axes)
             if trace.shape[2:] == (1,):
@@ -85,13 +92,14 @@ def draw(
             columns = across if len(names) == 1 else 1
             _draw_scale(figure, name, image, drawn[name], share=0.4 / columns)
         figure.savefig(path)
+    return not_drawn
 
 
 def _panels_across(sequences: int, traces: int) -> int:
-    """How many panels stand beside each other: a sequence's, but where there is one sequence or one trace."""
-    if sequences == 1:
-        return 2 if traces == 4 else min(traces, 3)
-    return 2 if traces == 1 else traces
+    """How many panels stand beside each other: a sequence's, or of one trace two sequences'."""
+    if traces == 1:
+        return min(sequences, 2)
+    return 2 if traces == 4 else min(traces, ACROSS)
 
 
 def slot_names(layer: Superloop) -> dict[str, tuple[str, ...]]:
@@ -106,22 +114,42 @@ def _by_slots(trace: np.ndarray) -> np.ndarray:
     return trace.reshape(*trace.shape[:2], *([-1, sizes[-1]] if len(sizes) > 1 else sizes))
 
 
-def _used(trace: np.ndarray) -> np.ndarray:
-    """Leave out the last slots that are next to 0 in all sequences: what a stack never came down to."""
+def _without_unused_slots(
+    traces: Mapping[str, np.ndarray], annotated: Collection[str]
+) -> dict[str, np.ndarray]:
+    """Leave out the last slots that are next to 0 in all sequences: what a stack never came down to.
+
+    Traces of a system with as many slots keep as many, so that they can be compared row by row; systems
+    that a task annotates keep all.
+    """
+    used: dict[tuple[str, int], int] = {}
+    for name, trace in traces.items():
+        key = _system(name), trace.shape[2]
+        slots = trace.shape[2] if key[0] in annotated else _count_used(trace)
+        used[key] = max(slots, used.get(key, 0))
+    return {name: trace[:, :, : used[_system(name), trace.shape[2]]] for name, trace in traces.items()}
+
+
+def _count_used(trace: np.ndarray) -> int:
+    """Slots up to the last that is used; all, where none is."""
     largest = np.abs(trace).max(axis=(0, 1, *range(3, trace.ndim)))  # of each slot
     used = np.flatnonzero(largest > LEAST_SHARE * largest.max())
-    return trace[:, :, : used[-1] + 1] if len(used) else trace
+    return int(used[-1]) + 1 if len(used) else trace.shape[2]
 
 
-def _drawable(traces: Mapping[str, np.ndarray]) -> list[str]:
-    """The traces that have slots: the systems', or else the cells'."""
+def _drawable(traces: Mapping[str, np.ndarray]) -> tuple[list[str], list[str]]:
+    """The traces that have slots, the systems' or else the cells'; and of those, what is left out."""
     rows = {
         name: int(np.prod(trace.shape[2:]))
         for name, trace in traces.items()
         if name != "outputs" and name.rpartition(".")[2] not in NOT_DRAWN
     }
+    of_systems = {name: size for name, size in rows.items() if _system(name) != "cells"}
+    if any(size <= MOST_ROWS for size in of_systems.values()):
+        rows = of_systems
     slotted = sorted((name for name in rows if rows[name] <= MOST_ROWS), key=lambda name: -rows[name])
-    return ([name for name in slotted if _system(name) != "cells"] or slotted)[:MOST_PANELS]
+    drawn = slotted[:MOST_PANELS]
+    return drawn, sorted(set(rows) - set(drawn))
 
 
 def _draw_slots(axes: Axes, row: int, trace: np.ndarray, slot_names: tuple[str, ...]) -> AxesImage:
@@ -140,7 +168,9 @@ def _draw_slots(axes: Axes, row: int, trace: np.ndarray, slot_names: tuple[str, 
         extent=(-0.5, timesteps - 0.5, slots - 0.5, -0.5),
     )
     if trace.ndim == 4:
-        axes.hlines(np.arange(1, slots) - 0.5, -0.5, timesteps - 0.5, color="white", linewidth=2.5)
+        between = np.arange(1, slots) - 0.5
+        thin = min(2.5, 0.25 * HEIGHT / len(cells))  # or it would hide the numbers beside it
+        axes.hlines(between, -0.5, timesteps - 0.5, color="white", linewidth=thin)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=16, integer=True))
     if len(slot_names) == slots:
         axes.set_yticks(range(slots), slot_names)
@@ -203,10 +233,11 @@ def _draw_scale(figure: Figure, name: str, image: AxesImage, panels: list[Axes],
         aspect=36,
         pad=0.02,
         anchor=(1, 1),
-        ticks=MaxNLocator(2),
+        ticks=sorted({*image.get_clim(), 0.0}),
+        format="%.3g",
     )
     bar.outline.set(edgecolor=RULE, linewidth=0.8)
-    bar.set_label(_words(name), color=FAINT)
+    bar.set_label(_words(name), color=FAINT, loc="right")
     bar.ax.tick_params(length=0, colors=FAINT)
 
 

@@ -25,7 +25,7 @@ def report(experiment: Experiment, folder: RunFolder, outcome: Outcome) -> None:
     """Draw the picture of a run, and print its table."""
     batch = experiment.task.sample(experiment.generator("picture"), PICTURED)
     traces = traced(experiment.layer, batch)
-    draw(experiment.task, batch, traces, folder.picture, slot_names(experiment.layer))
+    not_drawn = draw(experiment.task, batch, traces, folder.picture, slot_names(experiment.layer))
     sequences = f"on {experiment.settings.final_on:,} fresh sequences"
     steps = f"{outcome.steps:,} in {outcome.seconds:.0f} s; the best was {outcome.best_step:,}"
     rows = {
@@ -35,6 +35,7 @@ def report(experiment: Experiment, folder: RunFolder, outcome: Outcome) -> None:
         "steps": steps + ("  (interrupted)" if outcome.interrupted else ""),
         "run folder": str(folder.path),
         "picture": str(folder.picture),
+        **({"not drawn": ", ".join(not_drawn)} if not_drawn else {}),
     }
     console = Console(soft_wrap=True)  # a path is not to be broken or cut
     width = max(map(len, rows)) + 2

@@ -66,10 +66,16 @@ def test_lengths_trained_on_are_shaded_where_all_runs_agree(figures):
 
 
 def test_the_longest_trained_on_is_marked_where_runs_differ(figures):
-    (panel,), _ = figures([*rows_of("a"), *rows_of("b", trained=(1, 6))])
+    (panel,), legend = figures([*rows_of("a"), *rows_of("b", trained=(1, 6))])
+    assert legend == ["a, trained to 4", "b, trained to 6"]
     dotted = [line.get_xdata()[0] for line in panel.lines if line.get_label().startswith("_")]
     assert dotted == [4, 6]
     assert not panel.patches
+
+
+def test_lengths_that_were_not_measured_take_no_place(figures):
+    (panel,), _ = figures([*rows_of("a", trained=(1, 400))])
+    assert panel.get_xlim()[1] < 10
 
 
 def test_an_interval_holds_the_accuracy_and_narrows_as_more_sequences_are_measured():

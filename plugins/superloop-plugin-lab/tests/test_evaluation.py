@@ -76,7 +76,7 @@ def test_a_folder_without_a_config_or_a_model_is_no_run_folder(run, tmp_path, mi
 
 
 def test_a_trace_holds_every_named_trace_with_the_inputs_and_targets(run, tmp_path):
-    arrays, picture = trace_run(run.path, tmp_path / "traces.npz", sequences=3)
+    arrays, picture, _ = trace_run(run.path, tmp_path / "traces.npz", sequences=3)
     with np.load(arrays) as traces:
         shapes = {name: traces[name].shape for name in traces}
         assert shapes == {
@@ -119,7 +119,7 @@ def test_a_trace_of_longer_sequences(run, tmp_path):
 
 
 def test_a_trace_makes_the_folder_that_it_is_to_stand_in(run, tmp_path):
-    arrays, picture = trace_run(run.path, tmp_path / "new/deep/traces", sequences=1)
+    arrays, picture, _ = trace_run(run.path, tmp_path / "new/deep/traces", sequences=1)
     assert arrays == tmp_path / "new/deep/traces.npz"
     assert picture.is_file()
 

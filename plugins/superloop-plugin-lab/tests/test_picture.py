@@ -220,3 +220,42 @@ def test_slots_have_the_names_that_a_system_gives_them(drawn):
 def test_what_has_no_numbers_is_not_drawn(drawn):
     traces = registers(1) | {"scratch.vectors": np.zeros((1, TIMESTEPS, 4, 0))}
     assert len(drawn(Pointing(system=""), 1, traces)) == 2
+
+
+@pytest.mark.parametrize("number", [0, 15])
+def test_no_number_of_a_slot_is_hidden_by_what_stands_between_slots(tmp_path, figures, number):
+    links = np.zeros((1, TIMESTEPS, 16, 16))
+    links[0, :, 5, number] = 1
+    draw(Pointing(system=""), batch_of(1), {"dnc.link": links}, tmp_path / "link.png")
+    (panel,) = [axes for axes in figures[0].axes if axes.images]
+    pixels = imread(tmp_path / "link.png")[::-1, :, :3]  # as figures count them, from below
+    left, bottom, right, top = map(int, panel.get_window_extent().extents)
+    dark = np.all(pixels[bottom:top, left:right] < 0.5, axis=-1)
+    assert dark.mean() > 0.5 / 256
+
+
+def test_traces_of_a_system_with_as_many_slots_can_be_compared_row_by_row(drawn):
+    traces = {name: np.zeros((1, TIMESTEPS, 10)) for name in ("dnc.usage", "dnc.read_weights", "stack.cells")}
+    for name, used in zip(traces, (7, 4, 2), strict=True):
+        traces[name][:, :, :used] = 1
+    panels = drawn(Pointing(system=""), 1, traces)
+    assert [shown(panel).shape[0] for panel in panels] == [7, 7, 2]
+    labels = [title.splitlines()[-1] for title in titles(panels)]
+    assert labels == ["dnc read weights", "dnc usage", "stack cells"]
+
+
+def test_what_is_not_drawn_is_told(tmp_path):
+    sizes = {"memory.large": 600, **{f"memory.{letter}": 9 - i for i, letter in enumerate("abcdefg")}}
+    traces = {name: np.ones((1, TIMESTEPS, size)) for name, size in sizes.items()}
+    traces |= {"cells.0.h": np.ones((1, TIMESTEPS, 600)), "memory.read": np.ones((1, TIMESTEPS, 3))}
+    told = draw(Pointing(system=""), batch_of(1), traces, tmp_path / "a.png")
+    assert told == ["memory.g", "memory.large"]
+    assert draw(Pointing(), batch_of(1), attention(1), tmp_path / "b.png") == []
+
+
+def test_many_traces_of_several_sequences_stand_in_rows_of_three(tmp_path, figures):
+    traces = {f"memory.{letter}": np.random.default_rng(0).random((2, TIMESTEPS, 4)) for letter in "abcde"}
+    draw(Pointing(system=""), batch_of(2), traces, tmp_path / "picture.png")
+    panels = [axes for axes in figures[0].axes if axes.images]
+    places = [(axes.get_subplotspec().rowspan.start, axes.get_subplotspec().colspan.start) for axes in panels]
+    assert places == [(row, column) for row in range(4) for column in range(3) if (row % 2, column) != (1, 2)]

@@ -47,7 +47,7 @@ class NTM(System):
     A key or a row of zeros is like nothing: K is 0 there, and has a gradient. A single slot has all the
     weight. A shift that is longer than the memory goes round more than once.
 
-    Sources: Graves et al., 2014, https://arxiv.org/abs/1410.5401; the memory at t = 0 as in Collier and
+    References: Graves et al., 2014, https://arxiv.org/abs/1410.5401; the memory at t = 0 as in Collier and
     Beel, 2018, https://arxiv.org/abs/1807.08518
 
     Traces: ``memory`` ``(batch, slots, width)``; ``read_weights`` ``(batch, read_heads, slots)`` and

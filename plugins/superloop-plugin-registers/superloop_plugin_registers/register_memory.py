@@ -25,7 +25,7 @@ class RegisterMemory(System):
         memory' = (1 - s) * memory + s data^T
         read    = r^T memory'
 
-    Source: Csirmaz, superloop, 2018, https://github.com/csirmaz/superloop
+    Reference: Csirmaz, superloop, 2018, https://github.com/csirmaz/superloop
 
     Traces: ``memory`` ``(batch, depth, width)``; ``write_weights`` s and ``read_weights`` r,
     ``(batch, depth)``.

@@ -79,7 +79,7 @@ class NondeterministicStackConfig:
     def _no_capacity_of_one(self, attribute: Any, value: int) -> None:
         del attribute
         if value == 1:
-            raise ValueError("'capacity' must be 0, or 2 or more: in 1 timestep nothing can be popped")
+            raise ValueError("'capacity' must be 0, or 2 or more: 1, in which nothing can be popped")
 
     @property
     def tops(self) -> int:
@@ -102,10 +102,10 @@ class NondeterministicStackConfig:
         return (self.symbols if self.read == "symbols" else self.tops) * (self.width or 1)
 
     @property
-    def state_size(self) -> int:
+    def state_size(self) -> int | None:
         """What lies below each top, the tops now, and the vectors pushed; by the sequence if capacity = 0."""
         if not self.capacity:
-            raise AttributeError("with capacity = 0 it is the sequence that decides on the state's size")
+            return None
         rows = self.capacity - 1
         return (rows * self.tops) ** 2 + self.tops + rows * self.width
 

@@ -6,8 +6,9 @@ from typing import NamedTuple
 import tensorflow as tf
 from keras import ops
 
-from superloop_core import Sequence, SuperloopError, System
+from superloop_core import Sequence, System
 from superloop_core.builder import Tensor
+from superloop_plugin_stacks.capacity import timesteps_of
 
 POP_BIAS = -1.0
 
@@ -47,12 +48,7 @@ class NeuralMemory(System):
             SuperloopError: the capacity is that of the sequence, and nobody knows how long it is.
         """
         config = self.config
-        capacity = config.capacity or sequence.timesteps
-        if capacity is None:
-            raise SuperloopError(
-                f"{self.name}: capacity = 0 stands for as many as the sequence has timesteps, and nobody "
-                "knows here how many there will be: set 'capacity'"
-            )
+        capacity = config.capacity or timesteps_of(sequence)
         shape = (sequence.batch_size, config.memories, config.ends * capacity)
         return NeuralState(
             values=ops.zeros((*shape, config.width), dtype=self.variable_dtype),

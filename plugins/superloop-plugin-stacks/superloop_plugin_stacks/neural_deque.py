@@ -26,7 +26,7 @@ class NeuralDeque(NeuralMemory):
     In the middle, what was pushed at the top borders on what was pushed at the bottom, the oldest of each;
     that is what a full deque loses. An empty one gives zeros.
 
-    Source: Grefenstette et al., 2015, https://arxiv.org/abs/1506.02516
+    Reference: Grefenstette et al., 2015, https://arxiv.org/abs/1506.02516
 
     Traces: ``values`` ``(batch, deques, 2 * capacity, width)`` and ``strengths``
     ``(batch, deques, 2 * capacity)``, from the top to the bottom; ``push`` d and ``pop`` u,

@@ -19,7 +19,7 @@ class NeuralQueue(NeuralMemory):
     It is the neural stack, but popped and read from the bottom on: what was pushed first comes out first.
     An empty queue gives zeros; a full one loses what was pushed first.
 
-    Source: Grefenstette et al., 2015, https://arxiv.org/abs/1506.02516
+    Reference: Grefenstette et al., 2015, https://arxiv.org/abs/1506.02516
 
     Traces: ``values`` ``(batch, queues, capacity, width)`` and ``strengths`` ``(batch, queues, capacity)``,
     what was pushed last first; ``push`` d and ``pop`` u, ``(batch, queues, 1)``.

@@ -40,8 +40,10 @@ class NeuralMemoryConfig(ABC):
         return self.memories * self.ends * self.width
 
     @property
-    def state_size(self) -> int:
-        """Values and strengths; of a capacity of 0 the sequence decides, and none are counted."""
+    def state_size(self) -> int | None:
+        """Values and strengths; by the sequence if capacity = 0."""
+        if not self.capacity:
+            return None
         return self.memories * self.ends * self.capacity * (self.width + 1)
 
     def count_weights(self, input_size: int) -> int:

@@ -19,7 +19,7 @@ class NeuralStack(NeuralMemory):
     Popping takes away a strength of u from the top on, and what is read is the topmost strength of 1. An
     empty stack gives zeros; a full one loses what was pushed first.
 
-    Source: Grefenstette et al., 2015, https://arxiv.org/abs/1506.02516
+    Reference: Grefenstette et al., 2015, https://arxiv.org/abs/1506.02516
 
     Traces: ``values`` ``(batch, stacks, capacity, width)`` and ``strengths`` ``(batch, stacks, capacity)``,
     the top first; ``push`` d and ``pop`` u, ``(batch, stacks, 1)``.

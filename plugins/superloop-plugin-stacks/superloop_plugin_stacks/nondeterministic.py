@@ -8,8 +8,8 @@ from keras import ops
 
 from superloop_core import Sequence, System
 from superloop_core.builder import Tensor
-from superloop_core.errors import SuperloopError
 from superloop_plugin_stacks import NondeterministicStackConfig
+from superloop_plugin_stacks.capacity import timesteps_of
 
 
 class NondeterministicStackState(NamedTuple):
@@ -63,14 +63,14 @@ class NondeterministicStack(System):
     pops (to each state), and then the value to push. Weights are their softmax for each top
     (``normalize``), or their exp.
 
-    Sources: DuSell and Chiang, 2020, https://arxiv.org/abs/2010.04674 (softmax; read ``"symbols"``);
+    References: DuSell and Chiang, 2020, https://arxiv.org/abs/2010.04674 (softmax; read ``"symbols"``);
     2022, https://arxiv.org/abs/2109.01982 (exp; read ``"states_and_symbols"``; the window); 2023,
     https://arxiv.org/abs/2210.01343 (vectors)
 
     Traces: ``alpha`` ``(batch, tops)``, where the top (symbol, state) is ``symbol * states + state``;
     ``below`` ``(batch, symbols, (capacity - 1) * states, (capacity - 1) * tops)``; ``vectors``
-    ``(batch, capacity - 1, width)``, the newest first; ``push`` and ``replace`` ``(batch, tops, tops)``,
-    ``pop`` ``(batch, tops, states)``, which without ``normalize`` are known but for a factor that all share.
+    ``(batch, capacity - 1, width)``, the newest first; ``push`` and ``replace`` ``(batch, tops, tops)`` and
+    ``pop`` ``(batch, tops, states)``, for each top the shares of all that the runs do at a timestep.
     """
 
     learned_fields = ()  # shares must sum to 1; of the vectors, the bottom's is learned as it is
@@ -85,7 +85,8 @@ class NondeterministicStack(System):
         """The tops: a symbol, and where there are several states, a state."""
         states, symbols = self.config.states, self.config.symbols
         tops = (f"{symbol}, {state}" for symbol in range(symbols) for state in range(states))
-        return {"alpha": tuple(tops) if states > 1 else tuple(map(str, range(symbols)))}
+        names = tuple(tops) if states > 1 else tuple(map(str, range(symbols)))
+        return dict.fromkeys(("alpha", "push", "replace", "pop"), names)
 
     def build(self, input_size: int) -> None:
         """Make the vector at the bottom, before its sigmoid."""
@@ -96,12 +97,7 @@ class NondeterministicStack(System):
     def initial_state(self, sequence: Sequence) -> NondeterministicStackState:
         """Start with symbol 0 at the bottom, in state 0, on top of what never was."""
         config, batch = self.config, sequence.batch_size
-        rows = config.capacity - 1 if config.capacity else sequence.timesteps
-        if rows is None:
-            raise SuperloopError(
-                "a nondeterministic_stack with capacity = 0 keeps all timesteps, and here nobody knows how "
-                "many there will be: set its 'capacity'"
-            )
+        rows = config.capacity - 1 if config.capacity else timesteps_of(sequence)
         sizes = [(config.symbols, rows * config.states, rows * config.tops), (config.tops,)]
         below, alpha = (self._first_of_each_row(batch, size) for size in sizes)
         vectors = ops.zeros((batch, rows, config.width), dtype=self.variable_dtype)
@@ -126,7 +122,8 @@ class NondeterministicStack(System):
 
         scores, value = ops.split(control, [config.actions], axis=-1)
         weights = self._weights(ops.reshape(scores, (-1, tops, 2 * tops + states)), alpha)
-        push, replace_pop = ops.split(alpha[:, :, None] * weights, [tops], axis=-1)
+        actions = alpha[:, :, None] * weights
+        push, replace_pop = ops.split(actions, [tops], axis=-1)
 
         newest = ops.reshape(below[:, :, :states], (-1, tops, links))
         moved = tf.matmul(replace_pop, newest, transpose_a=True)  # (batch, tops + states, links)
@@ -158,7 +155,8 @@ class NondeterministicStack(System):
         if config.read == "symbols":
             read = ops.sum(read, axis=2)
         read = ops.reshape(read, (-1, config.output_size))
-        named = zip(("push", "replace", "pop"), ops.split(weights, [tops, 2 * tops], axis=-1), strict=True)
+        done = actions * self._inverse(ops.sum(actions, axis=(1, 2), keepdims=True))
+        named = zip(("push", "replace", "pop"), ops.split(done, [tops, 2 * tops], axis=-1), strict=True)
         return read, NondeterministicStackState(below, alpha, vectors), dict(named)
 
     def _weights(self, scores: Tensor, alpha: Tensor) -> Tensor:

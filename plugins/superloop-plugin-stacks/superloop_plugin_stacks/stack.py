@@ -27,10 +27,11 @@ class Stack(System):
 
     The control holds the actions of all stacks, and then the values of all: linear, or their sigmoid.
 
-    Sources: Joulin and Mikolov, 2015, https://arxiv.org/abs/1503.01007 (whose values are sigmoid); with
+    References: Joulin and Mikolov, 2015, https://arxiv.org/abs/1503.01007 (whose values are sigmoid); with
     linear values as in Deletang et al., 2023, https://arxiv.org/abs/2207.02098
 
-    Traces: ``cells`` ``(batch, stacks, depth, width)``; ``actions`` ``(batch, stacks, 3)``: push, pop, stay.
+    Traces: ``cells`` ``(batch, stacks, depth, width)``; ``actions`` ``(batch, stacks, 3)``: push, pop,
+    stay; without ``no_op`` ``(batch, stacks, 2)``.
     """
 
     @property

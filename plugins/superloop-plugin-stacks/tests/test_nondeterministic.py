@@ -189,6 +189,23 @@ def test_where_no_run_is_left_it_reads_zeros(normalize):
     np.testing.assert_allclose(reads[:, 0], [[0, 1], [1, 0], [0, 0], [0, 0], [0, 0]])
 
 
+@pytest.mark.parametrize("normalize", [True, False])
+def test_actions_are_traced_as_shares_of_all_that_the_runs_do(normalize):
+    system = stack(states=2, symbols=2, normalize=normalize, capacity=4)
+    config, controls = system.config, draw(system.config, seed=3, timesteps=5)
+    sequence = Sequence(batch_size=2, timesteps=5, lengths=None, dtype="float64")
+    state = system.initial_state(sequence)
+    for control in controls:
+        alpha = state.alpha.numpy()
+        _, state, named = system.step(tf.constant(control), state, {})
+        scores = control.reshape(2, config.tops, -1)
+        done = np.exp(scores) / (np.exp(scores).sum(-1, keepdims=True) if normalize else 1)
+        done *= alpha[:, :, None]
+        done /= done.sum(axis=(1, 2), keepdims=True)
+        traced = np.concatenate([named[name] for name in ("push", "replace", "pop")], axis=-1)
+        np.testing.assert_allclose(traced, done, atol=1e-12)
+
+
 def test_a_factor_that_the_exps_of_a_timestep_share_says_nothing():
     """Without ``normalize`` scores may be so high or low that no float holds their exp."""
     system = stack(states=2, symbols=2, capacity=4)

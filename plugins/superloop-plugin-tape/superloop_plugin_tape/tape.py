@@ -40,7 +40,7 @@ class Tape(System):
 
     The control holds the actions of all tapes, and then the values of all, which are written as they are.
 
-    Source: Deletang et al., 2023, https://arxiv.org/abs/2207.02098 (the jumps are by the input's length; a
+    Reference: Deletang et al., 2023, https://arxiv.org/abs/2207.02098 (the jumps are by the input's length; a
     sequence that goes on after its input, as theirs do, gives that as the source).
 
     Sources: with ``jump = "source"``, ``jump`` ``(batch,)``, whole numbers, negative ones too; what is not

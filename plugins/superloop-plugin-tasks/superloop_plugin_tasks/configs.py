@@ -1,9 +1,11 @@
 """What the settings of tasks share: lengths, sizes, and a small loop that learns; without Keras."""
 
 from abc import ABC, abstractmethod
+from string import ascii_lowercase
 from typing import Any, ClassVar
 
 import attrs
+from attrs.validators import ge, le
 
 from superloop_core import TaskSpec
 
@@ -97,6 +99,29 @@ class StringConfig(LengthsConfig):
     def timesteps(self) -> int:
         """Those of the string, and then those of its answer."""
         return self.length + self.answer_length(self.length)
+
+
+@attrs.frozen(kw_only=True)
+class SymbolsConfig(StringConfig):
+    """Strings of letters, answered with letters.
+
+    Args:
+        symbols: how many kinds of symbols there are.
+    """
+
+    length: int = length_field(40)
+    min_length: int = length_field(1)
+    symbols: int = attrs.field(default=2, validator=[ge(2), le(26)])
+
+    @property
+    def alphabet(self) -> str:
+        """Letters."""
+        return ascii_lowercase[: self.symbols]
+
+    @property
+    def answers(self) -> str:
+        """The same."""
+        return self.alphabet
 
 
 def task_spec(

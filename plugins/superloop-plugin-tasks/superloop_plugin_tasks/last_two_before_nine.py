@@ -24,7 +24,7 @@ class LastTwoBeforeNine:
 
         4 2 0 2 1 3 9 2        target 3
 
-    Source: Csirmaz, superloop, 2018, https://github.com/csirmaz/superloop
+    Reference: Csirmaz, superloop, 2018, https://github.com/csirmaz/superloop
     """
 
     def __init__(self, settings: LastTwoBeforeNineConfig):

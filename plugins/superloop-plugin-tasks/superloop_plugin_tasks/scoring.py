@@ -9,7 +9,19 @@ from typing import Any
 
 from keras import backend, ops
 
+from superloop_core import ConfigError
 from superloop_plugin_tasks import TokenAccuracyConfig, WrongBitsConfig
+
+
+def check_outputs(results: Mapping[str, Any], needed: int) -> None:
+    """Refuse a loop that gives more or fewer outputs than a task needs.
+
+    Raises:
+        ConfigError: it does.
+    """
+    outputs = results["outputs"].shape[-1]
+    if outputs != needed:
+        raise ConfigError(f"needs a loop with outputs = {needed}: {outputs}")
 
 
 def cross_entropy(targets: Any, results: Mapping[str, Any]) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 
 from superloop_core.task import Annotation, Batch
 from superloop_plugin_tasks.configs import LengthsConfig
-from superloop_plugin_tasks.scoring import all_right, cross_entropy
+from superloop_plugin_tasks.scoring import all_right, check_outputs, cross_entropy
 
 TITLE = 60  # characters
 
@@ -61,11 +61,9 @@ class SequenceTask(ABC):
         """Return the mean cross-entropy of what is asked.
 
         Raises:
-            ValueError: the loop gives more or fewer outputs than the task needs.
+            ConfigError: the loop gives more or fewer outputs than the task needs.
         """
-        outputs, needed = results["outputs"].shape[-1], self.settings.output_size
-        if outputs != needed:
-            raise ValueError(f"the loop's 'outputs' must be {needed}: {outputs}")
+        check_outputs(results, self.settings.output_size)
         return cross_entropy(targets, results)
 
     def correct(self, targets: Any, results: Mapping[str, Any]) -> Any:

@@ -9,6 +9,8 @@ from superloop_plugin_tasks import FAMILIES, data_tape
 from superloop_plugin_tasks.regular import ModularArithmeticConfig, ParityCheckConfig
 from superloop_plugin_tasks.sequences import draw_lengths, placed, shortened
 
+from superloop_core import ConfigError
+
 SPECS = {spec.name: spec for family in FAMILIES for spec in family.SPECS}
 ON_A_TAPE = [spec.name for spec in data_tape.SPECS]
 EVERY = pytest.mark.parametrize("name", SPECS)
@@ -173,7 +175,7 @@ def test_a_loop_with_other_outputs_is_refused(make, name):
     outputs = np.zeros((2, task.settings.timesteps, needed + 1), "float32")
     assert np.isfinite(task.loss(batch.targets, {"outputs": outputs[..., 1:]}))
     assert task.correct(batch.targets, {"outputs": outputs[..., 1:]}).shape == (2,)
-    with pytest.raises(ValueError, match=f"'outputs' must be {needed}: {needed + 1}"):
+    with pytest.raises(ConfigError, match=f"needs a loop with outputs = {needed}: {needed + 1}"):
         task.loss(batch.targets, {"outputs": outputs})
 
 

@@ -164,6 +164,7 @@ def superloop_register():
     yield system("passes_after_all", expected_failures={"pure": "it draws at random"})
     yield system("noisy_and_says_so", "Noisy", expected_failures={"pure": "it draws at random"})
     yield system("unmasked", "Unmasked", config=Reading)
+    yield system("averaged", "Averaged", config=Reading)
     for name in (
         "Wide", "Growing", "Counting", "Noisy", "Widening", "Late", "Deaf", "Averaging", "Squeezed",
         "Sharing", "WithLambda", "PartlyStopped", "Doubled", "ByPython", "ByTimesteps", "Restarting",

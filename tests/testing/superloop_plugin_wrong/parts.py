@@ -144,6 +144,16 @@ class Unmasked(Echo):
         return super().answer(control, state, constants) + ops.mean(constants["book"], axis=1)
 
 
+class Averaged(Echo):
+    def constants(self, sequence):
+        book = sequence.sources["book"]
+        valid = ops.cast(sequence.masks.get("book", ops.ones_like(book[:, :, 0])), book.dtype)
+        return ops.sum(book, axis=1) / ops.sum(valid, axis=1, keepdims=True)
+
+    def answer(self, control, state, constants):
+        return super().answer(control, state, constants) + constants
+
+
 class Restarting(Echo):
     def constants(self, sequence):
         self.begun = False

@@ -1,37 +1,13 @@
 """Context-sensitive tasks of Deletang et al. (2023): a tape as long as the input solves them."""
 
-from string import ascii_lowercase
 from typing import Any, ClassVar
 
 import attrs
 from attrs.validators import ge, le
 
-from superloop_plugin_tasks.configs import StringConfig, length_field, task_spec
+from superloop_plugin_tasks.configs import StringConfig, SymbolsConfig, length_field, task_spec
 
 REFERENCE = "Deletang et al., 2023, https://arxiv.org/abs/2207.02098"
-
-
-@attrs.frozen(kw_only=True)
-class SymbolsConfig(StringConfig):
-    """Strings of letters, answered with letters.
-
-    Args:
-        symbols: how many kinds of symbols there are.
-    """
-
-    length: int = length_field(40)
-    min_length: int = length_field(1)
-    symbols: int = attrs.field(default=2, validator=[ge(2), le(26)])
-
-    @property
-    def alphabet(self) -> str:
-        """Letters."""
-        return ascii_lowercase[: self.symbols]
-
-    @property
-    def answers(self) -> str:
-        """The same."""
-        return self.alphabet
 
 
 @attrs.frozen(kw_only=True)

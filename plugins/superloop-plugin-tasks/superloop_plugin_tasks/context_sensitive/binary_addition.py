@@ -17,7 +17,7 @@ class BinaryAddition(StringTask):
 
     A string of length n takes 2 n timesteps.
 
-    Source: Deletang et al., 2023, https://arxiv.org/abs/2207.02098 (where no number is 0)
+    Reference: Deletang et al., 2023, https://arxiv.org/abs/2207.02098 (where no number is 0)
     """
 
     verb = "add"

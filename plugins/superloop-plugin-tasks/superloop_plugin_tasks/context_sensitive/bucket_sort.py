@@ -14,7 +14,7 @@ class BucketSort(StringTask):
 
     A string of length n takes 2 n timesteps.
 
-    Source: Deletang et al., 2023, https://arxiv.org/abs/2207.02098
+    Reference: Deletang et al., 2023, https://arxiv.org/abs/2207.02098
     """
 
     verb = "sort"

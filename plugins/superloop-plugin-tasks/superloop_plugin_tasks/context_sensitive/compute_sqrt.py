@@ -17,7 +17,7 @@ class ComputeSqrt(StringTask):
 
     A string of length n takes n + n / 2 timesteps, rounded up.
 
-    Source: Deletang et al., 2023, https://arxiv.org/abs/2207.02098 (where the number is not 0)
+    Reference: Deletang et al., 2023, https://arxiv.org/abs/2207.02098 (where the number is not 0)
     """
 
     verb = "root of"

@@ -19,7 +19,7 @@ class MissingDuplicate(StringTask):
 
     A whole of length n takes n + 1 timesteps.
 
-    Source: Deletang et al., 2023, https://arxiv.org/abs/2207.02098
+    Reference: Deletang et al., 2023, https://arxiv.org/abs/2207.02098
     """
 
     verb = "missing in"

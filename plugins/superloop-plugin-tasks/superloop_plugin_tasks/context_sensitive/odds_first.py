@@ -14,7 +14,7 @@ class OddsFirst(StringTask):
 
     A string of length n takes 2 n timesteps.
 
-    Source: Deletang et al., 2023, https://arxiv.org/abs/2207.02098, by the definition in its text, where
+    Reference: Deletang et al., 2023, https://arxiv.org/abs/2207.02098, by the definition in its text, where
     s_1 comes first (the authors' program gives the symbols at even places first)
     """
 

@@ -20,7 +20,7 @@ class StackManipulation(StringTask):
     The stack has from 1 to n - 1 of the n symbols, evenly (both, of one), then come actions.
     A string of length n takes 2 n + 1 timesteps.
 
-    Source: Deletang et al., 2023, https://arxiv.org/abs/2207.02098
+    Reference: Deletang et al., 2023, https://arxiv.org/abs/2207.02098
     """
 
     verb = "stack"

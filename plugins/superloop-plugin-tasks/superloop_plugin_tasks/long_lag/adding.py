@@ -8,6 +8,7 @@ from keras import ops
 
 from superloop_core.task import Annotation, Batch
 from superloop_plugin_tasks.long_lag import AddingConfig
+from superloop_plugin_tasks.scoring import check_outputs
 from superloop_plugin_tasks.sequences import draw_lengths, feed_of
 
 TOLERANCE = 0.04
@@ -16,8 +17,8 @@ TOLERANCE = 0.04
 class Adding:
     """Read numbers from -1 to 1, two of them marked, and tell at the end 0.5 + (a + b) / 4 of those.
 
-    A mark is 1 at the two, -1 at the first and the last number, else 0. One of the two is drawn evenly from
-    the 2nd to the 10th number, the other from the rest of the first half, the first number left out.
+    A mark is 1 at the two, -1 at the first and the last number, else 0. Of n numbers, one of the two is drawn
+    evenly from the 2nd to the 10th, the other from the rest of the 2nd to the (n / 2 + 1)th.
 
     ::
 
@@ -27,7 +28,7 @@ class Adding:
     The loss is the squared error of the last valid timestep's output; it is right if it is off by less than
     0.04. A sequence of n numbers takes n timesteps.
 
-    Source: Hochreiter and Schmidhuber, 1997, Neural Computation 9(8), 1735-1780, experiment 4 (where the
+    Reference: Hochreiter and Schmidhuber, 1997, Neural Computation 9(8), 1735-1780, experiment 4 (where the
     first number may be marked too, and then counts as 0)
     """
 
@@ -54,7 +55,12 @@ class Adding:
         return Batch(inputs=feed, targets=targets.astype("float32"))
 
     def loss(self, targets: Any, results: Mapping[str, Any]) -> Any:
-        """Return the mean squared error."""
+        """Return the mean squared error.
+
+        Raises:
+            ConfigError: the loop gives more than one output.
+        """
+        check_outputs(results, self.settings.output_size)
         return ops.mean(ops.square(_last(results) - targets))
 
     def correct(self, targets: Any, results: Mapping[str, Any]) -> Any:

@@ -19,7 +19,7 @@ class Counting(SequenceTask):
 
     k letters, n times each, take 1 + k n timesteps.
 
-    Sources: Gers and Schmidhuber, 2001, IEEE Transactions on Neural Networks 12(6), 1333-1340; the targets
+    References: Gers and Schmidhuber, 2001, IEEE Transactions on Neural Networks 12(6), 1333-1340; the targets
     as in Suzgun et al., 2019, https://arxiv.org/abs/1906.03648
     """
 

@@ -21,7 +21,7 @@ class Dyck(SequenceTask):
 
     A word of length n, which is even, takes n timesteps.
 
-    Source: Suzgun et al., 2019, https://arxiv.org/abs/1911.03329 (1/2 and 1/4; trained on lengths to 50)
+    Reference: Suzgun et al., 2019, https://arxiv.org/abs/1911.03329 (1/2 and 1/4; trained on lengths to 50)
     """
 
     def __init__(self, settings: DyckConfig):

@@ -21,7 +21,7 @@ class AssociativeRecall(SequenceTask):
 
     n items of v vectors take n (v + 1) + 2 (v + 1) timesteps.
 
-    Source: Graves et al., 2014, https://arxiv.org/abs/1410.5401
+    Reference: Graves et al., 2014, https://arxiv.org/abs/1410.5401
     """
 
     def draw(self, rng: np.random.Generator, lengths: np.ndarray) -> Drawn:

@@ -19,7 +19,7 @@ class Copy(SequenceTask):
 
     n vectors take 2 n + 1 timesteps.
 
-    Source: Graves et al., 2014, https://arxiv.org/abs/1410.5401
+    Reference: Graves et al., 2014, https://arxiv.org/abs/1410.5401
     """
 
     def draw(self, rng: np.random.Generator, lengths: np.ndarray) -> Drawn:

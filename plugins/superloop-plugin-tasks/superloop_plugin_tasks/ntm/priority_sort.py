@@ -18,7 +18,7 @@ class PrioritySort(SequenceTask):
 
     n vectors of which k are asked take n + 1 + k timesteps.
 
-    Source: Graves et al., 2014, https://arxiv.org/abs/1410.5401
+    Reference: Graves et al., 2014, https://arxiv.org/abs/1410.5401
     """
 
     def draw(self, rng: np.random.Generator, lengths: np.ndarray) -> Drawn:

@@ -25,7 +25,7 @@ class RepeatCopy(SequenceTask):
 
     n vectors and r repeats take n + 1 + n r + 1 timesteps.
 
-    Source: Graves et al., 2014, https://arxiv.org/abs/1410.5401
+    Reference: Graves et al., 2014, https://arxiv.org/abs/1410.5401
     """
 
     def draw(self, rng: np.random.Generator, lengths: np.ndarray) -> Drawn:

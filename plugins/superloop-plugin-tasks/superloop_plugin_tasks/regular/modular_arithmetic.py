@@ -15,7 +15,7 @@ class ModularArithmetic(StringTask):
 
     A string of length n, which is odd, takes n + 1 timesteps.
 
-    Source: Deletang et al., 2023, https://arxiv.org/abs/2207.02098
+    Reference: Deletang et al., 2023, https://arxiv.org/abs/2207.02098
     """
 
     verb = "compute"

@@ -15,7 +15,7 @@ class ParityCheck(StringTask):
 
     A string of length n takes n + 1 timesteps.
 
-    Source: Deletang et al., 2023, https://arxiv.org/abs/2207.02098
+    Reference: Deletang et al., 2023, https://arxiv.org/abs/2207.02098
     """
 
     verb = "parity"
