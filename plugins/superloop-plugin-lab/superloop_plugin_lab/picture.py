@@ -169,7 +169,7 @@ def _draw_slots(axes: Axes, row: int, trace: np.ndarray, slot_names: tuple[str, 
     )
     if trace.ndim == 4:
         between = np.arange(1, slots) - 0.5
-        thin = min(2.5, 0.25 * HEIGHT / len(cells))  # or it would hide the numbers beside it
+        thin = min(2.5, 0.5 * HEIGHT / len(cells))  # or it would hide the numbers beside it
         axes.hlines(between, -0.5, timesteps - 0.5, color="white", linewidth=thin)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=16, integer=True))
     if len(slot_names) == slots:
