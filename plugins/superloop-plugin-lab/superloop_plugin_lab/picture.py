@@ -99,7 +99,9 @@ def _panels_across(sequences: int, traces: int) -> int:
     """How many panels stand beside each other: a sequence's, or of one trace two sequences'."""
     if traces == 1:
         return min(sequences, 2)
-    return 2 if traces == 4 else min(traces, ACROSS)
+    if traces == 4:
+        return 2 if sequences == 1 else 4
+    return min(traces, ACROSS)
 
 
 def slot_names(layer: Superloop) -> dict[str, tuple[str, ...]]:

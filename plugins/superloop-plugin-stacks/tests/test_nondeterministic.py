@@ -299,7 +299,7 @@ def test_all_timesteps_are_kept_whether_or_not_their_number_is_known_beforehand(
 
 def test_all_timesteps_of_a_sequence_without_end_are_refused():
     sequence = Sequence(batch_size=1, timesteps=None, lengths=None, dtype="float32")
-    with pytest.raises(SuperloopError, match="set its 'capacity'"):
+    with pytest.raises(SuperloopError, match="set 'capacity'"):
         stack().initial_state(sequence)
 
 
