@@ -310,7 +310,7 @@ main()
         assert json.loads(log.read_text().splitlines()[-1])["final"] is True
         assert (folder / "traces.png").is_file()
     assert next(evaluate_run(folder, sequences=8)).sequences == 8
-    arrays, picture = trace_run(folder, tmp_path / "traces.npz", sequences=1)
+    arrays, picture, _ = trace_run(folder, tmp_path / "traces.npz", sequences=1)
     assert arrays.is_file()
     assert picture.is_file()
 
