@@ -65,12 +65,13 @@ class SimpleRNNCell(OneProduct, keras.layers.SimpleRNNCell):  # type: ignore[mis
 class GRUCell(keras.layers.GRUCell):  # type: ignore[misc]
     """Keras's GRU cell, whose products a loop keeps for its gradient.
 
-    With recurrent dropout, which has a mask for each gate, it is Keras's very own.
+    With recurrent dropout, which has a mask for each gate, it is Keras's very own; so it is without a bias,
+    and with the reset before the product.
     """
 
     def call(self, inputs: Any, states: Any, training: bool = False) -> tuple[Any, list[Any]]:
         """Take one timestep: inputs ``(batch, input_size)``, states ``[h]``."""
-        if self.recurrent_dropout:
+        if self.recurrent_dropout or not (self.use_bias and self.reset_after):
             return super().call(inputs, states, training=training)
         (h,) = states
         if training and self.dropout:

@@ -64,6 +64,16 @@ def test_a_cell_drops_what_keras_own_drops(cell, setting):
     assert np.abs(answer - ours(INPUTS[:, 0], states)[0]).max() > 1e-3
 
 
+@pytest.mark.parametrize("arguments", [{"use_bias": False}, {"reset_after": False}])
+def test_a_gru_of_other_arguments_is_keras_own(arguments):
+    ours, theirs = (cls(4, **arguments) for cls in (keras_cells.GRUCell, keras.layers.GRUCell))
+    states = [np.random.default_rng(2).normal(size=(3, 4)).astype("float32")]
+    for cell in (theirs, ours):
+        cell(INPUTS[:, 0], states)
+    ours.set_weights(theirs.get_weights())
+    np.testing.assert_allclose(ours(INPUTS[:, 0], states)[0], theirs(INPUTS[:, 0], states)[0], atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("setting", "value"), [("units", 0), ("dropout", 1.0), ("dropout", -0.1), ("recurrent_dropout", 1.5)]
 )

@@ -21,8 +21,6 @@ ENDINGS = (".png", ".pdf", ".svg")
 SHADE = "#eef1f4"
 Z = 1.96  # of the normal distribution, for 95%
 
-Runs = Mapping[str, list[Evaluation]]
-
 
 def draw_curves(rows: Sequence[Evaluation], path: Path) -> None:
     """Draw every run's accuracy against length, and save it in the format that the path's ending names.
@@ -53,7 +51,7 @@ def draw_curves(rows: Sequence[Evaluation], path: Path) -> None:
             for color, (run, of_run) in zip(itertools.cycle(LINES), runs.items(), strict=False):
                 if measured := [row for row in of_run if name in row.measured.figures]:
                     _draw_line(axes, name, labels[run], measured, color)
-        _mark_trained(grid, runs, trained)
+        _mark_trained(grid, [_length(row) for row in rows], trained)
         grid[-1].set_xlabel("length", color=FAINT)
         handles = grid[0].get_legend_handles_labels()
         figure.legend(*handles, loc="outside upper left", ncols=3, frameon=False, handlelength=1.6)
@@ -129,9 +127,10 @@ def _interval(accuracy: np.ndarray, sequences: np.ndarray) -> tuple[np.ndarray, 
     return middle - half, middle + half
 
 
-def _mark_trained(panels: Sequence[Axes], runs: Runs, trained: Mapping[str, tuple[int, int] | None]) -> None:
+def _mark_trained(
+    panels: Sequence[Axes], lengths: list[int], trained: Mapping[str, tuple[int, int] | None]
+) -> None:
     """Shade the lengths trained on, or where runs differ in them mark each one's longest."""
-    lengths = [_length(row) for rows in runs.values() for row in rows]
     low, high = min(lengths + [of_run[0] for of_run in trained.values() if of_run]), max(lengths)
     margin = max(1, 0.015 * (high - low))
     panels[0].set_xlim(low - margin, high + margin)

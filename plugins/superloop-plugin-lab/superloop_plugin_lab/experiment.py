@@ -230,7 +230,7 @@ def _check_outputs(task: Task, metrics: Mapping[str, Metric], batch: Batch, laye
         except ConfigError as error:  # what the task knows to tell
             problems.append(Problem("task", str(error)))
             continue
-        except Exception as error:  # whatever its code runs into
+        except Exception as error:  # whatever the task's code runs into
             what = (
                 f"its {name} cannot be computed of {shapes} (of 2 sequences): {type(error).__name__}: {error}"
             )
