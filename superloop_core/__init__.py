@@ -4,10 +4,11 @@ What needs Keras is imported when it is first used, so that ``import superloop_c
 """
 
 import importlib
+import importlib.metadata
 import os
 from typing import TYPE_CHECKING, Any
 
-from superloop_core.config import LoopConfig
+from superloop_core.config.schema import LoopConfig
 from superloop_core.errors import (
     ConfigError,
     PluginError,
@@ -16,19 +17,20 @@ from superloop_core.errors import (
     TraceError,
     WeightsError,
 )
-from superloop_core.hookspecs import hookimpl
-from superloop_core.plugin import CellSpec, MetricSpec, SystemSpec, TableSpec, TaskSpec
+from superloop_core.registry.hookspecs import hookimpl
+from superloop_core.registry.specs import CellSpec, MetricSpec, SystemSpec, TableSpec, TaskSpec
+from superloop_core.system_settings import SystemSettings
 from superloop_core.task import Annotation, Batch, Metric, Task
 
 if TYPE_CHECKING:
-    from superloop_core.builder import Builder, Sequence, System
-    from superloop_core.cell import SuperloopCell
-    from superloop_core.layer import Superloop, load_model
-    from superloop_core.model import Model
-    from superloop_core.scan import kept
-    from superloop_core.session import Session
-
-__version__ = "0.1.0"
+    from superloop_core.builder.protocol import Builder, Sequence
+    from superloop_core.builder.system import System
+    from superloop_core.layer.cell import SuperloopCell
+    from superloop_core.layer.saving import load_model
+    from superloop_core.layer.superloop import Superloop
+    from superloop_core.loop.scan import kept
+    from superloop_core.loop.session import Session
+    from superloop_core.original.model import Model
 
 __all__ = [
     "Annotation",
@@ -48,6 +50,7 @@ __all__ = [
     "SuperloopCell",
     "SuperloopError",
     "System",
+    "SystemSettings",
     "SystemSpec",
     "TableSpec",
     "Task",
@@ -61,18 +64,20 @@ __all__ = [
 
 _TENSORS = {
     "Builder": "builder",
-    "Model": "model",
+    "Model": "original.model",
     "Sequence": "builder",
-    "Session": "session",
+    "Session": "loop.session",
     "Superloop": "layer",
-    "SuperloopCell": "cell",
+    "SuperloopCell": "layer.cell",
     "System": "builder",
-    "kept": "scan",
+    "kept": "loop.scan",
     "load_model": "layer",
 }
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return importlib.metadata.version("superloop-core")
     if name not in _TENSORS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     backend = os.environ.get("KERAS_BACKEND") or "tensorflow"

@@ -97,7 +97,8 @@ def unrolled():
     import tensorflow as tf
 
     from superloop_core import Sequence
-    from superloop_core.unroll import ALL, Loop
+    from superloop_core.loop.traces import ALL
+    from superloop_core.loop.unroll import Loop
 
     def run(layer, feed, *, mask=None, static=False, traces=ALL):
         feed = {name: tf.convert_to_tensor(value) for name, value in feed.items()}

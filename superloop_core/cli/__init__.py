@@ -6,10 +6,9 @@ from importlib import import_module
 
 import click
 
-from superloop_core import __version__
 from superloop_core.errors import SuperloopError
-from superloop_core.registry import load_registry
-from superloop_core.selection import BLOCK
+from superloop_core.registry.registry import load_registry
+from superloop_core.registry.selection import BLOCK
 
 COMMANDS = {
     "plugins": "plugins",
@@ -39,7 +38,7 @@ class Commands(click.Group):
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, package_name="superloop-core")
+@click.version_option(package_name="superloop-core")
 @click.option(
     "-p",
     "_plugin",

@@ -6,9 +6,9 @@ import sys
 import attrs
 import click
 
+from superloop_core.cli.quiet import start_tensorflow
 from superloop_core.errors import SuperloopError
-from superloop_core.quiet import start_tensorflow
-from superloop_core.registry import load_registry
+from superloop_core.registry.registry import load_registry
 
 STYLES = {"passed": "green", "failed": "red", "excused": "yellow"}
 

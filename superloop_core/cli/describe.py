@@ -6,8 +6,8 @@ from typing import Any
 import attrs
 import click
 
-from superloop_core.describe import Description, Setting, described
-from superloop_core.registry import load_registry
+from superloop_core.describe.plugin import Description, Setting, described
+from superloop_core.registry.registry import load_registry
 
 
 @click.command()

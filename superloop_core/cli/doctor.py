@@ -15,9 +15,9 @@ from urllib.parse import unquote, urlsplit
 
 import click
 
-from superloop_core.hookspecs import ENTRY_POINT_GROUP
-from superloop_core.plugin import normalized
-from superloop_core.registry import Registry, load_registry
+from superloop_core.registry.hookspecs import ENTRY_POINT_GROUP
+from superloop_core.registry.registry import Registry, load_registry
+from superloop_core.registry.specs import normalized
 
 PACKAGES = (
     "superloop-core", "tensorflow", "keras", "numpy", "attrs", "cattrs", "pluggy", "click", "h5py",

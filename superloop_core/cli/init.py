@@ -9,10 +9,10 @@ import attrs
 import click
 
 from superloop_core.cli.describe import toml
-from superloop_core.describe import Setting, described, settings_of
+from superloop_core.describe.plugin import Setting, described, settings_of
 from superloop_core.errors import PluginError, SuperloopError
-from superloop_core.records import PluginRecord
-from superloop_core.registry import Registry, load_registry
+from superloop_core.registry.records import PluginRecord
+from superloop_core.registry.registry import Registry, load_registry
 
 WIDTH = 100
 LOOP = {

@@ -3,6 +3,7 @@
 import keyword
 import re
 from datetime import date
+from importlib.metadata import version
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -10,10 +11,9 @@ from string import Template
 
 import click
 
-from superloop_core import __version__
 from superloop_core.errors import SuperloopError
-from superloop_core.plugin import snake_case
-from superloop_core.registry import load_registry
+from superloop_core.registry.registry import load_registry
+from superloop_core.registry.specs import snake_case
 
 
 @click.command()
@@ -41,7 +41,7 @@ def new_plugin(name: str, kind: str, author: str, out: Path | None) -> None:
     out = out or Path(distribution)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise SuperloopError(f"{out}: is there already, and is not empty; name another folder with -o")
-    major, minor, *_ = __version__.split(".")
+    major, minor, *_ = version("superloop-core").split(".")
     values = {
         "name": name,
         "class_name": "".join(part.capitalize() for part in name.split("_")),

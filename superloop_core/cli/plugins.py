@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from superloop_core.registry import load_registry
+from superloop_core.registry.registry import load_registry
 
 WIDE = 120  # characters that a row needs to stand in a line
 COLUMNS = ("name", "kind", "summary", "distribution", "version", "state")

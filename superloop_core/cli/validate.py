@@ -3,16 +3,19 @@
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import click
 
-from superloop_core.config import LoopConfig, read_config
+from superloop_core.cli.quiet import start_tensorflow
+from superloop_core.config.reader import read_config
+from superloop_core.config.schema import LoopConfig
 from superloop_core.errors import ConfigError
-from superloop_core.quiet import start_tensorflow
-from superloop_core.registry import load_registry
-from superloop_core.sizes import LoopSize, size_of
+from superloop_core.registry.registry import load_registry
+
+if TYPE_CHECKING:
+    from superloop_core.describe.size import LoopSize
 
 BATCH_SIZE = 32
 
@@ -33,7 +36,7 @@ def validate(
     try:
         read = read_config(config, load_registry(), overrides)
         steps: int | None = read.loop.timesteps or timesteps
-        size = size_of(read.loop) or _measured(read.loop, steps)
+        size = _measured(read.loop, steps)
     except ConfigError as error:
         if not as_json:
             click.echo(f"{config}: {len(error.problems)} problem{'s' * (len(error.problems) > 1)}", err=True)
@@ -67,17 +70,16 @@ def taken(loop: LoopConfig) -> dict[str, tuple[int | None, ...]]:
     return {**inputs, **loop.sources} or {"initial_feedback": (loop.feedback_size,)}
 
 
-def _memory(size: LoopSize, timesteps: int, rows: int) -> dict[str, int] | None:
+def _memory(size: "LoopSize", timesteps: int, rows: int) -> dict[str, int] | None:
     told = size.memory(timesteps, rows)
     return None if told is None else told | {"timesteps": timesteps, "batch_size": rows}
 
 
-def _measured(loop: LoopConfig, timesteps: int | None) -> LoopSize:
-    """Make the weights, where the settings do not tell how many there will be."""
+def _measured(loop: LoopConfig, timesteps: int | None) -> "LoopSize":
     start_tensorflow()
-    from superloop_core.measured import measured_size
+    from superloop_core.describe.size import measure
 
-    return measured_size(loop, timesteps)
+    return measure(loop, timesteps)
 
 
 def _print(path: Path, told: dict[str, Any]) -> None:

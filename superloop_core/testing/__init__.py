@@ -13,6 +13,7 @@ In a plugin's tests::
 ``example``, with weights at random; none looks at a plugin's name.
 """
 
-from superloop_core.testing.kit import Check, CheckFailed, Report, Result, check_plugin, conformance
+from superloop_core.testing.kit import Check, check_plugin, conformance
+from superloop_core.testing.report import CheckFailed, Report, Result
 
 __all__ = ["Check", "CheckFailed", "Report", "Result", "check_plugin", "conformance"]

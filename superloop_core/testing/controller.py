@@ -6,7 +6,7 @@ from typing import Any
 import attrs
 
 from superloop_core import CellSpec, hookimpl
-from superloop_core.registry import Registry
+from superloop_core.registry.registry import Registry
 
 DISTRIBUTION, NAME = "superloop-core", "controller"
 

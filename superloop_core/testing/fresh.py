@@ -17,7 +17,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from superloop_core.testing.kit import CheckFailed
+from superloop_core.testing.report import CheckFailed
 
 TIMEOUT = 120.0  # seconds, to load a model and run it
 TOLD_LINES = 10  # of what the process printed before it ended
@@ -87,8 +87,8 @@ def _end(process: "subprocess.Popen[str]", log: IO[bytes]) -> list[str]:
 
 
 def _serve() -> None:
-    from superloop_core.layer import load_model
-    from superloop_core.registry import Registry, load_registry, registry_in_use
+    from superloop_core.layer.saving import load_model
+    from superloop_core.registry.registry import Registry, load_registry, registry_in_use
     from superloop_core.testing.controller import add_controller
 
     replies = os.fdopen(os.dup(1), "w")

@@ -2,43 +2,15 @@
 
 import time
 import traceback
-from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import cache
-from typing import Literal
 
 import attrs
 
-from superloop_core.errors import PluginError, SuperloopError, did_you_mean
-from superloop_core.records import PluginRecord
-from superloop_core.registry import load_registry
-
-Status = Literal["passed", "failed", "excused"]
-
-
-class CheckFailed(SuperloopError, AssertionError):
-    """A check of the conformance kit did not hold."""
-
-
-@attrs.frozen(kw_only=True)
-class Result:
-    """What a check came to.
-
-    Args:
-        plugin: the qualified name.
-        kind: the plugin's.
-        check: the check's name.
-        status: ``passed``, ``failed``, or ``excused``: it failed, as the spec says it would.
-        message: why it failed, or the reason that the spec gives.
-        seconds: what it took.
-    """
-
-    plugin: str
-    kind: str
-    check: str
-    status: Status
-    message: str = ""
-    seconds: float = 0.0
+from superloop_core.errors import PluginError, did_you_mean
+from superloop_core.registry.records import PluginRecord
+from superloop_core.registry.registry import load_registry
+from superloop_core.testing.report import CheckFailed, Report, Result, Status
 
 
 @attrs.frozen(kw_only=True)
@@ -92,34 +64,6 @@ class Check:
         if result.status == "failed":
             raise CheckFailed(f"{result.plugin} ({result.kind}), {self.name}: {self.rule}\n{result.message}")
         return result
-
-
-@attrs.frozen(kw_only=True)
-class Report:
-    """What all checks came to."""
-
-    results: tuple[Result, ...]
-
-    @property
-    def ok(self) -> bool:
-        """Whether no check failed."""
-        return not self.failed
-
-    @property
-    def failed(self) -> tuple[Result, ...]:
-        """The results of the checks that failed."""
-        return tuple(result for result in self.results if result.status == "failed")
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """How many checks were run, and of them passed, failed and were excused."""
-        counted = Counter(result.status for result in self.results)
-        return {"run": len(self.results)} | {s: counted[s] for s in ("passed", "failed", "excused")}
-
-    def raise_failures(self) -> None:
-        """Raise :class:`CheckFailed` with every failure, if there is one."""
-        if self.failed:
-            raise CheckFailed("\n\n".join(f"{r.plugin}, {r.check}: {r.message}" for r in self.failed))
 
 
 def conformance(name: str) -> list[Check]:
@@ -184,7 +128,7 @@ def _checks_of(record: PluginRecord) -> list[Check]:
 
 @cache
 def _functions() -> dict[str, list[Callable[[PluginRecord], None]]]:
-    from superloop_core.testing import loops, settings, steps, tasks
+    from superloop_core.testing.checks import loops, settings, steps, tasks
 
     every = list(settings.CHECKS)
     parts: list[Callable[[PluginRecord], None]] = [*every, *steps.CHECKS, *loops.CHECKS]

@@ -9,8 +9,8 @@ from textwrap import dedent
 
 import pytest
 
-from superloop_core.hookspecs import ENTRY_POINT_GROUP
-from superloop_core.registry import Registry, load_registry, registry_in_use
+from superloop_core.registry.hookspecs import ENTRY_POINT_GROUP
+from superloop_core.registry.registry import Registry, load_registry, registry_in_use
 
 Distribution = Callable[..., Path]
 

@@ -9,8 +9,8 @@ import pytest
 
 from superloop_core import ConfigError
 from superloop_core.config import read_config
-from superloop_core.plugin import PluginSpec
 from superloop_core.registry import load_registry
+from superloop_core.registry.specs import PluginSpec
 
 EXAMPLES = Path(__file__).parents[2] / "docs/examples"
 

@@ -20,8 +20,6 @@ CAUGHT = [
     ("drifting", "round_trip", "came back from a saved config as"),
     ("takes_anything", "mistakes", "takes depth = "),
     ("wide", "sizes", "output_size of its Builder is 3, but it answers with 4 numbers"),
-    ("wrong_state_size", "sizes", "state_size of its settings is 4, but its state has 3 numbers"),
-    ("wrong_count", "sizes", "count_weights(3) is 3, but it has 0 weights"),
     ("growing", "weights", ""),
     ("counting", "pure", "a step changed Counting.count"),
     ("noisy", "pure", "the same step twice gives two answers"),

@@ -40,16 +40,6 @@ class AttentionConfig:
         return self.width + self.read_position
 
     @property
-    def state_size(self) -> int:
-        """The position."""
-        return 1
-
-    def count_weights(self, input_size: int) -> int:
-        """None."""
-        del input_size
-        return 0
-
-    @property
     def sources(self) -> dict[str, tuple[int | None, ...]]:
         """The tape."""
         return {"data": (self.datapoints or None, self.width)}
@@ -83,16 +73,6 @@ class ContentAttentionConfig:
         return self.width
 
     @property
-    def state_size(self) -> int:
-        """It remembers nothing."""
-        return 0
-
-    def count_weights(self, input_size: int) -> int:
-        """Of the projection to keys, and of the sum."""
-        del input_size
-        return self.width * self.key_size + (self.key_size if self.score == "additive" else 0)
-
-    @property
     def sources(self) -> dict[str, tuple[int | None, ...]]:
         """The datapoints."""
         return {"data": (self.datapoints or None, self.width)}
@@ -121,16 +101,6 @@ class LocationAttentionConfig:
     def output_size(self) -> int:
         """A datapoint."""
         return self.width
-
-    @property
-    def state_size(self) -> int:
-        """The positions."""
-        return self.components
-
-    def count_weights(self, input_size: int) -> int:
-        """None."""
-        del input_size
-        return 0
 
     @property
     def sources(self) -> dict[str, tuple[int | None, ...]]:

@@ -29,19 +29,10 @@ class UnitsConfig:
         """The hidden state."""
         return self.units
 
-    @property
-    def state_size(self) -> int:
-        """The hidden state."""
-        return self.units
-
 
 @attrs.frozen(kw_only=True)
 class SguConfig(UnitsConfig):
     """Simple gated unit."""
-
-    def count_weights(self, input_size: int) -> int:
-        """Of the gate, which sees inputs and hidden state, and of the candidate, which sees the inputs."""
-        return self.units * (2 * input_size + self.units + 2)
 
 
 @attrs.frozen(kw_only=True)
@@ -53,10 +44,6 @@ class MinGruConfig(UnitsConfig):
     """
 
     positive: bool = False
-
-    def count_weights(self, input_size: int) -> int:
-        """Of the gate and of the candidate."""
-        return 2 * self.units * (input_size + 1)
 
 
 @attrs.frozen(kw_only=True)
@@ -71,10 +58,6 @@ class IndRnnConfig(UnitsConfig):
 
     activation: Literal["relu", "tanh"] = "relu"
     timesteps: int = attrs.field(default=0, validator=ge(0))
-
-    def count_weights(self, input_size: int) -> int:
-        """Of the inputs, one of each unit's past, and the biases."""
-        return self.units * (input_size + 2)
 
 
 @attrs.frozen(kw_only=True)
@@ -92,10 +75,6 @@ class KerasCellConfig(UnitsConfig):
     dropout: float = attrs.field(default=0.0, validator=and_(ge(0), lt(1)))
     recurrent_dropout: float = attrs.field(default=0.0, validator=and_(ge(0), lt(1)))
 
-    def count_weights(self, input_size: int) -> int:
-        """Of all gates: of the inputs, of the hidden state, and the biases."""
-        return self.gates * self.units * (input_size + self.units + self.biases)
-
 
 @attrs.frozen(kw_only=True)
 class GruConfig(KerasCellConfig):
@@ -111,15 +90,6 @@ class LstmConfig(KerasCellConfig):
 
     gates: ClassVar[int] = 4
     extra: ClassVar[int] = 0  # weights of a unit besides those of the gates
-
-    @property
-    def state_size(self) -> int:
-        """The hidden state and the cell state."""
-        return 2 * self.units
-
-    def count_weights(self, input_size: int) -> int:
-        """Of all gates, and what a unit has besides."""
-        return super().count_weights(input_size) + self.extra * self.units
 
 
 @attrs.frozen(kw_only=True)

@@ -60,17 +60,6 @@ class DNCConfig:
         """What each head reads."""
         return self.read_heads * self.width
 
-    @property
-    def state_size(self) -> int:
-        """The memory, its usage, the weightings, and with links these and the precedence."""
-        links = 0 if self.links == "none" else self.slots * (self.slots + 1)
-        return self.slots * (self.width + self.read_heads + 2) + links
-
-    def count_weights(self, input_size: int) -> int:
-        """None."""
-        del input_size
-        return 0
-
 
 @hookimpl
 def superloop_register():

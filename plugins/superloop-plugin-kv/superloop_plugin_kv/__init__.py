@@ -58,16 +58,6 @@ class KeyValueConfig:
         """A value from each head."""
         return self.heads * self.width
 
-    @property
-    def state_size(self) -> int:
-        """The memories of all heads."""
-        return self.heads * self.width * self.key_features
-
-    def count_weights(self, input_size: int) -> int:
-        """None: the fast weights are its state."""
-        del input_size
-        return 0
-
 
 @hookimpl
 def superloop_register():

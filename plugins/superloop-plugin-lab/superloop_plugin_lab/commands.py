@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
+from superloop_core.cli.quiet import start_tensorflow
 from superloop_core.errors import ConfigError
-from superloop_core.quiet import start_tensorflow
 
 RUN = click.argument("run", type=click.Path(path_type=Path), metavar="RUN_DIR")
 SET = click.option(

@@ -13,7 +13,7 @@ import numpy as np
 from superloop_core import ConfigError, Superloop, SuperloopError, TraceError, __version__
 from superloop_core.config import Config, PartConfig, read_config
 from superloop_core.errors import Problem
-from superloop_core.feed import LENGTHS, by_name
+from superloop_core.layer.feed import LENGTHS, by_name
 from superloop_core.registry import Registry, load_registry
 from superloop_core.task import Batch, Metric, Task
 from superloop_plugin_lab import CurriculumConfig, TrainConfig

@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from superloop_core import Superloop
-from superloop_core.feed import LENGTHS
+from superloop_core.layer.feed import LENGTHS
 from superloop_core.task import Annotation, Batch, Task
 
 COLORS = LinearSegmentedColormap.from_list("depth", ["#ffffff", "#dcebf5", "#8fbfdc", "#3b82b8", "#123a63"])

@@ -7,7 +7,7 @@ from superloop_plugin_lab.experiment import measure, read_experiment
 from superloop_plugin_tasks import LastTwoBeforeNineConfig
 
 from superloop_core import Batch, ConfigError
-from superloop_core.plugin import TaskSpec
+from superloop_core.registry.specs import TaskSpec
 
 
 class Summing:

@@ -74,7 +74,7 @@ def assert_same(folder, other):
 @pytest.fixture(scope="module")
 def configs(small, echo):
     """Two configs, one with dropout, one of sequences of many lengths with a curriculum, and XLA."""
-    from superloop_core.files import apply_overrides
+    from superloop_core.config.files import apply_overrides
 
     return {"dropout": apply_overrides(small, DROPOUT), "curriculum": apply_overrides(echo, CURRICULUM)}
 

@@ -16,7 +16,7 @@ from superloop_plugin_lab.run_folder import RunFolder
 from superloop_plugin_lab.training import train
 
 from superloop_core import ConfigError
-from superloop_core.unroll import Loop
+from superloop_core.loop.unroll import Loop
 
 EXAMPLES = Path(__file__).parents[3] / "docs/examples"
 

@@ -5,9 +5,9 @@ from typing import Any
 import attrs
 
 from superloop_core import Sequence, System
-from superloop_core.assembly import assemble
 from superloop_core.builder import State, Tensor
-from superloop_core.wiring import Wiring
+from superloop_core.layer.assembly import assemble
+from superloop_core.loop.wiring import Wiring
 from superloop_plugin_nested import LoopCellConfig, LoopSystemConfig
 
 

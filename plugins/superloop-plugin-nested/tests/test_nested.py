@@ -4,8 +4,8 @@ import pytest
 
 from superloop_core import ConfigError, Superloop, load_model
 from superloop_core.config import read_config, read_loop
+from superloop_core.loop.traces import ALL
 from superloop_core.registry import load_registry
-from superloop_core.unroll import ALL
 
 TAPE = {"use": "attention", "id": "tape", "width": 2, "datapoints": 4}
 SCRATCH = {"use": "register_memory", "id": "scratch", "depth": 3, "width": 2}

@@ -52,18 +52,6 @@ class NTMConfig:
         """A row for each head that reads."""
         return self.read_heads * self.width
 
-    @property
-    def state_size(self) -> int:
-        """The memory, and the weightings of all heads."""
-        return self.slots * (self.width + self.heads)
-
-    def count_weights(self, input_size: int) -> int:
-        """Those of the state at t = 0; a random memory is among them, though it is not trained."""
-        del input_size
-        memory = 0 if self.initial_memory == "constant" else self.slots * self.width
-        weightings = 0 if self.initial_weighting == "first" else self.heads * self.slots
-        return memory + weightings
-
 
 @hookimpl
 def superloop_register():

@@ -28,16 +28,6 @@ class RegisterMemoryConfig:
         """What was recalled."""
         return self.width
 
-    @property
-    def state_size(self) -> int:
-        """The registers."""
-        return self.depth * self.width
-
-    def count_weights(self, input_size: int) -> int:
-        """None."""
-        del input_size
-        return 0
-
 
 @hookimpl
 def superloop_register():

@@ -42,16 +42,6 @@ class StackConfig:
         """The tops."""
         return self.stacks * self.width
 
-    @property
-    def state_size(self) -> int:
-        """The cells of all stacks."""
-        return self.stacks * self.depth * self.width
-
-    def count_weights(self, input_size: int) -> int:
-        """None."""
-        del input_size
-        return 0
-
 
 @attrs.frozen(kw_only=True)
 class NondeterministicStackConfig:
@@ -100,19 +90,6 @@ class NondeterministicStackConfig:
     def output_size(self) -> int:
         """A share, or a vector, of each symbol, or of each symbol and state."""
         return (self.symbols if self.read == "symbols" else self.tops) * (self.width or 1)
-
-    @property
-    def state_size(self) -> int | None:
-        """What lies below each top, the tops now, and the vectors pushed; by the sequence if capacity = 0."""
-        if not self.capacity:
-            return None
-        rows = self.capacity - 1
-        return (rows * self.tops) ** 2 + self.tops + rows * self.width
-
-    def count_weights(self, input_size: int) -> int:
-        """The vector at the bottom."""
-        del input_size
-        return self.width
 
 
 @hookimpl

@@ -39,18 +39,6 @@ class NeuralMemoryConfig(ABC):
         """What is read from each end."""
         return self.memories * self.ends * self.width
 
-    @property
-    def state_size(self) -> int | None:
-        """Values and strengths; by the sequence if capacity = 0."""
-        if not self.capacity:
-            return None
-        return self.memories * self.ends * self.capacity * (self.width + 1)
-
-    def count_weights(self, input_size: int) -> int:
-        """None."""
-        del input_size
-        return 0
-
 
 @attrs.frozen(kw_only=True)
 class NeuralStackConfig(NeuralMemoryConfig):

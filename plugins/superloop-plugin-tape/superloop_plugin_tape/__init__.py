@@ -53,16 +53,6 @@ class TapeConfig:
         """How far to jump, a number for each row, where ``jump`` says so."""
         return {"jump": ()} if self.jump == "source" else {}
 
-    @property
-    def state_size(self) -> int:
-        """The slots of all tapes."""
-        return self.tapes * self.slots * self.width
-
-    def count_weights(self, input_size: int) -> int:
-        """None."""
-        del input_size
-        return 0
-
 
 @hookimpl
 def superloop_register():

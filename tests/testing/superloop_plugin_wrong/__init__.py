@@ -74,31 +74,6 @@ class TakesAnything(Config):
 
 
 @attrs.frozen(kw_only=True)
-class WrongState(Config):
-    """An echo whose state is larger than it says.
-
-    Args:
-        width: how many numbers.
-    """
-
-    @property
-    def state_size(self):
-        return self.width + 1
-
-
-@attrs.frozen(kw_only=True)
-class WrongWeights(Config):
-    """An echo that says that it has weights.
-
-    Args:
-        width: how many numbers.
-    """
-
-    def count_weights(self, input_size):
-        return input_size
-
-
-@attrs.frozen(kw_only=True)
 class Reading(Config):
     """An echo of what it reads, too.
 
@@ -159,8 +134,6 @@ def superloop_register():
     yield system("untyped", config=Untyped)
     yield system("drifting", config=Drifting)
     yield system("takes_anything", config=TakesAnything)
-    yield system("wrong_state_size", config=WrongState)
-    yield system("wrong_count", config=WrongWeights)
     yield system("passes_after_all", expected_failures={"pure": "it draws at random"})
     yield system("noisy_and_says_so", "Noisy", expected_failures={"pure": "it draws at random"})
     yield system("unmasked", "Unmasked", config=Reading)

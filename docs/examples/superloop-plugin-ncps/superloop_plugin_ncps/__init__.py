@@ -29,11 +29,6 @@ class CfcConfig:
         """The hidden state."""
         return self.units
 
-    @property
-    def state_size(self):
-        """The hidden state."""
-        return self.units
-
 
 @hookimpl
 def superloop_register():

@@ -1,0 +1,12 @@
+"""What takes one timestep: the Builder protocol, and what is adapted to it."""
+
+from superloop_core.builder.dtypes import addressing_dtype, dtype_policy
+from superloop_core.builder.keras_cell import KerasCell
+from superloop_core.builder.protocol import Builder, Sequence, State, Tensor
+from superloop_core.builder.system import System
+from superloop_core.system_settings import SystemSettings
+
+__all__ = [
+    "Builder", "KerasCell", "Sequence", "State", "System", "SystemSettings", "Tensor",
+    "addressing_dtype", "dtype_policy",
+]  # fmt: skip

@@ -1,0 +1,113 @@
+"""The flat config dict of the original superloop (csirmaz/superloop, 2018), read into today's form."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+from attrs.validators import ge, min_len
+
+from superloop_core.config.files import load_dict
+from superloop_core.config.reader import Plugins, read_loop
+from superloop_core.config.schema import LoopConfig
+from superloop_core.config.settings import read_settings
+from superloop_core.errors import ConfigError, PluginError, Problem, shown
+from superloop_core.registry.specs import PluginSpec
+
+
+def _false_or_positive(instance: Any, attribute: Any, value: Any) -> None:
+    if value is not False and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise ValueError(f"{attribute.name!r} must be False or an integer >= 1: {value!r}")
+
+
+@attrs.frozen(kw_only=True)
+class OriginalConfig:
+    """The keys of the original's config, with its defaults where it had any.
+
+    ``recurrent_model`` and ``superloop_models`` hold names; the settings of a system stand under
+    its name. ``printvalues`` is False, or how many values of a trace to print at each timestep.
+    """
+
+    timesteps: int = attrs.field(validator=ge(1))
+    model_inputs: int = attrs.field(validator=ge(0))
+    model_outputs: int = attrs.field(validator=ge(0))
+    recurrent_model: str
+    recurrent_layers: int = attrs.field(validator=ge(1))
+    recurrent_units: int = attrs.field(validator=ge(1))
+    superloop_models: tuple[str, ...] = ()
+    suppress_output: int = attrs.field(default=0, validator=ge(0))
+    model_name: str = attrs.field(default="Main", validator=min_len(1))
+    printvalues: Any = attrs.field(default=False, validator=_false_or_positive)
+    # Read by the original's own example, not by its Model.
+    batch_size: Any = None
+    epochs: Any = None
+    steps_per_epoch: Any = None
+    tensorboard_logs: Any = None
+    save_model_file: Any = None
+    save_json_file: Any = None
+    load_model_file: Any = None
+
+
+def is_original(data: Mapping[str, Any]) -> bool:
+    """Tell the original's flat dict from today's form."""
+    return "recurrent_model" in data or "superloop_models" in data
+
+
+def read_original(source: Mapping[str, Any], plugins: Plugins) -> tuple[OriginalConfig, LoopConfig]:
+    """Read the original's flat dict; each system's id is its name in ``superloop_models``.
+
+    Raises:
+        ConfigError: with every problem found.
+    """
+    data = load_dict(source)
+    problems: list[Problem] = []
+    models = data.get("superloop_models", ())
+    models = models if isinstance(models, list | tuple) else ()
+    names = [name for name in models if isinstance(name, str)]
+    own = {key: value for key, value in data.items() if key not in names}
+    original = read_settings(OriginalConfig, own, "config", problems, reserved=names)
+    systems = [_system(name, data, plugins, problems) for name in names]
+    if isinstance(data.get("recurrent_model"), str):
+        _resolved("cell", data["recurrent_model"], "recurrent_model", plugins, problems)
+    if problems:
+        raise ConfigError(problems)
+    assert original is not None
+    cell = {
+        "use": original.recurrent_model,
+        "units": original.recurrent_units,
+        "layers": original.recurrent_layers,
+    }
+    loop = {
+        "timesteps": original.timesteps,
+        "inputs": original.model_inputs,
+        "outputs": original.model_outputs,
+        "suppress_output": original.suppress_output,
+        "cells": [cell],
+        "systems": systems,
+    }
+    return original, read_loop(loop, plugins, "config")
+
+
+def _system(name: str, data: Mapping[str, Any], plugins: Plugins, problems: list[Problem]) -> dict[str, Any]:
+    settings = data.get(name)
+    if not isinstance(settings, Mapping):
+        what = f"the settings of {name!r} must stand under its name, as a dict: {shown(settings)}"
+        problems.append(Problem("config", what))
+        return {}
+    spec = _resolved("system", name, "superloop_models", plugins, problems)
+    if spec is None:
+        return {}
+    where = f"config.{name}"
+    for theirs, ours in spec.original_names.items():
+        if theirs in settings and ours in settings:
+            problems.append(Problem(where, f"{theirs!r} and {ours!r} are one setting; give one of them"))
+    renamed = {spec.original_names.get(key, key): value for key, value in settings.items()}
+    read_settings(spec.config, renamed, where, problems)
+    return {"use": name, "id": name} | renamed
+
+
+def _resolved(kind: str, name: str, key: str, plugins: Plugins, problems: list[Problem]) -> PluginSpec | None:
+    try:
+        return plugins.resolve(kind, name).spec
+    except PluginError as error:
+        problems.append(Problem(f"config.{key}", str(error)))
+        return None

@@ -1,0 +1,147 @@
+"""The schema of a config: frozen attrs classes, comparable and printable."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+from attrs.validators import ge
+
+from superloop_core.config.settings import settings_to_dict, take_whole
+from superloop_core.system_settings import Shape, sources_of
+
+RESERVED_IDS = frozenset({"cells", "inputs", "outputs", "initial_feedback"})
+
+
+@attrs.frozen(kw_only=True)
+class PartConfig:
+    """A plugin in use: its qualified name, and its settings as the plugin's own attrs object."""
+
+    use: str
+    settings: Any
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the part as a table of a config file."""
+        own = {field.name: getattr(self, field.name) for field in attrs.fields(type(self))}
+        del own["settings"]
+        return own | settings_to_dict(self.settings)
+
+
+@attrs.frozen(kw_only=True)
+class CellConfig(PartConfig):
+    """``layers`` recurrent cells of one kind, stacked.
+
+    Args:
+        learn_initial_state: whether each one's state at t = 0 is learned.
+    """
+
+    layers: int = attrs.field(default=1, validator=ge(1))
+    learn_initial_state: bool = False
+
+    @property
+    def sources(self) -> dict[str, Shape]:
+        """Shapes, less the batch, of what a loop that is a cell reads, by their names in the whole."""
+        return sources_of(self.settings)
+
+
+@attrs.frozen(kw_only=True)
+class SystemConfig(PartConfig):
+    """An external system, with the ``id`` that its sources and traces are named after.
+
+    Args:
+        learn_initial_state: whether its memory at t = 0 is learned.
+        learn_initial_read: whether what the cells see of it at t = 0 is learned, instead of zeros.
+    """
+
+    id: str
+    learn_initial_state: bool = False
+    learn_initial_read: bool = False
+
+    @property
+    def sources(self) -> dict[str, Shape]:
+        """Shapes, less the batch, of what the system reads, by its own names for them."""
+        return sources_of(self.settings)
+
+
+@attrs.frozen(kw_only=True)
+class LoopConfig:
+    """A superloop: stacked cells, and the external systems that the loop closes through.
+
+    Args:
+        timesteps: timesteps of a sequence; 0: as many as the input has.
+        inputs: size of the external input at each timestep; 0: none.
+        outputs: size of the output at each timestep; 0: no projection, the loop gives the last
+            cell's output.
+        suppress_output: how many timesteps at the start give no output.
+        outputs_read_systems: let the output at t also read what the systems answer at t, as the
+            DNC does.
+        cells: the stack of recurrent cells, from the input up.
+        systems: the external systems.
+    """
+
+    timesteps: int = attrs.field(default=0, validator=ge(0))
+    inputs: int = attrs.field(default=0, validator=ge(0))
+    outputs: int = attrs.field(default=0, validator=ge(0))
+    suppress_output: int = attrs.field(default=0, validator=ge(0))
+    outputs_read_systems: bool = False
+    cells: tuple[CellConfig, ...] = ()
+    systems: tuple[SystemConfig, ...] = ()
+
+    @property
+    def feedback_size(self) -> int:
+        """How many numbers the systems together answer with at each timestep."""
+        return sum(system.settings.output_size for system in self.systems)
+
+    @property
+    def sources(self) -> dict[str, Shape]:
+        """Shapes, less the batch, of every system's sources, named ``<id>_<source>``."""
+        return dict(named_sources(self))
+
+    @property
+    def learned(self) -> tuple[str, ...]:
+        """Paths of what is learned of the state at t = 0: ``cells.0``, ``tape``, ``tape.read``."""
+        cells = [cell for cell in self.cells for _ in range(cell.layers)]
+        return (
+            *(f"cells.{index}" for index, cell in enumerate(cells) if cell.learn_initial_state),
+            *(system.id for system in self.systems if system.learn_initial_state),
+            *(f"{system.id}.read" for system in self.systems if system.learn_initial_read),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the loop as the ``[loop]`` table of a config file."""
+        own = {field.name: getattr(self, field.name) for field in attrs.fields(LoopConfig)}
+        parts = {
+            "cells": [cell.to_dict() for cell in self.cells],
+            "systems": [system.to_dict() for system in self.systems],
+        }
+        return own | parts
+
+
+take_whole(LoopConfig, "a loop", LoopConfig.to_dict)
+
+
+@attrs.frozen(kw_only=True)
+class Config:
+    """A config file: the loop, the tables that plugins own, and the versions it was resolved with."""
+
+    loop: LoopConfig
+    tables: Mapping[str, Any] = attrs.field(factory=dict)
+    plugins: Mapping[str, str] = attrs.field(factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the config as a dict that :func:`read_config` takes and TOML can hold."""
+        tables = {name: _table_to_dict(table) for name, table in self.tables.items()}
+        return {"loop": self.loop.to_dict(), **tables, "plugins": dict(self.plugins)}
+
+
+def _table_to_dict(table: Any) -> Any:
+    if isinstance(table, tuple):
+        return [part.to_dict() for part in table]
+    return table.to_dict() if isinstance(table, PartConfig) else settings_to_dict(table)
+
+
+def named_sources(loop: LoopConfig) -> list[tuple[str, Shape]]:
+    """Return the name and shape of each source, in order; a name may occur twice."""
+    of_cells = [source for cell in loop.cells for source in cell.sources.items()]
+    return of_cells + [
+        (f"{system.id}_{name}", shape) for system in loop.systems for name, shape in system.sources.items()
+    ]

@@ -1,0 +1,1 @@
+"""What ``superloop describe`` and ``superloop validate`` report."""

@@ -1,0 +1,115 @@
+"""How large a loop is, measured by building it."""
+
+import math
+from typing import Any
+
+import attrs
+import tensorflow as tf
+
+from superloop_core.config.schema import LoopConfig
+from superloop_core.layer.assembly import assemble
+
+FLOAT = 4  # bytes
+COPIES = 4  # of the weights in training: the weights, the gradient, and two moments of Adam
+
+
+@attrs.frozen(kw_only=True)
+class PartSize:
+    """The sizes of one part of a loop, in numbers for each batch element.
+
+    Args:
+        path: the part's name in traces: ``cells.0``, ``tape``; ``outputs`` for the projection.
+        use: the plugin.
+        input_size: size of the input at each timestep; of a system, its control size.
+        output_size: size of the output, or of the read vector, at each timestep.
+        state_size: size of the state, the read vector included; None where it grows with the
+            number of timesteps, which is not known.
+        weights: number of weights; a system's control projection is counted with it.
+    """
+
+    path: str
+    use: str
+    input_size: int
+    output_size: int
+    state_size: int | None
+    weights: int
+
+
+@attrs.frozen(kw_only=True)
+class LoopSize:
+    """The sizes of a loop, part by part."""
+
+    parts: tuple[PartSize, ...]
+    output_size: int
+
+    @property
+    def weights(self) -> int:
+        """Number of weights."""
+        return sum(part.weights for part in self.parts)
+
+    @property
+    def state_size(self) -> int | None:
+        """Size of the state for each batch element; None where a part's is not known."""
+        sizes = [part.state_size for part in self.parts if part.state_size is not None]
+        return sum(sizes) if len(sizes) == len(self.parts) else None
+
+    def memory(self, timesteps: int, batch_size: int) -> dict[str, int] | None:
+        """Return the least memory that training with Adam needs, in bytes: for weights and for states.
+
+        None where the size of the state is not known.
+        """
+        if self.state_size is None:
+            return None
+        return {
+            "weights": self.weights * FLOAT * COPIES,
+            "states": timesteps * batch_size * (self.state_size + self.output_size) * FLOAT,
+        }
+
+
+def measure(loop: LoopConfig, timesteps: int | None = None) -> LoopSize:
+    """Measure a loop by building it, in a graph, where no weight is allocated.
+
+    Args:
+        loop: the config.
+        timesteps: the number of timesteps, for memories that grow with it; None: unknown.
+
+    Raises:
+        ConfigError: a factory rejects its settings.
+        PluginError: a factory cannot be imported, or returns the wrong thing.
+    """
+    with tf.Graph().as_default():
+        wiring = assemble(loop)
+        wiring.build(loop.inputs)
+        specs = wiring.state_specs(timesteps=timesteps or True)
+        states = dict(zip(wiring.state_names(specs), tf.nest.flatten(specs), strict=True))
+
+    def part(path: str, use: str, input_size: int, output_size: int, *layers: Any) -> PartSize:
+        sizes = [s.shape[1:].num_elements() for name, s in states.items() if name.startswith(f"{path}.")]
+        learned = {**wiring.offsets.get(path, {}), **wiring.offsets.get(f"{path}.read", {})}
+        weights = [*learned.values(), *(weight for layer in layers for weight in _weights_of(layer))]
+        return PartSize(
+            path=path,
+            use=use,
+            input_size=input_size,
+            output_size=output_size,
+            state_size=None if None in sizes else sum(sizes),
+            weights=sum(math.prod(weight.shape) for weight in weights),
+        )
+
+    parts, size = [], loop.inputs + loop.feedback_size
+    uses = [cell.use for cell in loop.cells for _ in range(cell.layers)]
+    for index, (use, cell) in enumerate(zip(uses, wiring.cells, strict=True)):
+        parts.append(part(f"cells.{index}", use, size, cell.output_size, cell))
+        size = cell.output_size
+    for config, system, control in zip(loop.systems, wiring.systems, wiring.controls, strict=True):
+        sizes = system.control_size, system.output_size
+        parts.append(part(config.id, config.use, *sizes, system, control))
+    if wiring.projection is not None:
+        kernel = wiring.projection.kernel  # (input size, output size)
+        parts.append(part("outputs", "", *kernel.shape, wiring.projection))
+    return LoopSize(parts=tuple(parts), output_size=wiring.output_size)
+
+
+def _weights_of(layer: Any) -> Any:
+    """The weights of a Builder or a layer, without the seeds of its dropout."""
+    return getattr(layer, "weights", layer.variables)

@@ -1,0 +1,71 @@
+"""From a config to its wiring: here the names become tensors."""
+
+from typing import Any
+
+import keras
+
+from superloop_core.builder.dtypes import dtype_policy
+from superloop_core.builder.keras_cell import KerasCell
+from superloop_core.builder.protocol import Builder
+from superloop_core.builder.system import System
+from superloop_core.config.schema import LoopConfig, PartConfig, SystemConfig
+from superloop_core.errors import ConfigError, PluginError, Problem, shown
+from superloop_core.loop.wiring import Wiring
+from superloop_core.registry.registry import load_registry
+
+
+def assemble(config: LoopConfig, policy: Any = None) -> Wiring:
+    """Make the parts that a config names, and wire them.
+
+    Args:
+        config: the loop's.
+        policy: the dtype policy of the parts; None: Keras's global one.
+
+    Raises:
+        PluginError: a factory cannot be imported, or makes something else than it should.
+        ConfigError: a factory refuses its settings.
+    """
+    with dtype_policy(policy):  # the factories are told their settings only
+        cells = [
+            _cell(cell, f"loop.cells[{index}]")
+            for index, cell in enumerate(config.cells)
+            for _ in range(cell.layers)
+        ]
+        systems = {
+            system.id: _system(system, f"loop.systems[{index}]")
+            for index, system in enumerate(config.systems)
+        }
+        return Wiring(
+            cells,
+            systems,
+            outputs=config.outputs,
+            outputs_read_systems=config.outputs_read_systems,
+            learned=config.learned,
+            name="wiring",
+        )
+
+
+def _cell(config: PartConfig, where: str) -> Builder:
+    made = _made("cell", config, f'{where} "{config.use.rpartition(":")[2]}"')
+    if isinstance(made, keras.layers.Layer) and hasattr(made, "state_size"):
+        return KerasCell(made)
+    if all(hasattr(made, name) for name in ("build", "initial_state", "constants", "step", "output_size")):
+        return made  # type: ignore[no-any-return]
+    raise PluginError(f"{config.use}: its factory must return a Keras RNN cell or a Builder: {shown(made)}")
+
+
+def _system(config: SystemConfig, where: str) -> System:
+    made = _made("system", config, f'{where} "{config.id}"')
+    if not isinstance(made, System):
+        raise PluginError(f"{config.use}: its factory must return a System: {shown(made)}")
+    return made
+
+
+def _made(kind: str, config: PartConfig, where: str) -> Any:
+    spec = load_registry().resolve(kind, config.use).spec
+    try:
+        return spec.create(config.settings)
+    except ConfigError as error:
+        # A factory does not know its place; one that makes a loop tells the place in that.
+        problems = [(".".join(filter(None, (where, p.where))), p.what) for p in error.problems]
+        raise ConfigError(Problem(*problem) for problem in problems) from error

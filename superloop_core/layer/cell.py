@@ -1,0 +1,90 @@
+"""A superloop as a Keras RNN cell."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from superloop_core.builder.protocol import Sequence, State, Tensor
+from superloop_core.config.forms import read_any
+from superloop_core.config.schema import LoopConfig
+from superloop_core.errors import SourceError, SuperloopError
+from superloop_core.layer.assembly import assemble
+
+
+@keras.saving.register_keras_serializable("superloop_core")
+class SuperloopCell(keras.layers.Layer):  # type: ignore[misc]
+    """A loop without sources as a cell for ``keras.layers.RNN``, and whatever else takes one.
+
+    :class:`~superloop_core.layer.Superloop` is faster, and gives traces; this is for code that wants a
+    cell. Keras's states are flat: each tensor of the loop's state is one ``(batch, numbers)``, in the
+    compute dtype. Dropout is drawn anew at each timestep.
+
+    Args:
+        config: as for ``Superloop``; ``timesteps`` and ``suppress_output`` are not set.
+
+    Raises:
+        ConfigError: the config cannot be used.
+        SuperloopError: the loop reads sources, which a cell cannot be given.
+    """
+
+    def __init__(self, config: LoopConfig | Mapping[str, Any] | str | Path, **kwargs: Any):
+        super().__init__(autocast=False, **kwargs)
+        self.config = read_any(config)
+        if self.config.sources:
+            names = ", ".join(self.config.sources)
+            raise SuperloopError(f"a Keras cell cannot be given sources, but this loop reads {names}")
+        if self.config.suppress_output or self.config.timesteps:
+            raise SuperloopError(
+                "a Keras cell knows of no timesteps; leave 'timesteps' and 'suppress_output' out"
+            )
+        self.wiring = assemble(self.config, self.dtype_policy)
+        self.supports_jit = self.wiring.supports_jit
+        self._specs = self.wiring.state_specs(timesteps=False)
+        self.output_size = self.wiring.output_size
+        self.state_size = [math.prod(spec.shape[1:]) for spec in tf.nest.flatten(self._specs)]
+        self.state_names = tuple(name.replace(".", "_") for name in self.wiring.state_names(self._specs))
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Make the weights for inputs ``(batch, inputs)``."""
+        if input_shape[-1] != self.config.inputs:
+            raise SourceError(
+                f"{self.name}: the config says inputs = {self.config.inputs}: {input_shape[-1]}"
+            )
+        self.wiring.build(self.config.inputs)
+
+    def call(self, inputs: Tensor, states: Any, training: bool = False) -> tuple[Tensor, list[Tensor]]:
+        """Take one timestep: inputs ``(batch, inputs)``, states as :meth:`get_initial_state` gives them."""
+        constants = self.wiring.constants(self._sequence(ops.shape(inputs)[0], training))
+        output, state, _ = self.wiring.step(inputs, self._packed(states), constants)
+        return output, self._flat(state)
+
+    def get_initial_state(self, batch_size: Any = None) -> list[Tensor]:
+        """Return the state at t = 0, flat."""
+        return self._flat(self.wiring.initial_state(self._sequence(batch_size, False)))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments of ``__init__``."""
+        return dict(super().get_config(), config=self.config.to_dict())
+
+    def _sequence(self, batch_size: Any, training: bool) -> Sequence:
+        return Sequence(
+            batch_size=batch_size,
+            timesteps=None,
+            lengths=None,
+            dtype=self.compute_dtype,
+            training=bool(training),
+        )
+
+    def _flat(self, state: State) -> list[Tensor]:
+        sizes = zip(tf.nest.flatten(state), self.state_size, strict=True)
+        return [tf.cast(tf.reshape(tensor, [-1, size]), self.compute_dtype) for tensor, size in sizes]
+
+    def _packed(self, states: list[Tensor]) -> State:
+        specs = zip(states, tf.nest.flatten(self._specs), strict=True)
+        tensors = [tf.cast(tf.reshape(t, [-1, *spec.shape[1:]]), spec.dtype) for t, spec in specs]
+        return tf.nest.pack_sequence_as(self._specs, tensors)

@@ -1,0 +1,221 @@
+"""What a loop is called with: its inputs and sources, checked, cast and masked."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+import tensorflow as tf
+from keras import ops
+
+from superloop_core.builder.dtypes import addressing_dtype
+from superloop_core.builder.protocol import Tensor
+from superloop_core.config.schema import LoopConfig
+from superloop_core.errors import SourceError, did_you_mean, shown
+
+INPUTS, OUTPUTS, FEEDBACK, LENGTHS = "inputs", "outputs", "initial_feedback", "lengths"
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Feed:
+    """Everything that a loop was called with.
+
+    Args:
+        batch_size: rows; an int, or a scalar tensor where it is not known yet.
+        timesteps: an int, a scalar tensor where it is not known yet, or None where nothing tells.
+        inputs: ``(batch, timesteps, inputs)``, or None where the loop takes none.
+        mask: ``(batch, timesteps)`` of bool, False where there is padding; or None.
+        sources: what the systems read, by full name; zeros where it is masked.
+        source_masks: the masks of the sources that had one, ``(batch, slots, ...)`` of bool.
+        feedback: what the cells see of the systems at t = 0, ``(batch, feedback_size)``, or None.
+    """
+
+    batch_size: Any
+    timesteps: Any
+    inputs: Tensor | None
+    mask: Tensor | None
+    sources: Mapping[str, Tensor]
+    source_masks: Mapping[str, Tensor]
+    feedback: Tensor | None
+
+    def backwards(self) -> "Feed":
+        """Return the same, the timesteps last to first."""
+        flipped = [None if t is None else tf.reverse(t, [1]) for t in (self.inputs, self.mask)]
+        return attrs.evolve(self, inputs=flipped[0], mask=flipped[1])
+
+    @property
+    def lengths(self) -> Tensor | None:
+        """Valid timesteps of each row, ``(batch,)`` of int32, or None where nothing tells."""
+        if self.mask is None and self.timesteps is None:
+            return None
+        if self.mask is None:
+            return tf.fill([self.batch_size], tf.cast(self.timesteps, tf.int32))
+        return tf.reduce_sum(tf.cast(self.mask, tf.int32), axis=1)
+
+
+class FeedReader:
+    """Reads what a loop is called with.
+
+    Args:
+        config: the loop's.
+        name: who is called, for messages.
+        policy: the layer's dtype policy.
+    """
+
+    def __init__(self, config: LoopConfig, name: str, policy: Any):
+        self._config = config
+        self._name = name
+        self._policy = policy
+
+    @property
+    def shapes(self) -> dict[str, tuple[int | None, ...]]:
+        """Shapes, less the batch, of what the loop must be called with, by name."""
+        config = self._config
+        shapes = dict(config.sources)
+        if config.inputs:
+            shapes = {INPUTS: (config.timesteps or None, config.inputs)} | shapes
+        return shapes or {FEEDBACK: (config.feedback_size,)}
+
+    def dtype_of(self, name: str) -> str:
+        """What something is computed in; mixed precision leaves sources, which may be addresses, alone."""
+        if name == LENGTHS:
+            return "int32"
+        if name in self._config.sources:
+            return addressing_dtype(self._policy)
+        return str(self._policy.compute_dtype)
+
+    def read(self, inputs: Any, mask: Any = None, *, one_timestep: bool = False) -> Feed:
+        """Return what was given, or refuse it.
+
+        Args:
+            inputs: the tensor of inputs, or a dict of everything by name.
+            mask: of the inputs, or a dict of masks by name; None: what Keras attached to the tensors.
+            one_timestep: everything but what comes at each timestep is expected.
+
+        Raises:
+            SourceError: something is missing, unknown or of a wrong shape.
+        """
+        if isinstance(inputs, list | tuple):
+            names = ", ".join(map(repr, self.shapes))
+            raise SourceError(
+                f"{self._name}: takes a tensor, or a dict of {names}, and no {type(inputs).__name__}"
+            )
+        given = {name: tensor for name, tensor in by_name(inputs).items() if tensor is not None}
+        masks = self._masks(given, mask)
+        given = {name: _tensor(tensor) for name, tensor in given.items()}
+        self._check(given, masks, one_timestep)
+        given = {name: ops.cast(tensor, self.dtype_of(name)) for name, tensor in given.items()}
+        batch_size = ops.shape(next(iter(given.values())))[0] if given else None
+        timesteps = self._config.timesteps or (ops.shape(given[INPUTS])[1] if INPUTS in given else None)
+        of_inputs = masks.pop(INPUTS, None)
+        if LENGTHS in given:
+            self._check_lengths(given[LENGTHS], of_inputs, timesteps)
+            of_inputs = self._valid(given)
+        sources = {name: given[name] for name in self._config.sources}
+        return Feed(
+            batch_size=batch_size,
+            timesteps=timesteps,
+            inputs=given.get(INPUTS),
+            mask=of_inputs,
+            sources=sources | {name: _masked(sources[name], mask) for name, mask in masks.items()},
+            source_masks=masks,
+            feedback=given.get(FEEDBACK),
+        )
+
+    def mask_of_inputs(self, inputs: Any, mask: Any) -> Tensor | None:
+        """The mask that a call goes by, for the layers that come after it."""
+        given = by_name(inputs)
+        return self._valid(given) if given.get(LENGTHS) is not None else by_name(mask).get(INPUTS)
+
+    def _masks(self, given: Mapping[str, Tensor], mask: Any) -> dict[str, Tensor]:
+        if isinstance(mask, Mapping):
+            masks = {name: of_name for name, of_name in mask.items() if of_name is not None}
+            if unknown := next((name for name in masks if name not in given), None):
+                raise SourceError(f"{self._name}: a mask of {unknown!r}, which is not given")
+        else:
+            masks = {INPUTS: mask}
+        for name in (INPUTS, *self._config.sources):  # Keras hands masks on where there is one argument only
+            if masks.get(name) is None:
+                masks[name] = getattr(given.get(name), "_keras_mask", None)
+        return {name: tf.cast(_tensor(m), tf.bool) for name, m in masks.items() if m is not None}
+
+    def _check(self, given: Mapping[str, Tensor], masks: Mapping[str, Tensor], one_timestep: bool) -> None:
+        config = self._config
+        shapes = {n: s for n, s in self.shapes.items() if not (one_timestep and n in (INPUTS, FEEDBACK))}
+        known = shapes | {FEEDBACK: (config.feedback_size,)} | ({} if one_timestep else {LENGTHS: ()})
+        for name in given:
+            if name not in known:
+                raise SourceError(f"{self._name}: takes no {name!r}{did_you_mean(name, known)}")
+        for name in shapes:
+            if name not in given:
+                raise SourceError(
+                    f"{self._name}: {name!r} is missing; call the layer with a dict that holds "
+                    f"{', '.join(f'{n!r} {_with_batch(s)}' for n, s in shapes.items())}"
+                )
+        for name, tensor in given.items():
+            if tf.as_dtype(tensor.dtype) == tf.string:
+                raise SourceError(f"{self._name}: {name!r} must be numbers: {tensor.dtype}")
+            self._check_shape(name, tensor, known[name])
+        for name, mask in masks.items():
+            if name == INPUTS:
+                of_inputs = given[INPUTS].shape[1] if INPUTS in given else None
+                self._check_shape("mask", mask, (config.timesteps or of_inputs,))
+            elif name not in config.sources:
+                raise SourceError(f"{self._name}: {name!r} takes no mask")
+            else:
+                axes = max(len(mask.shape) - 1, 1)
+                self._check_shape(f"mask of {name}", mask, tuple(given[name].shape[1 : 1 + axes]))
+        everything = {**given} | {f"mask of {name}": mask for name, mask in masks.items()}
+        rows = {name: tensor.shape[0] for name, tensor in everything.items() if tensor.shape[0] is not None}
+        if len(set(rows.values())) > 1:
+            raise SourceError(f"{self._name}: everything must have the same number of rows: {rows}")
+
+    def _check_shape(self, name: str, tensor: Tensor, expected: tuple[int | None, ...]) -> None:
+        received = tuple(tensor.shape)
+        fits = len(received) == len(expected) + 1 and all(
+            size is None or wanted is None or size == wanted
+            for size, wanted in zip(received[1:], expected, strict=True)
+        )
+        if not fits:
+            raise SourceError(
+                f"{self._name}: {name!r} must have the shape {_with_batch(expected)}: {received}"
+            )
+
+    def _valid(self, given: Mapping[str, Tensor]) -> Tensor:
+        """The mask ``(batch, timesteps)`` that the lengths say; of Keras's symbolic tensors, too."""
+        if INPUTS in given:
+            counted = ops.cumsum(ops.ones_like(given[INPUTS][:, :, 0], dtype="int32"), axis=1)
+        else:
+            counted = ops.arange(1, self._config.timesteps + 1)[None]
+        return counted <= ops.expand_dims(ops.cast(given[LENGTHS], "int32"), 1)
+
+    def _check_lengths(self, lengths: Tensor, mask: Tensor | None, timesteps: Any) -> None:
+        if mask is not None:
+            raise SourceError(
+                f"{self._name}: both a mask and {LENGTHS!r} are given; give one of them, or a mask that "
+                "says both"
+            )
+        if tf.executing_eagerly():
+            short = [int(length) for length in lengths if not 0 <= length <= timesteps]
+            if short:
+                what = f"{LENGTHS!r} must be from 0 to the {int(timesteps)} timesteps there are"
+                raise SourceError(f"{self._name}: {what}: {shown(short)}")
+
+
+def by_name(given: Any) -> Mapping[str, Any]:
+    """What a loop is called with, or its shapes, by name: a tensor by itself is the inputs."""
+    return given if isinstance(given, Mapping) else {INPUTS: given}
+
+
+def _tensor(value: Any) -> Tensor:
+    """A list's or an array's tensor; what is a tensor of Keras or of TensorFlow stays as it is."""
+    return value if hasattr(value, "shape") and hasattr(value, "dtype") else tf.convert_to_tensor(value)
+
+
+def _masked(source: Tensor, mask: Tensor) -> Tensor:
+    """Zeros where the mask ``(batch, ...)`` is False."""
+    sizes = tf.concat([tf.shape(mask), [1] * (len(source.shape) - len(mask.shape))], axis=0)
+    return tf.where(tf.reshape(mask, sizes), source, tf.zeros_like(source))
+
+
+def _with_batch(shape: tuple[int | None, ...]) -> str:
+    return f"({', '.join(['batch', *('any' if size is None else str(size) for size in shape)])})"

@@ -1,0 +1,1 @@
+"""One timestep of a superloop, and all of them."""

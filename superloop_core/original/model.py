@@ -1,0 +1,200 @@
+"""Model: the interface of the original superloop (csirmaz/superloop, 2018), on today's wiring.
+
+A thin facade: it reads the original's config and files of weights, and answers with what the
+original's attributes held after its last timestep.
+"""
+
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import keras
+import numpy as np
+
+from superloop_core.builder.protocol import Tensor
+from superloop_core.config.original import read_original
+from superloop_core.errors import WeightsError
+from superloop_core.layer.feed import FEEDBACK, INPUTS, OUTPUTS
+from superloop_core.layer.superloop import Superloop
+from superloop_core.original.print_traces import PrintTraces
+from superloop_core.original.weights import PARTS, arrays_in, refuse_others
+from superloop_core.registry.registry import load_registry
+
+
+class Model:
+    """The original's ``Model``.
+
+    Args:
+        config: the original's flat dict: ``superloop_core.original.OriginalConfig`` lists its keys.
+            Inputs and sources are named ``<model_name>_Input`` and ``<model_name>_<id>_<source>``.
+        unroll: whether to unroll the timesteps statically, as the original did, instead of looping.
+
+    Attributes:
+        superloop_models: the systems, in the config's order, each a :class:`SuperloopModel`.
+
+    Raises:
+        ConfigError: with every problem found in the config.
+    """
+
+    def __init__(self, config: Mapping[str, Any], *, unroll: bool = False):
+        self.config, loop = read_original(config, load_registry())
+        traces = [f"{system.id}.*" for system in loop.systems] or [OUTPUTS]
+        self.layer = Superloop(loop, traces=traces, unroll=unroll, name=self._named("superloop"))
+        self._inputs = {
+            name: keras.Input(shape, name=self._named("Input" if name in (INPUTS, FEEDBACK) else name))
+            for name, shape in self.layer.input_shapes.items()
+        }
+        if not loop.inputs:
+            # The original had no other way to say zeros than to be fed them.
+            size = loop.feedback_size
+            self._inputs.setdefault(FEEDBACK, keras.Input((size,), name=self._named("NoInputInput")))
+        self.superloop_models = [
+            SuperloopModel(system.id, {name: self._inputs[f"{system.id}_{name}"] for name in system.sources})
+            for system in loop.systems
+        ]
+        self._model: keras.Model | None = None
+
+    def build_all(self) -> tuple[Tensor, Tensor | None]:
+        """Build every timestep.
+
+        Returns:
+            the input, ``(batch, timesteps, model_inputs)``, or where ``model_inputs`` is 0 a placeholder
+            ``(batch, sum of the systems' outputs)`` to be fed zeros; and the output,
+            ``(batch, timesteps - suppress_output, model_outputs)``, or None where there is none.
+        """
+        results = self.layer(self._inputs)
+        if self.config.printvalues:
+            results = PrintTraces(self.config.printvalues)(results)
+        outputs = results.pop(OUTPUTS)
+        for system in self.superloop_models:
+            system.take(results)
+        self._model = keras.Model(list(self._inputs.values()), {OUTPUTS: outputs} | results)
+        fed = self._inputs[INPUTS if INPUTS in self._inputs else FEEDBACK]
+        return fed, outputs if self.config.model_outputs else None
+
+    def save_weights(self, path: str | Path) -> None:
+        """Write the weights in Keras's format, under any name; an older file is replaced at once or not.
+
+        Raises:
+            WeightsError: ``build_all`` has not been called.
+        """
+        path = Path(path)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
+            written = Path(folder) / "new.weights.h5"
+            self._built().save_weights(written)
+            with h5py.File(written, "r+") as file:
+                file.attrs[PARTS] = self._parts()
+            written.replace(path)
+
+    def load_weights(self, path: str | Path) -> None:
+        """Read weights that ``save_weights`` wrote, the original's or ours.
+
+        Raises:
+            WeightsError: the file is none of these, or is another config's; no weight was changed.
+        """
+        path, model = Path(path), self._built()
+        before = model.get_weights()
+        try:
+            with h5py.File(path, "r") as file:
+                originals = file.get(self.config.model_name)
+                if isinstance(originals, h5py.Group):
+                    self._load_original(originals)
+                else:
+                    self._load(file, path)
+        except WeightsError as error:
+            raise WeightsError(f"{path}: {error}") from error
+        except Exception as error:
+            model.set_weights(before)
+            raise WeightsError(f"{path}: is no file of weights that can be read: {error}") from error
+
+    def _load(self, file: h5py.File, path: Path) -> None:
+        """Load Keras's format; Keras itself would overlook weights that there is no layer for here."""
+        model = self._built()
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder) / "copy.weights.h5"  # Keras refuses other endings
+            model.save_weights(copy)
+            with h5py.File(copy, "r") as own:
+                refuse_others(arrays_in(file), arrays_in(own))
+            if file.attrs.get(PARTS, self._parts()) != self._parts():
+                raise WeightsError(f"holds the weights of {file.attrs[PARTS]}, not of {self._parts()}")
+            shutil.copyfile(path, copy)
+            model.load_weights(copy)
+
+    def _load_original(self, group: h5py.Group) -> None:
+        """Assign the original's arrays, whose layers it numbered (``Recur0/1.DenseCtrl/0``), all or none."""
+        ours = self._original_variables()
+        theirs = {re.sub(r"(^|/)\d+\.", r"\1", path): array for path, array in arrays_in(group).items()}
+        theirs = {path: array for path, array in theirs.items() if not path.endswith("/length")}
+        refuse_others(theirs, ours)
+        arrays = {path: np.asarray(theirs[path], dtype=ours[path].dtype) for path in ours}
+        for path, array in arrays.items():
+            ours[path].assign(array)
+
+    def _original_variables(self) -> dict[str, Any]:
+        """Return the variables by where the original kept them."""
+        wiring = self.layer.wiring
+        layers = {
+            f"DenseOut{id}": (control.kernel, control.bias)
+            for id, control in zip(wiring.ids, wiring.controls, strict=True)
+        }
+        if wiring.projection is not None:
+            layers["DenseOutMain"] = (wiring.projection.kernel, wiring.projection.bias)
+        for index, cell in enumerate(wiring.cells):
+            original_weights = getattr(getattr(cell, "cell", cell), "original_weights", None)
+            if original_weights is None:
+                raise WeightsError(f"is the original's, which had no cell {self.config.recurrent_model!r}")
+            layers |= {f"Recur{index}/{layer}": of_layer for layer, of_layer in original_weights().items()}
+        return {
+            f"{layer}/{index}": variable
+            for layer, variables in layers.items()
+            for index, variable in enumerate(variables)
+        }
+
+    def _parts(self) -> str:
+        """What the weights are of; parts of the same shapes may mean other things by them."""
+        loop = self.layer.config
+        cells = [cell.use for cell in loop.cells for _ in range(cell.layers)]
+        return json.dumps({"cells": cells, "systems": [system.use for system in loop.systems]})
+
+    def _built(self) -> keras.Model:
+        if self._model is None:
+            raise WeightsError("there are no weights before build_all() was called")
+        return self._model
+
+    def _named(self, name: str) -> str:
+        return f"{self.config.model_name}_{name}".replace("/", "_")
+
+
+class SuperloopModel:
+    """A system of a :class:`Model`, with what the original's attributes held.
+
+    Each is what the cells saw as they took the last timestep: the original left out the system's own
+    part of the last one.
+
+    Attributes:
+        id: the system's name in ``superloop_models``.
+        out: its answer, ``(batch, output_size)``, after ``build_all``.
+
+    A source (``data`` of Attention) is a Keras input of this name; a field of the state (``position``,
+    ``memory``) is a tensor of this name, after ``build_all``.
+    """
+
+    def __init__(self, id: str, sources: Mapping[str, Tensor]):
+        self.id = id
+        self.__dict__.update(sources)
+
+    def take(self, traces: Mapping[str, Tensor]) -> None:
+        """Keep the last timestep of this system's traces."""
+        for path, trace in traces.items():
+            id, _, name = path.partition(".")
+            if id == self.id:
+                self.__dict__["out" if name == "read" else name] = trace[:, -1]
+
+    def __getattr__(self, name: str) -> Tensor:
+        known = ", ".join(sorted(self.__dict__))
+        raise AttributeError(f"a system has no {name!r}; it has {known} (and more after build_all())")

@@ -1,0 +1,48 @@
+"""The hooks that a plugin may implement.
+
+A plugin is a module named by an entry point in the group ``superloop.plugins``. It is imported
+whenever plugins are listed, so it must import neither Keras nor TensorFlow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    import click
+
+    from superloop_core.registry.specs import PluginSpec, TableSpec
+
+PROJECT = "superloop"
+ENTRY_POINT_GROUP = "superloop.plugins"
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookspec
+def superloop_register() -> Iterable[PluginSpec]:  # type: ignore[empty-body]
+    """Yield a spec for each cell, system, task and metric that the plugin brings.
+
+    Called once, when the plugin is first read.
+    """
+
+
+@hookspec
+def superloop_config_tables() -> Iterable[TableSpec]:  # type: ignore[empty-body]
+    """Yield a spec for each top-level table of a config file (beside ``[loop]``) that the plugin owns.
+
+    Called once, when the plugin is first read.
+    """
+
+
+@hookspec
+def superloop_add_commands(cli: click.Group) -> None:
+    """Add commands to the ``superloop`` command line.
+
+    Called each time ``superloop`` starts: define the commands, and import what they need in their
+    bodies.
+    """

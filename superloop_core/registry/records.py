@@ -1,0 +1,124 @@
+"""What is known of a plugin by where it comes from: ready, blocked or broken."""
+
+from importlib.metadata import EntryPoint
+from typing import ClassVar
+
+import attrs
+
+from superloop_core.registry.specs import PluginSpec, normalized
+
+
+@attrs.frozen(kw_only=True)
+class Origin:
+    """Where a plugin comes from.
+
+    Args:
+        distribution: what pip installs, by its normalized name.
+        version: the distribution's.
+        entry_point: the entry point's name; one entry point may bring several plugins.
+    """
+
+    distribution: str
+    version: str = "unknown"
+    entry_point: str = ""
+
+    @classmethod
+    def of(cls, entry_point: EntryPoint) -> "Origin":
+        """Return what an entry point tells; without a distribution, its package stands for it."""
+        if entry_point.dist is None:
+            return cls(distribution=entry_point.value.partition(".")[0], entry_point=entry_point.name)
+        return cls(
+            distribution=normalized(entry_point.dist.name),
+            version=entry_point.dist.version,
+            entry_point=entry_point.name,
+        )
+
+
+@attrs.frozen(kw_only=True)
+class PluginRecord(Origin):
+    """A spec that a distribution registered.
+
+    Args:
+        module: the light module that registers it, which other plugins may share.
+        seconds: what it took to import that.
+    """
+
+    state: ClassVar[str] = "ready"
+
+    spec: PluginSpec
+    module: str = ""
+    seconds: float = attrs.field(default=0.0, eq=False)
+
+    @property
+    def name(self) -> str:
+        """The spec's."""
+        return self.spec.name
+
+    @property
+    def kind(self) -> str:
+        """The spec's."""
+        return self.spec.kind
+
+    @property
+    def summary(self) -> str:
+        """The spec's."""
+        return self.spec.summary
+
+    @property
+    def qualified_name(self) -> str:
+        """``distribution:name``, which always resolves and is what saved files hold."""
+        return f"{self.distribution}:{self.spec.name}"
+
+
+@attrs.frozen(kw_only=True)
+class BlockedPlugin(Origin):
+    """A plugin, or an entry point with all that it would bring, that may not be used, and why.
+
+    Args:
+        name: the plugin's, or the entry point's.
+        kind: the plugin's; None for an entry point.
+    """
+
+    state: ClassVar[str] = "blocked"
+
+    name: str
+    kind: str | None
+    reason: str
+    seconds: ClassVar[float] = 0.0
+
+    @property
+    def summary(self) -> str:
+        """The reason."""
+        return self.reason
+
+    def answers_to(self, kind: str, name: str) -> bool:
+        """Whether it may be what is asked for."""
+        distribution, _, short = name.rpartition(":")
+        return self.kind in (kind, None) and self.name == short and distribution in ("", self.distribution)
+
+
+@attrs.frozen(kw_only=True)
+class BrokenPlugin(Origin):
+    """An entry point that could not be read.
+
+    Args:
+        reason: why, in a line.
+        traceback: all that Python tells.
+    """
+
+    state: ClassVar[str] = "broken"
+    kind: ClassVar[None] = None
+
+    reason: str
+    traceback: str = attrs.field(repr=False)
+    seconds: float = attrs.field(default=0.0, eq=False)
+
+    @property
+    def name(self) -> str:
+        """The entry point's: what it would bring is not known."""
+        return self.entry_point
+
+    @property
+    def summary(self) -> str:
+        """The reason."""
+        return self.reason

@@ -1,0 +1,144 @@
+"""What a plugin tells of itself, before anything of Keras is imported."""
+
+import importlib
+import re
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import attrs
+from attrs.validators import deep_iterable, deep_mapping, instance_of, matches_re, optional
+
+from superloop_core.errors import PluginError, message
+
+KINDS = ("cell", "system", "task", "metric")
+_NAME = matches_re(r"[a-z][a-z0-9_]*(\.v[1-9][0-9]*)?")
+_TEXTS = deep_mapping(instance_of(str), instance_of(str))
+
+
+def _is_attrs_class(instance: Any, attribute: Any, value: Any) -> None:
+    if not (isinstance(value, type) and attrs.has(value)):
+        raise TypeError(f"{attribute.name!r} must be an attrs class: {value!r}")
+
+
+@attrs.frozen(kw_only=True)
+class PluginSpec:
+    """A cell, system, task or metric by name: its settings, and where its implementation is.
+
+    Args:
+        name: how configs name it: lower case with underscores; ``.v2`` may follow.
+        config: the attrs class of its settings, which are validated by its fields' validators.
+        factory: ``"package.module:attribute"``, imported when a config names the plugin and called
+            with the settings.
+        summary: one line for ``superloop plugins``.
+        example: settings that make a small, valid instance.
+        reference: where it was published: authors, year and link.
+        aliases: other names that configs may use.
+        original_names: settings that the original superloop named otherwise, theirs to ours.
+        expected_failures: checks of the conformance kit (:mod:`superloop_core.testing`) that it is known to
+            fail, each with the reason. One that passes after all fails the kit.
+    """
+
+    kind: ClassVar[str]
+    own_keys: ClassVar[frozenset[str]] = frozenset({"use"})  # the core's, in a table that names a plugin
+
+    name: str = attrs.field(validator=[instance_of(str), _NAME])
+    config: type = attrs.field(validator=_is_attrs_class)
+    factory: str = attrs.field(validator=[instance_of(str), matches_re(r"[\w.]+:\w+")])
+    summary: str = attrs.field(validator=instance_of(str))
+    example: dict[str, Any] = attrs.field(factory=dict, validator=instance_of(dict))
+    reference: str = attrs.field(default="", validator=instance_of(str))
+    aliases: tuple[str, ...] = attrs.field(default=(), validator=deep_iterable(_NAME, instance_of(tuple)))
+    original_names: Mapping[str, str] = attrs.field(factory=dict, validator=_TEXTS)
+    expected_failures: Mapping[str, str] = attrs.field(factory=dict, validator=_TEXTS)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every name that it answers to: its own, the same with ``.v1`` or without, and its aliases."""
+        base, _, version = self.name.partition(".")
+        other = {"": (f"{base}.v1",), "v1": (base,)}.get(version, ())
+        return (self.name, *other, *self.aliases)
+
+    def __attrs_post_init__(self) -> None:
+        for name in self.own_keys & {field.alias for field in attrs.fields(self.config)}:
+            raise ValueError(f"'config' may have no setting {name!r}: that key is the core's own")
+
+    def create(self, settings: Any) -> Any:
+        """Import the factory and call it with ``settings``, an instance of :attr:`config`."""
+        module, _, attribute = self.factory.partition(":")
+        try:
+            factory = getattr(importlib.import_module(module), attribute)
+        except (Exception, SystemExit) as error:
+            reason = f"{type(error).__name__}: {message(error)}"
+            raise PluginError(
+                f"{self.kind} {self.name!r}: its factory {self.factory!r} cannot be imported: {reason}"
+            ) from error
+        return factory(settings)
+
+
+@attrs.frozen(kw_only=True)
+class CellSpec(PluginSpec):
+    """A recurrent cell. The factory returns a Keras RNN cell (``keras.layers.RNN`` tells what that is)."""
+
+    kind: ClassVar[str] = "cell"
+    own_keys: ClassVar[frozenset[str]] = frozenset({"use", "layers", "learn_initial_state"})
+
+
+@attrs.frozen(kw_only=True)
+class SystemSpec(PluginSpec):
+    """An external system. The config follows :class:`SystemSettings`; the factory returns a ``System``."""
+
+    kind: ClassVar[str] = "system"
+    own_keys: ClassVar[frozenset[str]] = frozenset({"use", "id", "learn_initial_state", "learn_initial_read"})
+
+
+@attrs.frozen(kw_only=True)
+class TaskSpec(PluginSpec):
+    """A task to train on. The factory returns a :class:`superloop_core.task.Task`.
+
+    Args:
+        example_loop: a small ``[loop]`` that ``example`` can be trained on.
+    """
+
+    kind: ClassVar[str] = "task"
+
+    example_loop: dict[str, Any] = attrs.field(factory=dict, validator=instance_of(dict))
+
+
+@attrs.frozen(kw_only=True)
+class MetricSpec(PluginSpec):
+    """A figure to tell of each sequence. The factory returns a :class:`superloop_core.task.Metric`."""
+
+    kind: ClassVar[str] = "metric"
+
+
+@attrs.frozen(kw_only=True)
+class TableSpec:
+    """A top-level table of a config file, and the schema of what it holds.
+
+    Args:
+        name: the table's name, such as ``"train"``.
+        config: the attrs class of its settings; ``None`` where the table names a plugin with ``use``.
+        kind: the kind of plugin that ``use`` names.
+        many: whether it is a list of tables, ``[[metrics]]``, each with a ``use`` of its own.
+    """
+
+    name: str = attrs.field(validator=[instance_of(str), _NAME])
+    config: type | None = attrs.field(default=None, validator=optional(_is_attrs_class))
+    kind: str | None = attrs.field(default=None, validator=optional(instance_of(str)))
+    many: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        if (self.config is None) == (self.kind is None):
+            raise ValueError(f"table {self.name!r} must have either a config or a kind")
+        if self.many and self.kind is None:
+            raise ValueError(f"table {self.name!r} must have a kind where there may be many")
+
+
+def normalized(distribution: str) -> str:
+    """Return the name of a distribution as the index of packages has it: ``a_B.c`` is ``a-b-c``."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+def snake_case(name: str) -> str:
+    """``RegisterMemory`` -> ``register_memory``, ``SGU`` -> ``sgu``, ``SimpleRNN`` -> ``simple_rnn``."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()

@@ -1,0 +1,222 @@
+"""Checks of one timestep: a cell or a system by itself, stepped by hand."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from superloop_core.registry.records import PluginRecord
+from superloop_core.testing.require import require, require_close, require_finite
+from superloop_core.testing.subject import ROWS, Part, draw, draw_weights, loop_of, made, part_config
+
+NUDGE = 1e-5  # of the finite differences, in float64
+
+
+def sizes(record: PluginRecord) -> None:
+    """The sizes that its settings and its attributes declare are the real ones."""
+    settings, part = part_config(record).settings, Part.of(record)
+    answer = part.run(part.inputs(1))[0][0]
+    declared = {"output_size of its Builder": part.builder.output_size}
+    if hasattr(settings, "output_size"):
+        declared["output_size of its settings"] = settings.output_size
+    for name, size in declared.items():
+        require(size == answer.shape[-1], f"{name} is {size}, but it answers with {answer.shape[-1]} numbers")
+
+
+def weights(record: PluginRecord) -> None:
+    """A step makes no weights, and the weights do not grow with the timesteps."""
+    counted = {}
+    for timesteps in (2, 7):
+        layer = made(record, loop_of(record, timesteps=timesteps))
+        counted[timesteps] = [tuple(weight.shape) for weight in layer.weights]
+    require(counted[2] == counted[7], f"2 timesteps have the weights {counted[2]}, 7 have {counted[7]}")
+    part = Part.of(record)
+    before = len(part.builder.variables)
+    part.run(part.inputs(3))
+    after = len(part.builder.variables)
+    require(before == after, f"there were {before} weights before three steps, and {after} after")
+
+
+def pure(record: PluginRecord) -> None:
+    """A step depends on nothing but what it is given, and changes nothing of its own."""
+    part = Part.of(record)
+    state, inputs = part.warm, part.inputs(1, seed=5)
+    first = part.builder.step(inputs[0], state, part.constants)
+    kept = _attributes(part.builder)
+    part.run(part.inputs(2, seed=6))
+    changed = [name for name, value in _attributes(part.builder).items() if kept.get(name) != value]
+    require(not changed, f"a step changed {', '.join(changed)}; what goes from step to step is the state's")
+    again = part.builder.step(inputs[0], state, part.constants)
+    require_close(again, first, "the same step twice gives two answers", 0.0)
+
+
+def state(record: PluginRecord) -> None:
+    """A step keeps the state's structure, shapes and dtypes, with the rows first."""
+    part = Part.of(record)
+    _, after = part.run(part.inputs(2))
+    before = tf.nest.flatten(part.first)
+    tf.nest.assert_same_structure(part.first, after, check_types=False)
+    for one, other in zip(before, tf.nest.flatten(after), strict=True):
+        kept = one.shape == other.shape and one.dtype == other.dtype
+        require(kept, f"{one.shape} {one.dtype.name} of the state became {other.shape} {other.dtype.name}")
+        require(one.shape[0] == ROWS, f"{one.shape} of the state does not have the {ROWS} rows first")
+
+
+def loop_closes(record: PluginRecord) -> None:
+    """What it is told at t, it answers with at t: the cells see it at t + 1, and not before."""
+    part = Part.of(record)
+    inputs = part.inputs(6)
+    usual, _ = part.run(inputs)
+    nudged = list(inputs)
+    nudged[2] = inputs[2] + tf.constant(np.random.default_rng(9).normal(size=inputs[2].shape), part.dtype)
+    other, _ = part.run(nudged)
+    for t in (0, 1):
+        require_close(other[t], usual[t], f"what it is told at t = 2 changed its answer at t = {t}", 0.0)
+    apart = [float(np.max(np.abs(np.asarray(o) - np.asarray(u)))) for o, u in zip(other, usual, strict=True)]
+    late = next((t for t in range(3, 6) if apart[t] > 1e-6), None)
+    told = f"and shows only in the answer at t = {late}" if late else "and in none after"
+    require(apart[2] > 1e-6, f"what it is told at t = 2 does not show in its answer at t = 2, {told}")
+
+
+def rows_independent(record: PluginRecord) -> None:
+    """No row of a batch has a part in another's answers."""
+    layer = made(record)
+    feed = draw(layer)
+    other = {name: np.concatenate([array[:1] * -2 + 1, array[1:]]) for name, array in feed.items()}
+    usual, changed = ([t[1:] for t in tf.nest.flatten(layer(one))] for one in (feed, other))
+    require_close(changed, usual, "another first row changed the others' answers, traces or states")
+
+
+def one_row(record: PluginRecord) -> None:
+    """A batch of one row gives what the row gives among others."""
+    layer = made(record)
+    feed = draw(layer)
+    alone = layer({name: array[:1] for name, array in feed.items()})
+    among = layer(feed)
+    first = tf.nest.map_structure(lambda tensor: tensor[:1], among)
+    require_close(tf.nest.flatten(alone), tf.nest.flatten(first), "the first row alone gives something else")
+
+
+def two_instances(record: PluginRecord) -> None:
+    """Two of it live side by side, each with weights and a state of its own."""
+    one = Part.of(record)
+    inputs = one.inputs(3)
+    before, _ = one.run(inputs)
+    other = Part.of(record)
+    draw_weights(other.builder, seed=99)
+    other.run(other.inputs(5, seed=100))
+    after, _ = one.run(inputs)
+    require_close(after, before, "another instance's weights and steps changed this one's answers", 1e-6)
+    shared = {id(w) for w in one.builder.variables} & {id(w) for w in other.builder.variables}
+    require(not shared, f"two instances share {len(shared)} weights")
+
+
+def no_lambda(record: PluginRecord) -> None:
+    """It is made without Lambda layers, which a saved model cannot be loaded with in safe mode."""
+    part = Part.of(record)
+    if isinstance(part.builder, keras.layers.Layer):
+        found = [one.name for one in part.builder._flatten_layers() if isinstance(one, keras.layers.Lambda)]
+        require(not found, f"it has the Lambda layers {', '.join(found)}; write their functions in 'step'")
+
+
+def gradients_reach(record: PluginRecord) -> None:
+    """Gradients are finite, and reach every number that it is told, from a state in use."""
+    part = Part.of(record, rows=8, dtype="float64")
+    gradient = _gradient(part, part.inputs(3, seed=11), part.warm)[0]
+    require_finite([gradient], "the gradient of what it is told must be finite")
+    dead = [index for index in range(part.size) if not np.any(np.abs(gradient[:, index]) > 1e-12)]
+    rule = f"no gradient reaches the numbers {dead} of the {part.size} that it is told, in any of 8 rows"
+    require(not dead, rule)
+
+
+def gradients_match(record: PluginRecord) -> None:
+    """Gradients are those that finite differences in float64 give."""
+    part = Part.of(record, rows=2, dtype="float64")
+    inputs, warm = part.inputs(3, seed=11), part.warm
+    gradient, of_state = _gradient(part, inputs, warm)
+    for index in range(part.size):
+        step = np.zeros((1, part.size))
+        step[0, index] = NUDGE
+        slope = (_loss(part, inputs, warm, step) - _loss(part, inputs, warm, -step)) / (2 * NUDGE)
+        rule = f"the gradient of number {index} that it is told"
+        require_close(tf.reduce_sum(gradient[:, index]), slope, rule, 1e-4, "it and the finite difference")
+    rng = np.random.default_rng(13)
+    directions = [rng.normal(size=t.shape) if t.dtype.is_floating else None for t in tf.nest.flatten(warm)]
+
+    def moved(by: float) -> Any:
+        tensors = [
+            t if d is None else t + by * tf.constant(d, t.dtype)
+            for t, d in zip(tf.nest.flatten(warm), directions, strict=True)
+        ]
+        return tf.nest.pack_sequence_as(warm, tensors)
+
+    slope = (_loss(part, inputs, moved(NUDGE)) - _loss(part, inputs, moved(-NUDGE))) / (2 * NUDGE)
+    along = sum(
+        float(tf.reduce_sum(g * d))
+        for g, d in zip(of_state, directions, strict=True)
+        if g is not None and d is not None
+    )
+    require_close(along, slope, "the gradient of the state", 1e-4, "it and the finite difference")
+
+
+CHECKS = (
+    sizes,
+    weights,
+    pure,
+    state,
+    loop_closes,
+    rows_independent,
+    one_row,
+    two_instances,
+    no_lambda,
+    gradients_reach,
+    gradients_match,
+)
+
+
+def _gradient(part: Part, inputs: list[Any], state: Any) -> tuple[Any, list[Any]]:
+    """The gradient of the answers' loss: of the first of the inputs, and of the state's tensors."""
+    tensors = tf.nest.flatten(state)
+    with tf.GradientTape() as tape:
+        tape.watch(inputs[0])
+        tape.watch([tensor for tensor in tensors if tensor.dtype.is_floating])
+        answers, _ = part.run(inputs, tf.nest.pack_sequence_as(state, tensors))
+        loss = _weighed(answers)
+    first, of_state = tape.gradient(loss, (inputs[0], tensors))
+    require(first is not None, "no gradient reaches what it is told")
+    return first, of_state
+
+
+def _loss(part: Part, inputs: list[Any], state: Any, moved: Any = 0.0) -> float:
+    return float(_weighed(part.run([inputs[0] + moved, *inputs[1:]], state)[0]))
+
+
+def _weighed(answers: list[Any]) -> Any:
+    rng = np.random.default_rng(17)
+    return tf.add_n([tf.reduce_sum(a * tf.constant(rng.normal(size=a.shape), a.dtype)) for a in answers])
+
+
+def _attributes(builder: Any) -> dict[str, Any]:
+    """What an object and the cell in it hold, by name: the things themselves, and how long lists are."""
+    held = {}
+    for owner in (builder, getattr(builder, "cell", None)):
+        for name, value in (*_own(owner), *_of_class(owner)):
+            size = len(value) if isinstance(value, list | dict | set) else None
+            held[f"{type(owner).__name__}.{name}"] = (
+                (value, size) if isinstance(value, int | float | str) else (id(value), size)
+            )
+    return held
+
+
+def _own(owner: Any) -> list[tuple[str, Any]]:
+    return [] if owner is None else [item for item in vars(owner).items() if item[0] not in KERAS_OWN]
+
+
+def _of_class(owner: Any) -> list[tuple[str, Any]]:
+    return (
+        [] if owner is None else [item for item in vars(type(owner)).items() if not item[0].startswith("__")]
+    )
+
+
+KERAS_OWN = frozenset(vars(keras.layers.Layer()))

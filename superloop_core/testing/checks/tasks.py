@@ -1,0 +1,112 @@
+"""Checks of tasks and metrics."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from superloop_core.config.settings import read_settings
+from superloop_core.errors import Problem
+from superloop_core.layer.superloop import Superloop
+from superloop_core.registry.records import PluginRecord
+from superloop_core.task import Annotation, Batch
+from superloop_core.testing.require import require
+from superloop_core.testing.subject import draw_weights
+
+ROWS = 3
+
+
+def samples(record: PluginRecord) -> None:
+    """It draws as many sequences as it is asked for, of finite numbers."""
+    for rows in (1, ROWS):
+        batch = _task(record).sample(np.random.default_rng(0), rows)
+        require(isinstance(batch, Batch), f"'sample' must return a Batch: {type(batch).__name__}")
+        for name, array in {**batch.inputs, "targets": batch.targets}.items():
+            require(isinstance(array, np.ndarray), f"{name!r} must be a NumPy array: {type(array).__name__}")
+            require(array.shape[0] == rows, f"{name!r} of {rows} sequences has the shape {array.shape}")
+            require(np.all(np.isfinite(array)), f"{name!r} must be finite")
+
+
+def seeded(record: PluginRecord) -> None:
+    """The same generator gives the same sequences, and another gives others."""
+    first, again, other = (_task(record).sample(np.random.default_rng(seed), 8) for seed in (1, 1, 2))
+    require(_equal(first, again), "the same generator gives two different batches; draw from 'rng' only")
+    require(not _equal(first, other), "two generators give the same batch")
+
+
+def fits_its_loop(record: PluginRecord) -> None:
+    """Its ``example_loop`` takes what it draws; its loss is a scalar, and every row is right or wrong."""
+    task, layer = _task(record), _loop(record)
+    batch = task.sample(np.random.default_rng(0), ROWS)
+    results = _results(layer, batch)
+    loss, correct = task.loss(batch.targets, results), task.correct(batch.targets, results)
+    require(tuple(loss.shape) == (), f"the loss must be a scalar: {loss.shape}")
+    require(np.isfinite(loss), f"the loss must be finite: {float(loss)}")
+    require(tuple(correct.shape) == (ROWS,), f"'correct' of {ROWS} rows must be ({ROWS},): {correct.shape}")
+    kind = tf.as_dtype(correct.dtype)
+    require(kind.is_bool, f"'correct' must be of bool: {kind.name}")
+
+
+def can_be_learned(record: PluginRecord) -> None:
+    """Gradients of its loss are finite and reach the loop's weights."""
+    task, layer = _task(record), _loop(record)
+    batch = task.sample(np.random.default_rng(0), ROWS)
+    with tf.GradientTape() as tape:
+        loss = task.loss(batch.targets, _results(layer, batch))
+    gradients = tape.gradient(loss, [weight.value for weight in layer.trainable_weights])
+    reached = [g for g in gradients if g is not None and np.any(np.asarray(g) != 0)]
+    require(reached, "no gradient of the loss reaches a weight of the loop")
+    require(all(np.all(np.isfinite(g)) for g in reached), "gradients of the loss must be finite")
+
+
+def annotates(record: PluginRecord) -> None:
+    """It says of each sequence what a picture should, of a system that the loop has."""
+    task, layer = _task(record), _loop(record)
+    batch = task.sample(np.random.default_rng(0), ROWS)
+    ids = [system.id for system in layer.config.systems]
+    for row in range(ROWS):
+        annotation = task.annotate(batch, row)
+        require(isinstance(annotation, Annotation), f"'annotate' must return an Annotation: {annotation!r}")
+        require(annotation.title, "an annotation must have a title")
+        known = annotation.system in ids or not annotation.slots
+        require(known, f"it labels slots of {annotation.system!r}, but the loop has {', '.join(ids)}")
+
+
+def can_be_made(record: PluginRecord) -> None:
+    """Its factory returns something to call, which tells what traces it reads."""
+    metric = _task(record)
+    require(callable(metric), f"its factory must return something to call: {metric!r}")
+    traces = getattr(metric, "traces", None)
+    require(isinstance(traces, tuple), f"'traces' must be a tuple of names: {traces!r}")
+
+
+CHECKS = (samples, seeded, fits_its_loop, can_be_learned, annotates)
+METRIC_CHECKS = (can_be_made,)
+
+
+def _task(record: PluginRecord) -> Any:
+    problems: list[Problem] = []
+    settings = read_settings(record.spec.config, record.spec.example, record.name, problems)
+    require(settings is not None, "; ".join(map(str, problems)))
+    return record.spec.create(settings)
+
+
+def _loop(record: PluginRecord) -> Superloop:
+    loop = record.spec.example_loop  # type: ignore[attr-defined]
+    require(loop, "its spec must have an example_loop: a small loop that its example can be trained on")
+    layer = Superloop(loop, traces=_task(record).traces)
+    layer(dict(_task(record).sample(np.random.default_rng(0), 1).inputs))
+    draw_weights(layer)
+    return layer
+
+
+def _results(layer: Superloop, batch: Batch) -> dict[str, Any]:
+    answer = layer(dict(batch.inputs))
+    return answer if isinstance(answer, dict) else {"outputs": keras.ops.convert_to_tensor(answer)}
+
+
+def _equal(one: Batch, other: Batch) -> bool:
+    return np.array_equal(one.targets, other.targets) and all(
+        np.array_equal(array, other.inputs[name]) for name, array in one.inputs.items()
+    )

@@ -1,0 +1,85 @@
+"""Config files as dicts, and overrides."""
+
+import pytest
+
+from superloop_core import ConfigError
+from superloop_core.config.files import apply_overrides, load_dict
+
+
+def loop():
+    return {
+        "inputs": 2,
+        "cells": [{"use": "gru", "units": 3}, {"use": "superloop-plugin-cells:lstm", "units": 4}],
+        "systems": [{"use": "attention", "id": "tape"}, {"use": "register_memory", "id": "scratch"}],
+    }
+
+
+def test_files_that_cannot_be_configs_are_refused_in_a_line(tmp_path):
+    deep = "[" * 5000 + "]" * 5000
+    for name, text, told in (
+        ("a.toml", "loop = ", "is no valid TOML"),
+        ("b.json", "{", "is no valid JSON"),
+        ("c.json", "[]", "must hold a table, not a list"),
+        ("d.yaml", "loop: 1", "must be a .toml or a .json file"),
+        ("e.json", '{"loop":' + deep + "}", "."),
+        ("f.json", '{"loop":' + "[" * 40 + "]" * 40 + "}", "nested 32 deep at most"),
+        ("g.toml", "#" * 1_000_001, "1000000 bytes at most"),
+    ):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(ConfigError, match=told):
+            load_dict(tmp_path / name)
+    (tmp_path / "h.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="is no valid TOML"):
+        load_dict(tmp_path / "h.toml")
+    with pytest.raises(ConfigError, match="cannot be read: No such file"):
+        load_dict(tmp_path / "none.toml")
+    (tmp_path / "folder.toml").mkdir()
+    with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
+        load_dict(tmp_path / "folder.toml")
+
+
+@pytest.mark.parametrize("source", [None, 5, [1]])
+def test_what_is_neither_a_dict_nor_a_path_is_refused(source):
+    with pytest.raises(ConfigError, match="a config must be a dict or a path"):
+        load_dict(source)
+
+
+def test_overrides_reach_tables_list_entries_by_index_id_and_plugin_and_leave_the_dict_alone():
+    data = {"loop": loop()}
+    changed = apply_overrides(
+        data,
+        [
+            "loop.timesteps=7",
+            "loop.cells.0.units=9",
+            "loop.cells.gru.layers = 2",
+            "loop.cells.lstm.units = 5",
+            "loop.systems.tape.kernel=inverse_distance",
+            'loop.systems.scratch.id="pad"',
+            "train.learning_rate=1e-3",
+        ],
+    )
+    assert changed["loop"]["timesteps"] == 7
+    gru, lstm = changed["loop"]["cells"]
+    assert gru == {"use": "gru", "units": 9, "layers": 2}
+    assert lstm["units"] == 5
+    assert changed["loop"]["systems"][0]["kernel"] == "inverse_distance"
+    assert changed["loop"]["systems"][1]["id"] == "pad"
+    assert changed["train"] == {"learning_rate": 1e-3}
+    assert data == {"loop": loop()}
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("loop.timesteps", "must read KEY=VALUE"),
+        ("=3", "must read KEY=VALUE"),
+        ("loop.cells.2.units=3", "no entry '2'"),
+        ("loop.systems.tap.width=3", "no entry 'tap'; did you mean 'tape'?"),
+        ("loop.inputs.x=3", "'inputs' is a value, and has no 'x'"),
+        ("loop.twins.gru.units=3", "'gru' names 2 entries; write an index of [0, 1]"),
+    ],
+)
+def test_an_override_that_leads_nowhere_is_refused(override, told):
+    with pytest.raises(ConfigError) as refused:
+        apply_overrides({"loop": loop() | {"twins": [{"use": "gru"}, {"use": "gru"}]}}, [override])
+    assert told in str(refused.value)

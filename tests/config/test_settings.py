@@ -1,0 +1,266 @@
+"""Settings: types taken strictly, and every problem told."""
+
+from abc import ABC, abstractmethod
+from typing import Any, Literal
+
+import attrs
+import numpy as np
+import pytest
+from attrs.validators import ge, in_
+
+from superloop_core.config.settings import read_settings, settings_to_dict
+from superloop_core.describe.plugin import settings_of
+from superloop_core.errors import ConfigError, Problem
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """All the kinds of fields that settings have."""
+
+    size: int = attrs.field(validator=ge(1))
+    rate: float = 0.5
+    name: str = "x"
+    flag: bool = False
+    mode: Literal["a", "b"] = "a"
+    sizes: tuple[int, ...] = ()
+    names: tuple[str, ...] = ()
+    seed: int | None = None
+    odd: int = attrs.field(default=1, validator=in_([1, 3]))
+    table: dict[str, Any] = attrs.field(factory=dict)
+
+    def __attrs_post_init__(self):
+        if self.flag and self.size > 9:
+            raise ValueError("'flag' goes with sizes up to 9")
+
+
+def read(**given):
+    problems: list[Problem] = []
+    settings = read_settings(Settings, given, "here", problems)
+    assert (settings is None) == bool(problems)
+    return settings, [str(problem) for problem in problems]
+
+
+def test_values_of_the_right_types_are_taken_and_come_back():
+    given = {"size": 3, "rate": 1.5, "name": "y", "flag": True, "mode": "b", "sizes": [1, 2], "seed": 7}
+    settings, _ = read(**given)
+    assert settings == Settings(**given | {"sizes": (1, 2)})
+    assert read(**settings_to_dict(settings))[0] == settings
+
+
+def test_a_table_is_taken_as_it_stands_and_comes_back():
+    given = {"size": 3, "table": {"rate": 0.5, "names": ["a"], "inner": {"flag": True}}}
+    settings, _ = read(**given)
+    assert settings.table == given["table"]
+    assert settings_to_dict(settings)["table"] == given["table"]
+
+
+def test_numpy_numbers_are_numbers_and_an_integer_is_a_float_where_one_is_wanted():
+    settings, _ = read(size=np.int64(3), rate=1)
+    assert type(settings.size) is int
+    assert type(settings.rate) is float
+
+
+def test_what_is_none_is_left_out_as_toml_has_no_null():
+    assert "seed" not in settings_to_dict(Settings(size=1))
+    assert read(size=1, seed=None)[0].seed is None
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({}, "'size' is missing; it must be an integer"),
+        ({"size": "3"}, "'size' must be an integer: '3' (str)"),
+        ({"size": 3.0}, "'size' must be an integer: 3.0 (float)"),
+        ({"size": True}, "'size' must be an integer: True (bool)"),
+        ({"size": 0}, "'size' must be >= 1: 0"),
+        ({"size": 1, "rate": "fast"}, "'rate' must be a number: 'fast' (str)"),
+        ({"size": 1, "name": 3}, "'name' must be a string: 3 (int)"),
+        ({"size": 1, "flag": 1}, "'flag' must be true or false: 1 (int)"),
+        ({"size": 1, "mode": "c"}, "'mode' must be one of 'a', 'b': 'c'"),
+        ({"size": 1, "sizes": 3}, "'sizes' must be a list: 3 (int)"),
+        ({"size": 1, "table": 3}, "'table' must be a table: 3 (int)"),
+        ({"size": 1, "table": [{"a": 1}]}, "'table' must be a table: [{'a': 1}] (list)"),
+        ({"size": 1, "names": "abc"}, "'names' must be a list: 'abc' (str)"),
+        ({"size": 1, "sizes": ["x"]}, "'sizes' must be a list: ['x'] (list)"),
+        ({"size": 1, "seed": "x"}, "'seed' must be an integer: 'x' (str)"),
+        ({"size": 1, "odd": 2}, "'odd' must be in [1, 3] (got 2)"),
+        ({"size": 1, "sise": 2}, "no setting 'sise'; did you mean 'size'?"),
+        ({"size": 10, "flag": True}, "'flag' goes with sizes up to 9"),
+    ],
+)
+def test_a_wrong_value_is_told_with_place_rule_and_value(given, told):
+    assert read(**given) == (None, [f"here: {told}"])
+
+
+def test_every_problem_is_told():
+    assert len(read(size=0, rate="x", nmae="y")[1]) == 3
+
+
+def test_a_validator_may_compare_with_another_setting():
+    @attrs.frozen
+    class Range:
+        low: int = attrs.field()
+        high: int = 9
+
+        @low.validator
+        def _below(self, attribute, value):
+            if value > self.high:
+                raise ValueError(f"{attribute.name!r} must be <= high ({self.high}): {value}")
+
+    problems: list[Problem] = []
+    assert read_settings(Range, {"low": 3}, "here", problems) == Range(3)
+    assert read_settings(Range, {"low": 12}, "here", problems) is None
+    assert [str(problem) for problem in problems] == ["here: 'low' must be <= high (9): 12"]
+
+
+def told_of(cls, **given):
+    problems: list[Problem] = []
+    settings = read_settings(cls, given, "here", problems)
+    assert (settings is None) == bool(problems)
+    return settings or [str(problem) for problem in problems]
+
+
+def test_none_is_refused_where_it_would_come_back_as_another_default():
+    @attrs.frozen
+    class Null:
+        must: int | None
+        rate: float | None = 0.1
+        sizes: tuple[int, ...] | None = attrs.field(factory=tuple)
+
+    rule = "must not be None, as TOML has no null: give a value"
+    told = [
+        f"'must' {rule}",
+        f"'rate' {rule}, or leave it out for its default, 0.1",
+        f"'sizes' {rule}, or leave it out for its default, ()",
+    ]
+    assert told_of(Null, must=None, rate=None, sizes=None) == [f"here: {what}" for what in told]
+    with pytest.raises(ConfigError) as refused:
+        settings_to_dict(Null(None, None, None))
+    assert str(refused.value).splitlines() == [f"Null: {what}" for what in told]
+
+
+def test_none_that_a_factory_or_a_converter_makes_of_a_default_may_stay():
+    @attrs.frozen
+    class Null:
+        made: int | None = attrs.field(factory=lambda: None)
+        zero: int | None = attrs.field(default=0, converter=lambda value: value or None)
+
+    assert told_of(Null) == Null(None, None)
+    assert settings_to_dict(Null()) == {}
+
+
+def test_a_setting_is_read_and_written_by_its_alias():
+    @attrs.frozen(kw_only=True)
+    class Aliased:
+        """Two names that differ from the fields'.
+
+        Args:
+            rate: how fast.
+            size: how many.
+        """
+
+        rate_: float = attrs.field(alias="rate", default=0.5, validator=ge(0))
+        _size: int
+
+    settings = told_of(Aliased, rate=1.5, size=2)
+    assert settings == Aliased(rate=1.5, size=2)
+    assert settings_to_dict(settings) == {"rate": 1.5, "size": 2}
+    assert [setting.name for setting in settings_of(Aliased)] == ["rate", "size"]
+    assert [setting.meaning for setting in settings_of(Aliased)] == ["how fast.", "how many."]
+    assert told_of(Aliased, rate_=1.5, size=2) == ["here: no setting 'rate_'; did you mean 'rate'?"]
+    assert told_of(Aliased, rate="x") == [
+        "here: 'rate' must be a number: 'x' (str)",
+        "here: 'size' is missing; it must be an integer",
+    ]
+    assert told_of(Aliased, rate=-1, size=2) == ["here: 'rate': 'rate_' must be >= 0: -1.0"]
+
+
+def test_a_validator_sees_the_whole_instance():
+    @attrs.frozen
+    class Whole:
+        low: int = attrs.field()
+        high: int = 9
+
+        @low.validator
+        def _as_a_table(self, attribute, value):
+            if attrs.asdict(self) == {"low": value, "high": 0}:
+                raise ValueError("'high' must not be 0")
+
+    assert told_of(Whole, low=3) == Whole(3)
+    assert told_of(Whole, low=3, high=0) == ["here: 'low': 'high' must not be 0"]
+
+
+def test_a_validator_that_asks_for_what_could_not_be_read_is_forgiven():
+    @attrs.frozen
+    class Range:
+        low: int = attrs.field()
+        high: int = 9
+        size: int = attrs.field(default=1, validator=ge(1))
+
+        @low.validator
+        def _below(self, attribute, value):
+            if value > self.high:
+                raise ValueError("'low' must be below")
+
+    assert told_of(Range, low=12, high="x", size=0) == [
+        "here: 'high' must be an integer: 'x' (str)",
+        "here: 'size' must be >= 1: 0",
+    ]
+
+
+@pytest.mark.parametrize("which", ["validator", "converter"])
+def test_whatever_a_validator_or_a_converter_raises_is_told_with_the_place(which):
+    def look_up(*given):
+        return {}[given[-1]]
+
+    @attrs.frozen
+    class Broken:
+        name: str = attrs.field(**{which: look_up})
+        size: int = attrs.field(default=1, validator=ge(1))
+
+    wrong = "here: 'name': refused with KeyError: 'x'"
+    assert told_of(Broken, name="x") == [wrong]
+    assert sorted(told_of(Broken, name="x", size=0)) == [wrong, "here: 'size' must be >= 1: 0"]
+
+
+def test_what_the_whole_raises_is_told_whatever_it_is():
+    @attrs.frozen
+    class Broken:
+        name: str
+
+        def __attrs_post_init__(self):
+            {}[self.name]
+
+    assert told_of(Broken, name="x") == ["here: refused with KeyError: 'x'"]
+
+
+def test_a_converter_runs_before_the_validators():
+    @attrs.frozen
+    class Converted:
+        low: int = attrs.field(default=-1, converter=abs, validator=ge(0))
+        high: int = attrs.field(
+            default=0,
+            converter=attrs.Converter(lambda value, self: value or self.low, takes_self=True),
+            validator=ge(1),
+        )
+        mode: str = attrs.field(default="A", converter=str.lower, validator=in_(["a", "b"]))
+
+    assert told_of(Converted, low=-3, mode="B") == Converted(-3, 0, "b")
+    assert told_of(Converted, low=-3, mode="B").high == 3
+    assert told_of(Converted, low=0, mode="C") == [
+        "here: 'high' must be >= 1: 0",
+        "here: 'mode' must be in ['a', 'b'] (got 'c')",
+    ]
+
+
+def test_an_abstract_class_is_told_as_it_is():
+    @attrs.frozen
+    class Abstract(ABC):
+        size: int
+
+        @property
+        @abstractmethod
+        def output_size(self): ...
+
+    (told,) = told_of(Abstract, size=1)
+    assert told.startswith("here: Can't instantiate abstract class Abstract")
