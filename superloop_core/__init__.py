@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from superloop_core.layer.cell import SuperloopCell
     from superloop_core.layer.saving import load_model
     from superloop_core.layer.superloop import Superloop
-    from superloop_core.loop.scan import kept
+    from superloop_core.loop.scan import checkpoint, kept
     from superloop_core.loop.session import Session
     from superloop_core.original.model import Model
 
@@ -57,6 +57,7 @@ __all__ = [
     "TaskSpec",
     "TraceError",
     "WeightsError",
+    "checkpoint",
     "hookimpl",
     "kept",
     "load_model",
@@ -70,6 +71,7 @@ _TENSORS = {
     "Superloop": "layer",
     "SuperloopCell": "layer.cell",
     "System": "builder",
+    "checkpoint": "loop.scan",
     "kept": "loop.scan",
     "load_model": "layer",
 }

@@ -98,7 +98,7 @@ def unrolled():
 
     from superloop_core import Sequence
     from superloop_core.loop.traces import ALL
-    from superloop_core.loop.unroll import Loop
+    from superloop_core.loop.unroll import Unroll
 
     def run(layer, feed, *, mask=None, static=False, traces=ALL):
         feed = {name: tf.convert_to_tensor(value) for name, value in feed.items()}
@@ -114,7 +114,7 @@ def unrolled():
             sources={name: feed[name] for name in layer.config.sources},
         )
         state = layer.wiring.initial_state(sequence)
-        return Loop(layer.wiring, static=static, traces=traces)(inputs, sequence, state, mask=mask)
+        return Unroll(layer.wiring, static=static, traces=traces)(inputs, sequence, state, mask=mask)
 
     return run
 

@@ -1,14 +1,16 @@
-"""Builder, the protocol of whatever can take one timestep; System, its form for external systems.
+"""Builder, the protocol of everything that takes one timestep.
 
-A Builder makes its weights once, in ``build``, and wires the same weights into one more timestep each
-time ``step`` is called. A timestep is a Mealy machine: the state at t = 0 is ``initial_state``, never
-an ``if`` in ``step``.
+A Builder makes its weights once, in ``build``, and applies the same weights each time ``step`` is called.
+A timestep is a Mealy machine: the state at t = 0 is ``initial_state``, never an ``if`` in ``step``.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+import abc
+from collections.abc import Mapping
+from typing import Any
 
 import attrs
+
+from superloop_core.system_settings import Shape
 
 Tensor = Any
 State = Any  # a NamedTuple of tensors, flat or nested; the batch is every tensor's first axis
@@ -19,15 +21,16 @@ class Sequence:
     """What is known of a batch of sequences before the loop starts.
 
     Args:
-        batch_size: rows; an int, or a scalar tensor where it is not known yet.
-        timesteps: timesteps, padding included; an int, a scalar tensor, or None where there is no saying
-            (in a session, in a cell of ``keras.layers.RNN``).
-        lengths: valid timesteps of each row, ``(batch,)`` of int32; None where there is no saying.
-        dtype: what inputs, cells' states and outputs are computed in.
+        batch_size: an int, or a scalar tensor where it is not known yet.
+        timesteps: number of timesteps, padding included; an int, a scalar tensor, or None where it is
+            unknown (in a session, in a cell of ``keras.layers.RNN``).
+        lengths: number of valid timesteps of each batch element, ``(batch,)`` of int32; or None.
+        dtype: dtype of inputs, cells' states and outputs.
         sources: what the systems read besides their control, by name; zeros where it is masked.
-        masks: of the sources that have one, which slots are valid, ``(batch, slots)`` of bool, by name.
-            A system whose answer zeros would change, such as one that weighs slots by softmax, reads it.
-        training: whether to train: dropout is drawn.
+        masks: for each source that has a mask, which slots are valid, ``(batch, slots)`` of bool. A
+            system that zeros would mislead, such as one with a softmax over slots, applies it.
+        training: True in training, where dropout is drawn.
+        prepared: the result of the Builder's ``prepare``; None: not computed yet.
     """
 
     batch_size: Any
@@ -37,36 +40,58 @@ class Sequence:
     sources: Mapping[str, Tensor] = attrs.field(factory=dict)
     masks: Mapping[str, Tensor] = attrs.field(factory=dict)
     training: bool = False
-    _computed: dict[Any, Any] = attrs.field(factory=dict, alias="computed", repr=False)
-
-    def once(self, key: Any, compute: Callable[[], Any]) -> Any:
-        """Return what ``compute()`` gives, computed once for all parts that the rows are split in.
-
-        For what the rows have no part in: weights laid out for the steps.
-        """
-        if key not in self._computed:
-            self._computed[key] = compute()
-        return self._computed[key]
+    prepared: Any = None
 
 
-class Builder(Protocol):
-    """What can take one timestep, as often as there are timesteps, with the same weights."""
+class Builder(abc.ABC):
+    """Takes one timestep at a time, with the same weights each time.
+
+    Cells, systems and whole loops are Builders. A subclass gives ``output_size``, ``variables`` and the four
+    abstract methods; the rest has defaults.
+
+    Attributes:
+        output_size: size of the output of a step.
+        supports_jit: False where XLA cannot compile a step.
+    """
 
     output_size: int
+    supports_jit: bool = True
 
     @property
+    @abc.abstractmethod
     def variables(self) -> Any:
-        """The weights, which ``step`` reads; a Keras layer has them."""
+        """The weights that ``step`` reads; a Keras layer has them."""
 
+    @property
+    def sources(self) -> Mapping[str, Shape]:
+        """Shapes of what it reads besides its input, by name, without the batch axis."""
+        return {}
+
+    @property
+    def label(self) -> str:
+        """The name that error messages use: the class of the plugin's object."""
+        return type(self).__name__
+
+    @abc.abstractmethod
     def build(self, input_size: int) -> None:
         """Make the weights, once."""
 
+    @abc.abstractmethod
     def initial_state(self, sequence: Sequence) -> State:
         """Return the state at t = 0."""
 
-    def constants(self, sequence: Sequence) -> Any:
-        """Return what every timestep of a sequence shares, computed once, before the loop."""
+    def prepare(self) -> Any:
+        """Return what depends on the weights alone, computed once for all batch elements and timesteps.
 
+        ``constants`` finds it in ``sequence.prepared``.
+        """
+        return None
+
+    @abc.abstractmethod
+    def constants(self, sequence: Sequence) -> Any:
+        """Return what all timesteps of a sequence share, computed once, before the loop."""
+
+    @abc.abstractmethod
     def step(self, inputs: Tensor, state: State, constants: Any) -> tuple[Tensor, State, dict[str, Tensor]]:
         """Take one timestep.
 
@@ -74,10 +99,34 @@ class Builder(Protocol):
 
         Args:
             inputs: ``(batch, input_size)``.
-            state: as ``initial_state`` or the step before gave it.
-            constants: as ``constants`` gave them.
+            state: the result of ``initial_state`` or of the previous step.
+            constants: the result of ``constants``.
 
         Returns:
-            the output ``(batch, output_size)``; the next state, of the same structure, shapes and
-            dtypes; and the tensors worth seeing, by name.
+            the output ``(batch, output_size)``; the next state, with the same structure, shapes and
+            dtypes; and tensors to trace, by name, each ``(batch, ...)``.
         """
+
+    def state_names(self, state: State) -> list[str]:
+        """Return the name of each tensor of a state, in the order of ``tf.nest.flatten(state)``.
+
+        Fields name tensors, nested ones with dots (``h``, ``links.forward``); ``""`` names a state that
+        is a single tensor.
+        """
+        return structure_names(state)
+
+
+def structure_names(state: State) -> list[str]:
+    """Return a name for each tensor of a nest: fields, keys and indexes, joined by dots."""
+    if isinstance(state, Mapping):
+        parts = sorted(state.items())
+    elif isinstance(state, tuple | list):
+        parts = list(zip(getattr(state, "_fields", range(len(state))), state, strict=True))
+    else:
+        return [""]
+    return [join(str(key), name) for key, part in parts for name in structure_names(part)]
+
+
+def join(path: str, name: str) -> str:
+    """Return ``path.name``, or ``path`` where the name is empty."""
+    return f"{path}.{name}" if name else path

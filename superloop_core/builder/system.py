@@ -7,18 +7,19 @@ from typing import Any, Generic, TypeVar
 import keras
 
 from superloop_core.builder.dtypes import addressing_dtype
-from superloop_core.builder.protocol import Sequence, State, Tensor
-from superloop_core.system_settings import SystemSettings
+from superloop_core.builder.protocol import Builder, Sequence, State, Tensor
+from superloop_core.system_settings import Shape, SystemSettings, sources_of
 
 SettingsT = TypeVar("SettingsT", bound=SystemSettings)
 
 
-class System(keras.layers.Layer, abc.ABC, Generic[SettingsT]):  # type: ignore[misc]
-    """The base of external systems: what the superloop goes through.
+class System(keras.layers.Layer, Builder, Generic[SettingsT]):  # type: ignore[misc]
+    """The base class of external systems.
 
-    A system is a Builder whose input is its control, ``(batch, control_size)``: the core projects the
-    last cell's output to it. Its answer is fed back to the cells at the next timestep. It computes in
-    float32 at least, whatever the dtype policy is, since positions and addresses are inexact in less.
+    A system is a Builder. Its input is its control, ``(batch, control_size)``, a projection of the last
+    cell's output that the core owns. Its output is its read vector, which the cells see at the next
+    timestep. It computes in float32 at least, whatever the dtype policy is, since positions and addresses
+    are inexact in less.
 
     It is generic in its settings: ``class Stack(System[StackConfig])`` gives ``self.config`` its type.
 
@@ -26,23 +27,29 @@ class System(keras.layers.Layer, abc.ABC, Generic[SettingsT]):  # type: ignore[m
         config: the settings, with ``control_size``, ``output_size`` and ``sources``.
     """
 
-    # How the projection that gives the control starts. A random initializer is made in __init__: one made
-    # with the class would draw its seed when the plugin is imported, once for all.
+    # Initializers of the projection to the control. Make a random one in __init__: one that is made with
+    # the class would draw its seed when the plugin is imported, once for all instances.
     control_kernel_initializer: Any = "glorot_uniform"
     control_bias_initializer: Any = "zeros"
-    # Fields of the state that may be learned at t = 0; None: all. What must stay on a simplex, such as a
-    # weighting, is none of them.
+    # Fields of the state that may be learned at t = 0; None: all. Leave out those that must stay on a
+    # simplex, such as a weighting.
     learned_fields: Collection[str] | None = None
 
     def __init__(self, config: SettingsT):
         super().__init__(dtype=addressing_dtype(keras.config.dtype_policy()), autocast=False)
+        self.supports_jit = type(self).supports_jit  # Keras sets True
         self.config = config
         self.control_size = config.control_size
         self.output_size = config.output_size
 
     @property
+    def sources(self) -> Mapping[str, Shape]:
+        """Shapes of the sources, by the system's own names, without the batch axis."""
+        return sources_of(self.config)
+
+    @property
     def slot_names(self) -> Mapping[str, tuple[str, ...]]:
-        """What the last axis of a trace holds, for pictures: ``{"actions": ("push", "pop")}``, say."""
+        """Labels for the last axis of a trace, for pictures: ``{"actions": ("push", "pop")}``."""
         return {}
 
     def add_weight(self, *args: Any, **kwargs: Any) -> Any:
@@ -58,7 +65,7 @@ class System(keras.layers.Layer, abc.ABC, Generic[SettingsT]):  # type: ignore[m
         """Return the empty memory, a NamedTuple of tensors ``(batch, ...)``; its fields name traces."""
 
     def constants(self, sequence: Sequence) -> Any:
-        """Return what every timestep shares: ``sequence.sources``, unless there is more to prepare."""
+        """Return what all timesteps share; by default ``sequence.sources``."""
         return sequence.sources
 
     @abc.abstractmethod
@@ -66,10 +73,10 @@ class System(keras.layers.Layer, abc.ABC, Generic[SettingsT]):  # type: ignore[m
         """Take the system's part of one timestep: see :meth:`Builder.step`.
 
         Args:
-            control: ``(batch, control_size)``, not squashed yet.
+            control: ``(batch, control_size)``, before any squashing.
             state: the memory before the step.
-            constants: as :meth:`constants` gave them.
+            constants: the result of :meth:`constants`.
 
         Returns:
-            the answer ``(batch, output_size)``, the memory after the step, and named tensors.
+            the read vector ``(batch, output_size)``, the memory after the step, and named tensors.
         """

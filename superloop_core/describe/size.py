@@ -80,7 +80,7 @@ def measure(loop: LoopConfig, timesteps: int | None = None) -> LoopSize:
     with tf.Graph().as_default():
         wiring = assemble(loop)
         wiring.build(loop.inputs)
-        specs = wiring.state_specs(timesteps=timesteps or True)
+        specs = wiring.state_specs(timesteps=timesteps or "any")
         states = dict(zip(wiring.state_names(specs), tf.nest.flatten(specs), strict=True))
 
     def part(path: str, use: str, input_size: int, output_size: int, *layers: Any) -> PartSize:

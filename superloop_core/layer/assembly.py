@@ -2,10 +2,8 @@
 
 from typing import Any
 
-import keras
-
 from superloop_core.builder.dtypes import dtype_policy
-from superloop_core.builder.keras_cell import KerasCell
+from superloop_core.builder.keras_cell import as_builder
 from superloop_core.builder.protocol import Builder
 from superloop_core.builder.system import System
 from superloop_core.config.schema import LoopConfig, PartConfig, SystemConfig
@@ -22,10 +20,10 @@ def assemble(config: LoopConfig, policy: Any = None) -> Wiring:
         policy: the dtype policy of the parts; None: Keras's global one.
 
     Raises:
-        PluginError: a factory cannot be imported, or makes something else than it should.
-        ConfigError: a factory refuses its settings.
+        PluginError: a factory cannot be imported, or returns the wrong thing.
+        ConfigError: a factory rejects its settings.
     """
-    with dtype_policy(policy):  # the factories are told their settings only
+    with dtype_policy(policy):  # a factory receives its settings only
         cells = [
             _cell(cell, f"loop.cells[{index}]")
             for index, cell in enumerate(config.cells)
@@ -47,14 +45,14 @@ def assemble(config: LoopConfig, policy: Any = None) -> Wiring:
 
 def _cell(config: PartConfig, where: str) -> Builder:
     made = _made("cell", config, f'{where} "{config.use.rpartition(":")[2]}"')
-    if isinstance(made, keras.layers.Layer) and hasattr(made, "state_size"):
-        return KerasCell(made)
-    if all(hasattr(made, name) for name in ("build", "initial_state", "constants", "step", "output_size")):
-        return made  # type: ignore[no-any-return]
-    raise PluginError(f"{config.use}: its factory must return a Keras RNN cell or a Builder: {shown(made)}")
+    builder = as_builder(made)
+    if builder is None:
+        rule = "its factory must return a Keras RNN cell or a Builder"
+        raise PluginError(f"{config.use}: {rule}: {shown(made)}")
+    return builder
 
 
-def _system(config: SystemConfig, where: str) -> System:
+def _system(config: SystemConfig, where: str) -> System[Any]:
     made = _made("system", config, f'{where} "{config.id}"')
     if not isinstance(made, System):
         raise PluginError(f"{config.use}: its factory must return a System: {shown(made)}")
@@ -66,6 +64,6 @@ def _made(kind: str, config: PartConfig, where: str) -> Any:
     try:
         return spec.create(config.settings)
     except ConfigError as error:
-        # A factory does not know its place; one that makes a loop tells the place in that.
+        # A factory does not know its place; one that makes a loop gives the place inside that loop.
         problems = [(".".join(filter(None, (where, p.where))), p.what) for p in error.problems]
         raise ConfigError(Problem(*problem) for problem in problems) from error

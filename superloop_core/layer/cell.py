@@ -44,7 +44,7 @@ class SuperloopCell(keras.layers.Layer):  # type: ignore[misc]
             )
         self.wiring = assemble(self.config, self.dtype_policy)
         self.supports_jit = self.wiring.supports_jit
-        self._specs = self.wiring.state_specs(timesteps=False)
+        self._specs = self.wiring.state_specs(timesteps=None)
         self.output_size = self.wiring.output_size
         self.state_size = [math.prod(spec.shape[1:]) for spec in tf.nest.flatten(self._specs)]
         self.state_names = tuple(name.replace(".", "_") for name in self.wiring.state_names(self._specs))

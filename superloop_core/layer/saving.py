@@ -10,16 +10,22 @@ import keras
 
 from superloop_core.config.reader import read_loop
 from superloop_core.errors import ConfigError, Problem, SuperloopError, WeightsError
+from superloop_core.layer.cell import SuperloopCell
+from superloop_core.layer.print_traces import PrintTraces
+from superloop_core.layer.superloop import Superloop
 from superloop_core.registry.registry import load_registry
+
+# Keras knows these classes of a saved model once they are imported.
+SAVED = (PrintTraces, Superloop, SuperloopCell)
 
 
 def load_model(path: str | Path) -> keras.Model:
     """Load a ``.keras`` file, or a run folder's ``model.keras``, in Keras's safe mode.
 
-    The plugins that its loops need are loaded, and no others.
+    Only the plugins that its loops need are loaded.
 
     Raises:
-        ConfigError: plugins that the model needs are not installed, each told with what to install.
+        ConfigError: plugins that the model needs are not installed; each problem says what to install.
         WeightsError: there is no such file, or it cannot be loaded.
     """
     path = Path(path)
@@ -41,12 +47,12 @@ def load_model(path: str | Path) -> keras.Model:
 
 
 def _check_plugins(path: Path) -> None:
-    """Tell of every plugin that a saved model needs and that is not there."""
+    """Report every plugin that a saved model needs and that is missing."""
     try:
         with zipfile.ZipFile(path) as archive:
             saved = json.loads(archive.read("config.json"))
     except (zipfile.BadZipFile, KeyError, ValueError):
-        return  # Keras tells what is wrong with it
+        return  # Keras reports what is wrong with it
     problems: list[Problem] = []
     for name, loop in _loops_in(saved):
         try:
@@ -58,7 +64,7 @@ def _check_plugins(path: Path) -> None:
 
 
 def _loops_in(saved: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the name and the loop of each of our layers in what Keras saved."""
+    """Yield the name and the loop of each Superloop and SuperloopCell in a saved model's config."""
     if isinstance(saved, list):
         for one in saved:
             yield from _loops_in(one)

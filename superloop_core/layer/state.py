@@ -1,4 +1,4 @@
-"""A loop's state as its user sees it: a list of tensors, or a dict of them by path."""
+"""A loop's state from call to call: given at t = 0, and stored by a stateful layer."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,17 +10,17 @@ from superloop_core.builder.protocol import State, Tensor
 from superloop_core.errors import SourceError, did_you_mean, shown
 
 
-def replaced(state: State, names: list[str], given: Any, owner: str) -> State:
-    """Return the state at t = 0 with what is given of it in its place.
+def with_initial_state(state: State, names: list[str], given: Any, owner: str) -> State:
+    """Return the state at t = 0 with the tensors that were given.
 
     Args:
-        state: what it would be.
+        state: the default.
         names: the paths of its tensors, in the order of ``tf.nest.flatten(state)``.
-        given: all of its tensors, a list in this order, or some, a dict by path.
+        given: a list of all its tensors in this order, or a dict of some of them by path.
         owner: the layer's name, for messages.
 
     Raises:
-        SourceError: something is unknown, missing, too much or of a wrong shape.
+        SourceError: a tensor is unknown, missing, one too many or of a wrong shape.
     """
     tensors = dict(zip(names, tf.nest.flatten(state), strict=True))
     if isinstance(given, Mapping):
@@ -37,54 +37,50 @@ def replaced(state: State, names: list[str], given: Any, owner: str) -> State:
             )
         new = dict(zip(names, listed, strict=True))
     for name, value in new.items():
-        tensors[name] = _fitting(name, value, tensors[name], owner)
+        tensor = tf.cast(tf.convert_to_tensor(value), tensors[name].dtype)
+        shape = tensors[name].shape
+        if not tensor.shape.is_compatible_with(shape):
+            received = shown(tuple(tensor.shape))
+            raise SourceError(f"{owner}: {name!r} of the state must have the shape {shape}: {received}")
+        tensors[name] = tf.ensure_shape(tensor, shape)
     return tf.nest.pack_sequence_as(state, list(tensors.values()))
 
 
-class KeptState:
-    """What a stateful layer keeps from one call to the next. It is no weight: it is not saved.
+class StatefulStore:
+    """The state of a stateful layer between calls. It is not a weight, and is not saved.
 
     Args:
-        specs: of the state's tensors, ``(None, ...)``.
-        batch_size: rows, the same in every call.
+        specs: TensorSpecs of the state, each ``(None, ...)``.
+        batch_size: the same in every call.
     """
 
     def __init__(self, specs: State, batch_size: int):
         self.batch_size = batch_size
-        self._begun = keras.Variable(False, dtype="bool", trainable=False, name="begun")
+        self._filled = keras.Variable(False, dtype="bool", trainable=False, name="begun")
         self._tensors = [_variable(batch_size, spec) for spec in tf.nest.flatten(specs)]
 
-    def or_initial(self, state: State) -> State:
-        """Return what was kept, or ``state`` where nothing was yet."""
-        begun = tf.convert_to_tensor(self._begun)
+    def load(self, initial: State) -> State:
+        """Return the stored state, or ``initial`` where nothing is stored."""
+        filled = tf.convert_to_tensor(self._filled)
         tensors = [
-            tf.where(begun, tf.convert_to_tensor(kept), initial)
-            for kept, initial in zip(self._tensors, tf.nest.flatten(state), strict=True)
+            tf.where(filled, tf.convert_to_tensor(stored), tensor)
+            for stored, tensor in zip(self._tensors, tf.nest.flatten(initial), strict=True)
         ]
-        return tf.nest.pack_sequence_as(state, tensors)
+        return tf.nest.pack_sequence_as(initial, tensors)
 
-    def keep(self, state: State) -> None:
-        """Keep a state for the next call."""
-        for kept, tensor in zip(self._tensors, tf.nest.flatten(state), strict=True):
-            kept.assign(tensor)
-        self._begun.assign(True)
+    def save(self, state: State) -> None:
+        """Store a state for the next call."""
+        for stored, tensor in zip(self._tensors, tf.nest.flatten(state), strict=True):
+            stored.assign(tensor)
+        self._filled.assign(True)
 
-    def forget(self) -> None:
-        """Let the next call begin anew."""
-        self._begun.assign(False)
+    def clear(self) -> None:
+        """Let the next call start from the state at t = 0."""
+        self._filled.assign(False)
 
 
 def _variable(batch_size: int, spec: tf.TensorSpec) -> keras.Variable:
     if not spec.shape[1:].is_fully_defined():
         raise SourceError(f"a stateful loop needs to know the shape of its sources when it is built: {spec}")
-    zeros = tf.zeros([batch_size, *spec.shape[1:]], spec.dtype)
+    zeros: Tensor = tf.zeros([batch_size, *spec.shape[1:]], spec.dtype)
     return keras.Variable(zeros, dtype=spec.dtype.name, trainable=False, name="state")
-
-
-def _fitting(name: str, value: Any, like: Tensor, owner: str) -> Tensor:
-    tensor = tf.cast(tf.convert_to_tensor(value), like.dtype)
-    if not tensor.shape.is_compatible_with(like.shape):
-        raise SourceError(
-            f"{owner}: {name!r} of the state must have the shape {like.shape}: {shown(tuple(tensor.shape))}"
-        )
-    return tf.ensure_shape(tensor, like.shape)

@@ -15,13 +15,14 @@ from superloop_core.config.forms import read_any
 from superloop_core.config.schema import LoopConfig
 from superloop_core.errors import SourceError, SuperloopError
 from superloop_core.layer.assembly import assemble
-from superloop_core.layer.feed import INPUTS, OUTPUTS, Feed, FeedReader, by_name
-from superloop_core.layer.state import KeptState, replaced
-from superloop_core.loop.rows import count_parts
+from superloop_core.layer.feed import INPUTS, LENGTHS, OUTPUTS, Feed, FeedReader, by_name
+from superloop_core.layer.state import StatefulStore, with_initial_state
+from superloop_core.loop.rows import count_shards
 from superloop_core.loop.session import Session
 from superloop_core.loop.traces import checked_traces
-from superloop_core.loop.unroll import Loop
+from superloop_core.loop.unroll import Unroll, Unrolled
 from superloop_core.loop.wiring import LoopState
+from superloop_core.system_settings import Shape
 
 if keras.backend.backend() != "tensorflow":
     raise SuperloopError(
@@ -29,53 +30,57 @@ if keras.backend.backend() != "tensorflow":
         "set KERAS_BACKEND=tensorflow before Keras is imported"
     )
 
+OPTIONS = (
+    "traces", "return_sequences", "return_state", "go_backwards", "stateful", "unroll", "jit_compile",
+    "checkpoint_every",
+)  # fmt: skip
+
 
 @keras.saving.register_keras_serializable("superloop_core")
 class Superloop(keras.layers.Layer):  # type: ignore[misc]
     """A recurrent network with external systems, as one Keras layer.
 
-    Call it with a tensor ``(batch, timesteps, inputs)`` where the loop takes nothing else, or with a
-    dict: ``"inputs"`` (where inputs > 0), every source as ``"<id>_<source>"`` (the shapes are
-    ``config.sources``), and, if you like, ``"lengths"``, the valid timesteps of each row, ``(batch,)``,
-    and ``"initial_feedback"``, ``(batch, feedback_size)``, which is what the cells see of the systems at
-    t = 0. A loop with neither inputs nor sources needs the last, since nothing else tells the batch size.
+    Call it with a tensor ``(batch, timesteps, inputs)`` where the loop has no other input, or with a
+    dict: ``"inputs"`` (where inputs > 0); every source as ``"<id>_<source>"`` (``config.sources`` has the
+    shapes); optionally ``"lengths"``, the number of valid timesteps of each batch element, ``(batch,)``;
+    and optionally ``"initial_feedback"``, the read vectors at t = 0, ``(batch, feedback_size)``. A loop
+    with neither inputs nor sources needs the last, since nothing else gives the batch size.
 
-    It answers with the outputs ``(batch, timesteps - suppress_output, outputs)``, or with the last
-    valid timestep's if ``return_sequences`` is False; where traces are asked for, with a dict of
-    ``"outputs"`` and every trace by name, each ``(batch, timesteps, ...)``. A trace of a state or a
-    read at t holds what the cells saw as they took step t.
+    A call returns the outputs ``(batch, timesteps - suppress_output, outputs)``, or only the last valid
+    timestep's if ``return_sequences`` is False. Where traces are asked for, it returns a dict of
+    ``"outputs"`` and every trace by name, each ``(batch, timesteps, ...)``. A trace of a state or of a
+    read vector at t holds what the cells saw at step t.
 
-    A mask ``(batch, timesteps)`` freezes every state where it is False, and outputs and traces repeat
-    those of the last valid timestep; so do ``"lengths"``. It goes on to the layers that come after. Where
-    a source is masked, the systems read zeros.
+    A mask ``(batch, timesteps)`` freezes every state where it is False; outputs and traces repeat those
+    of the last valid timestep. ``"lengths"`` act in the same way. The mask is passed on to the next
+    layers. Where a source is masked, the systems read zeros.
 
-    The state at t = 0 is every part's own, plus what is learned of it, unless ``initial_state`` is given:
-    a list of all the tensors that :attr:`state_names` names, or a dict of some of them by name.
+    The state at t = 0 is every part's own, plus the learned offsets, unless ``initial_state`` is given: a
+    list of all tensors that :attr:`state_names` names, or a dict of some of them by name.
 
     Args:
         config: a :class:`~superloop_core.config.LoopConfig`, the path of a config file, or a dict: a
             config file's, its ``loop`` table's, or the original superloop's.
         traces: names of the traces to record, such as ``"tape.position"``, or patterns, such as
             ``"tape.*"``; or ``"all"``.
-        return_sequences: whether to answer with every timestep's output.
-        return_state: whether to answer with a tuple: what it would answer, and the tensors of the state
-            after the last valid timestep.
-        go_backwards: whether to take the inputs last to first, and to answer in this order.
-        stateful: whether a call begins with the state that the last one ended with; the number of rows
-            must be known then, and stay. :meth:`reset_state` begins anew.
-        unroll: whether to unroll the timesteps statically; they must be known then.
-        jit_compile: whether to compile the loop and its gradient with XLA, once for each shape.
-            ``"auto"``: inside a ``tf.function`` (``fit``, ``predict``) where the number of timesteps is
-            known, unless a part of the loop has ``supports_jit = False``. A loop that is compiled runs
-            on the CPU as several side by side, each on a part of the batch. It says nothing of an
-            unrolled loop, which is compiled with the graph it stands in.
-        checkpoint_every: keep the state of one timestep in so many in training, and compute those
-            between once more on the way back: less memory, more time. An unrolled loop, or one outside
-            a ``tf.function`` that is not compiled, keeps everything.
+        return_sequences: return the outputs of every timestep.
+        return_state: return a tuple of the result and the tensors of the state after the last valid
+            timestep.
+        go_backwards: process the inputs from last to first, and return outputs in this order.
+        stateful: start each call from the final state of the previous one; the batch size must be
+            known, and stay the same. :meth:`reset_state` starts anew.
+        unroll: unroll the timesteps statically; their number must be known.
+        jit_compile: compile the loop and its gradient with XLA, once for each shape. ``"auto"``: inside
+            a ``tf.function`` (``fit``, ``predict``) where the number of timesteps is known, unless a part
+            of the loop has ``supports_jit = False``. A compiled loop runs on the CPU in several shards of
+            the batch, side by side. An unrolled loop ignores it: it is compiled with the graph around it.
+        checkpoint_every: in training, save the state of one timestep in so many, and recompute the
+            others in the backward pass: less memory, more time. An unrolled loop, or one outside a
+            ``tf.function`` that is not compiled, saves everything.
 
     Raises:
         ConfigError: the config cannot be used.
-        SourceError: at a call: something is missing, unknown or of a wrong shape.
+        SourceError: at a call: an input is missing, unknown or of a wrong shape.
         TraceError: at a call: there is no trace of this name.
     """
 
@@ -107,97 +112,89 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         if type(checkpoint_every) is not int or checkpoint_every < 1:
             raise SuperloopError(f"checkpoint_every must be an int >= 1: {checkpoint_every!r}")
         if go_backwards and not self.config.inputs:
-            raise SuperloopError("go_backwards needs inputs to take last to first, but inputs = 0")
+            raise SuperloopError("go_backwards needs inputs to process from last to first, but inputs = 0")
         self.jit_compile = jit_compile
         self.checkpoint_every = checkpoint_every
         self.wiring = assemble(self.config, self.dtype_policy)
         self._reader = FeedReader(self.config, self.name, self.dtype_policy)
-        self._loop = Loop(self.wiring, static=unroll, traces=self.traces, checkpoint_every=checkpoint_every)
-        self._outlining = False
-        self._kept: KeptState | None = None
+        self._unroll = Unroll(
+            self.wiring, static=unroll, traces=self.traces, checkpoint_every=checkpoint_every
+        )
+        self._store: StatefulStore | None = None
+        self._trace_names: tuple[str, ...] | None = None  # of a call's results, once compute_mask needs them
 
     @property
-    def input_shapes(self) -> dict[str, tuple[int | None, ...]]:
-        """Shapes, less the batch, of what the layer must be called with, by name."""
+    def input_shapes(self) -> dict[str, Shape]:
+        """Shapes of the inputs that a call must have, by name, without the batch axis."""
         return self._reader.shapes
 
     @cached_property
     def state_names(self) -> tuple[str, ...]:
-        """Paths of the state's tensors, such as ``tape.position``, as ``return_state`` lists them."""
+        """Paths of the state's tensors, such as ``tape.position``, in the order of ``return_state``."""
         return tuple(self.wiring.state_names(self.wiring.state_specs()))
 
-    def symbolic_inputs(self, batch_size: int | None = None) -> Any:
-        """Return Keras inputs to build a functional model on: one for each of :attr:`input_shapes`."""
+    def symbolic_inputs(self, batch_size: int | None = None, *, lengths: bool = False) -> Any:
+        """Return Keras inputs for a functional model: one for each of :attr:`input_shapes`.
+
+        Args:
+            batch_size: None where it is not known.
+            lengths: include ``"lengths"``, ``(batch,)`` of int32.
+
+        Returns:
+            a dict by name, or the tensor of the inputs where there is nothing else.
+        """
+        shapes = self.input_shapes | ({LENGTHS: ()} if lengths else {})
         made = {
             name: keras.Input(shape, batch_size=batch_size, dtype=self._reader.dtype_of(name), name=name)
-            for name, shape in self.input_shapes.items()
+            for name, shape in shapes.items()
         }
         return made[INPUTS] if list(made) == [INPUTS] else made
 
     def build(self, inputs_shape: Any, initial_state_shape: Any = None) -> None:
-        """Make the weights; every size comes from the config, and a stateful layer's rows from here."""
+        """Make the weights; sizes come from the config, and a stateful layer's batch size from here."""
         del initial_state_shape
         self.wiring.build(self.config.inputs)
         if self.stateful:
             shapes = by_name(inputs_shape)
-            rows = next(iter(shapes.values()))[0]
-            if rows is None:
+            batch_size = next(iter(shapes.values()))[0]
+            if batch_size is None:
                 raise SourceError(
-                    f"{self.name}: stateful = True needs the number of rows: give the inputs a batch_size"
+                    f"{self.name}: stateful = True needs the batch size: give the inputs a batch_size"
                 )
             sources = {name: shapes[name] for name in self.config.sources}
-            self._kept = KeptState(self.wiring.state_specs(sources, timesteps=False), rows)
+            self._store = StatefulStore(self.wiring.state_specs(sources, timesteps=None), batch_size)
 
     def call(self, inputs: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
         """Run the loop: see the class."""
-        feed = self._reader.read(inputs, mask)
-        self._check_timesteps(feed)
-        if self.go_backwards:
-            feed = feed.backwards()
-        sequence = self._sequence(feed, training)
-        state = self._initial_state(feed, sequence, initial_state)
-        if self._outlining:
-            unrolled = self._loop.outline(feed.inputs, sequence, state, mask=feed.mask)
-        else:
-            compiled = self._compiles(sequence)
-            parts = count_parts(sequence.batch_size, state) if compiled else 1
-            unrolled = self._loop(
-                feed.inputs, sequence, state, mask=feed.mask, jit_compile=compiled, parts=parts
-            )
-            if self._kept is not None:
-                self._kept.keep(unrolled.state)
-        answer = unrolled.outputs[:, self.config.suppress_output :]
-        if not self.return_sequences:
-            answer = unrolled.outputs[:, -1]
-        if self.traces:
-            answer = unrolled.traces | {OUTPUTS: answer}
-        return (answer, *tf.nest.flatten(unrolled.state)) if self.return_state else answer
+        feed, sequence, state = self._start(inputs, initial_state, mask, training)
+        compiled = self._compiles(sequence)
+        shards = count_shards(sequence.batch_size, state) if compiled else 1
+        unrolled = self._unroll(
+            feed.inputs, sequence, state, mask=feed.mask, jit_compile=compiled, shards=shards
+        )
+        if self._store is not None:
+            self._store.save(unrolled.state)
+        return self._result(unrolled)
 
     def compute_output_spec(
         self, inputs: Any, initial_state: Any = None, mask: Any = None, training: bool = False
     ) -> Any:
-        """Return the specs of what a call gives."""
-        self._outlining = True  # one step tells the shapes of all
-        try:
-            return keras.Operation.compute_output_spec(
-                self, inputs, initial_state=initial_state, mask=mask, training=training
-            )
-        except SuperloopError as error:  # Keras has reworded ours
-            raise error.__context__ if isinstance(error.__context__, SuperloopError) else error from None
-        finally:
-            self._outlining = False
+        """Return the specs of a call's results; runs one step."""
+        spec = _Traced(self._placeholders).compute_output_spec(inputs, initial_state, mask, training)
+        if isinstance(spec, SuperloopError):
+            raise spec
+        return spec
 
     def compute_output_shape(self, inputs_shape: Any, initial_state_shape: Any = None) -> Any:
-        """Return the shapes of what a call gives, rows and timesteps too; None where they are not known."""
+        """Return the shapes of a call's results; None where the batch size or timesteps are not known."""
         feed = {
             name: keras.KerasTensor(shape, dtype=self._reader.dtype_of(name))
             for name, shape in by_name(inputs_shape).items()
         }
-        spec = self.compute_output_spec(feed)
-        return keras.tree.map_structure(lambda tensor: tensor.shape, spec)
+        return keras.tree.map_structure(lambda tensor: tensor.shape, self.compute_output_spec(feed))
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
-        """Pass the mask on: to the outputs, where they are a sequence, and to the traces."""
+        """Return the mask of the outputs, where they are a sequence, and of the traces."""
         mask = self._reader.mask_of_inputs(inputs, previous_mask)
         if mask is None:
             return None
@@ -206,7 +203,11 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         of_outputs = mask[:, self.config.suppress_output :] if self.return_sequences else None
         answer = of_outputs
         if self.traces:
-            answer = dict.fromkeys(self._loop.recorded, mask) | {OUTPUTS: of_outputs}
+            if self._trace_names is None:
+                specs = keras.tree.map_structure(lambda t: keras.KerasTensor(t.shape, t.dtype), inputs)
+                spec = self.compute_output_spec(specs)
+                self._trace_names = tuple(spec[0] if self.return_state else spec)
+            answer = dict.fromkeys(self._trace_names, mask) | {OUTPUTS: of_outputs}
         return (answer, *(None for _ in self.state_names)) if self.return_state else answer
 
     def session(
@@ -218,20 +219,20 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         initial_state: Any = None,
         traces: Seq[str] | str | None = None,
     ) -> Session:
-        """Open a :class:`~superloop_core.session.Session`: the loop one timestep at a time, for live use.
+        """Open a :class:`~superloop_core.Session`, which takes one timestep at a time.
 
         Args:
-            sources: what the systems read, by name; ``"initial_feedback"`` may be among it.
-            batch_size: rows; needed only where no source tells them, and 1 then if it is not given.
-            timesteps: how many there will be, for systems that go by it; None: the config's, if it says.
+            sources: the systems' sources by name, and ``"initial_feedback"`` where it is given.
+            batch_size: used where there is no source to read it from; 1 by default.
+            timesteps: their number, for systems that depend on it; None: the config's, if it has one.
             initial_state: as in a call.
             traces: as in the class; None: the layer's.
 
         Raises:
-            SourceError: something is missing, unknown or of a wrong shape.
+            SourceError: a source is missing, unknown or of a wrong shape.
         """
         if not self.built:
-            raise SuperloopError(f"{self.name}: has no weights yet; call it, or build a model with it, first")
+            raise SuperloopError(f"{self.name}: has no weights yet; first call it, or build a model with it")
         feed = self._reader.read(dict(sources or {}), one_timestep=True)
         if feed.batch_size is None:
             feed = attrs.evolve(feed, batch_size=batch_size or 1)
@@ -244,38 +245,39 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         return Session(
             self.wiring,
             sequence,
-            self._initial_state(feed, sequence, initial_state, kept=False),
+            self._initial_state(feed, sequence, initial_state),
             input_size=self.config.inputs,
             traces=self.traces if traces is None else checked_traces(traces),
             owner=self.name,
         )
 
     def reset_state(self) -> None:
-        """Let a stateful layer's next call begin with the state at t = 0."""
-        if self._kept is not None:
-            self._kept.forget()
+        """Let a stateful layer's next call start from the state at t = 0."""
+        if self._store is not None:
+            self._store.clear()
 
-    reset_states = reset_state  # as Keras's recurrent layers have it too
+    reset_states = reset_state  # the name in older versions of Keras
 
     def get_config(self) -> dict[str, Any]:
-        """Return what :meth:`from_config` makes the layer from; plugins by their qualified names."""
-        own = {
-            "config": self.config.to_dict(),
-            "traces": self.traces,
-            "return_sequences": self.return_sequences,
-            "return_state": self.return_state,
-            "go_backwards": self.go_backwards,
-            "stateful": self.stateful,
-            "unroll": self.unroll,
-            "jit_compile": self.jit_compile,
-            "checkpoint_every": self.checkpoint_every,
-        }
-        return dict(super().get_config(), **own)
+        """Return the arguments of ``__init__``; plugins by their qualified names."""
+        own = {name: getattr(self, name) for name in OPTIONS}
+        return dict(super().get_config(), config=self.config.to_dict(), **own)
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Superloop":
-        """Make the layer; a config that cannot be used is told as such, where Keras would reword it."""
+        """Make the layer; errors stay as they are, where Keras would reword them."""
         return cls(**config)
+
+    def _start(
+        self, inputs: Any, initial_state: Any, mask: Any, training: bool
+    ) -> tuple[Feed, Sequence, LoopState]:
+        """Check a call's arguments; return its feed, its sequence and the state at t = 0."""
+        feed = self._reader.read(inputs, mask)
+        self._check_timesteps(feed)
+        if self.go_backwards:
+            feed = feed.backwards()
+        sequence = self._sequence(feed, training)
+        return feed, sequence, self._initial_state(feed, sequence, initial_state, self._store)
 
     def _sequence(self, feed: Feed, training: bool) -> Sequence:
         return Sequence(
@@ -288,20 +290,38 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
             training=bool(training),
         )
 
-    def _initial_state(self, feed: Feed, sequence: Sequence, given: Any, *, kept: bool = True) -> LoopState:
+    def _initial_state(
+        self, feed: Feed, sequence: Sequence, given: Any, store: StatefulStore | None = None
+    ) -> LoopState:
         state = self.wiring.initial_state(sequence)
-        if kept and self._kept is not None:
-            if isinstance(feed.batch_size, int) and feed.batch_size != self._kept.batch_size:
+        if store is not None:
+            if isinstance(feed.batch_size, int) and feed.batch_size != store.batch_size:
                 raise SourceError(
-                    f"{self.name}: is stateful, and was built for {self._kept.batch_size} rows: "
+                    f"{self.name}: is stateful, and was built for the batch size {store.batch_size}: "
                     f"{feed.batch_size}"
                 )
-            state = self._kept.or_initial(state)
+            state = store.load(state)
         if given is not None:
-            state = replaced(state, self.wiring.state_names(state), given, self.name)
+            state = with_initial_state(state, self.wiring.state_names(state), given, self.name)
         if feed.feedback is not None:
             state = self.wiring.with_feedback(state, feed.feedback)
         return state
+
+    def _result(self, unrolled: Unrolled) -> Any:
+        """Return what a call returns."""
+        outputs = unrolled.outputs
+        result = outputs[:, self.config.suppress_output :] if self.return_sequences else outputs[:, -1]
+        if self.traces:
+            result = unrolled.traces | {OUTPUTS: result}
+        return (result, *tf.nest.flatten(unrolled.state)) if self.return_state else result
+
+    def _placeholders(self, inputs: Any, initial_state: Any, mask: Any, training: bool) -> Any:
+        """Return placeholders with a call's shapes and dtypes, or the error that a call raises."""
+        try:
+            feed, sequence, state = self._start(inputs, initial_state, mask, training)
+            return self._result(self._unroll.placeholders(feed.inputs, sequence, state, mask=feed.mask))
+        except SuperloopError as error:
+            return error
 
     def _check_timesteps(self, feed: Feed) -> None:
         if isinstance(feed.timesteps, int) and feed.timesteps <= self.config.suppress_output:
@@ -320,3 +340,11 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
             return bool(self.jit_compile)
         known = isinstance(sequence.timesteps, int)
         return known and self.wiring.supports_jit and not tf.executing_eagerly()
+
+
+class _Traced(keras.Operation):  # type: ignore[misc]
+    """A function whose specs Keras computes."""
+
+    def __init__(self, function: Any):
+        super().__init__()
+        self.call = function

@@ -1,22 +1,17 @@
-"""Paths of states and traces: ``tape.position``, ``cells.0.h``."""
-
-from collections.abc import Mapping
-from typing import Any
+"""Paths, the names of states and traces: ``tape.position``, ``cells.0.h``."""
 
 import tensorflow as tf
 
-from superloop_core.builder.protocol import State, Tensor
+from superloop_core.builder.protocol import Builder, State, Tensor, join
 
 
-def paths_of(path: str, state: State, builder: Any = None) -> dict[str, Tensor]:
-    """Name every tensor of a state by its path, ``tape.position``, in the order of ``tf.nest.flatten``."""
-    if hasattr(builder, "state_names"):
-        names = builder.state_names(state)
-        return {f"{path}.{name}": t for name, t in zip(names, tf.nest.flatten(state), strict=True)}
-    if isinstance(state, Mapping):
-        parts = sorted(state.items())
-    elif isinstance(state, tuple | list):
-        parts = list(zip(getattr(state, "_fields", range(len(state))), state, strict=True))
-    else:
-        return {path: state}
-    return {name: t for key, part in parts for name, t in paths_of(f"{path}.{key}", part).items()}
+def paths_of(path: str, builder: Builder | None, state: State) -> dict[str, Tensor]:
+    """Return each tensor of a part's state by its path, in the order of ``tf.nest.flatten``.
+
+    Args:
+        path: the part's: ``cells.0``, ``tape``, ``tape.read``.
+        builder: the part; None for a read vector, which is one tensor.
+        state: the part's.
+    """
+    names = [""] if builder is None else builder.state_names(state)
+    return {join(path, name): tensor for name, tensor in zip(names, tf.nest.flatten(state), strict=True)}

@@ -1,65 +1,52 @@
-"""A batch in parts: how many, split by rows, and joined again."""
+"""A batch in shards, which run side by side: how many, split by rows, and joined again."""
 
 import math
 import os
-from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import attrs
 import tensorflow as tf
 
 from superloop_core.builder.protocol import Sequence, State, Tensor
 
-
-def split(
-    given: dict[str, Tensor], state: State, sequence: Sequence, parts: int
-) -> Iterator[tuple[dict[str, Tensor], State, Sequence]]:
-    """Split everything by rows."""
-    if parts == 1:
-        yield given, state, sequence
-        return
-    rows = sequence.batch_size
-    for part in range(parts):
-        start, stop = part * rows // parts, (part + 1) * rows // parts
-
-        def cut(nest: Any, start: Any = start, stop: Any = stop) -> Any:
-            return tf.nest.map_structure(lambda tensor: tensor[start:stop], nest)
-
-        yield (
-            cut(given),
-            cut(state),
-            attrs.evolve(
-                sequence,
-                batch_size=stop - start,
-                lengths=cut(sequence.lengths),
-                sources=cut(dict(sequence.sources)),
-                masks=cut(dict(sequence.masks)),
-            ),
-        )
+MOST_SHARDS = 8  # of a batch, unless its memory is large
+LEAST_ROWS = 8  # of a shard
+CACHE = 2**19  # bytes of a memory that stay near a core
 
 
-def joined(parts: list[Any]) -> Any:
-    """Concatenate the parts by rows: the inverse of :func:`split`."""
-    if len(parts) == 1:
-        return parts[0]
-    return tf.nest.map_structure(lambda *tensors: tf.concat(tensors, axis=0), *parts)
+class Shard(NamedTuple):
+    """Some rows of a batch."""
+
+    given: dict[str, Tensor]  # inputs and mask, each (batch, timesteps, ...)
+    state: State
+    sequence: Sequence
 
 
-MOST_PARTS = 8  # of a batch, side by side, unless its memory is large
-LEAST_ROWS = 8  # of a part
-CACHE = 2**19  # bytes of a memory that are held near a core
+def split_rows(whole: Shard, shards: int) -> list[Shard]:
+    """Split a batch into shards of equal size, or nearly so."""
+    if shards == 1:
+        return [whole]
+    rows = whole.sequence.batch_size
+    return [_cut(whole, k * rows // shards, (k + 1) * rows // shards) for k in range(shards)]
 
 
-def count_parts(rows: Any, state: Any) -> int:
-    """In how many parts a compiled loop runs, side by side.
+def join_rows(results: list[Any]) -> Any:
+    """Concatenate the shards' results."""
+    if len(results) == 1:
+        return results[0]
+    return tf.nest.map_structure(lambda *tensors: tf.concat(tensors, axis=0), *results)
 
-    One for each core, where they are worth it: XLA keeps one core busy with the small products of a timestep.
-    More where a part's memory would not stay in a core's cache from one timestep to the next.
+
+def count_shards(rows: Any, state: State) -> int:
+    """Return how many shards a compiled loop runs in.
+
+    One for each core, since XLA keeps only one core busy with the small products of a timestep; more
+    where a shard's memory would not stay in a core's cache from one timestep to the next.
     """
     if tf.config.list_physical_devices("GPU"):
         return 1
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    cores = min(cores, MOST_PARTS)
+    cores = min(cores, MOST_SHARDS)
     if not isinstance(rows, int):
         return cores
     even = [n for n in range(1, rows // LEAST_ROWS + 1) if rows % n == 0] or [1]
@@ -69,6 +56,20 @@ def count_parts(rows: Any, state: Any) -> int:
     return next((n for n in choices if memory <= n * CACHE), choices[-1])
 
 
-def _bytes_of_row(tensor: Any) -> int:
-    """How large a row of a state is; an axis that is not known counts as 1."""
+def _cut(whole: Shard, start: Any, stop: Any) -> Shard:
+    def cut(nest: Any) -> Any:
+        return tf.nest.map_structure(lambda tensor: tensor[start:stop], nest)
+
+    sequence = attrs.evolve(
+        whole.sequence,
+        batch_size=stop - start,
+        lengths=cut(whole.sequence.lengths),
+        sources=cut(dict(whole.sequence.sources)),
+        masks=cut(dict(whole.sequence.masks)),
+    )
+    return Shard(cut(whole.given), cut(whole.state), sequence)
+
+
+def _bytes_of_row(tensor: Tensor) -> int:
+    """Return the size of one row; an unknown axis counts as 1."""
     return int(math.prod(size or 1 for size in tensor.shape[1:]) * tensor.dtype.size)

@@ -1,10 +1,11 @@
-"""One loop over timesteps, with a gradient of its own that takes every step again.
+"""One loop over timesteps, with a gradient of its own that recomputes every step.
 
-Going forward, only what goes into each step is kept, and what the step has :func:`kept`; going back, the
-step is taken again to get its gradient. Where a step is of small products, that saves so much memory
-traffic that it is faster than keeping all (``docs/decisions/0006-a-loop-with-its-own-gradient.md``).
+The forward pass saves the inputs of each step, and the tensors that the step marks with :func:`checkpoint`;
+the backward pass recomputes the rest. Where a step consists of small products, this saves so much memory
+traffic that it is faster than saving everything (``docs/decisions/0006-a-loop-with-its-own-gradient.md``).
 """
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -17,31 +18,36 @@ from superloop_core.errors import SuperloopError
 Tensors = Any  # tensors, in any nest of tuples and dicts; time is first where they are stacked
 Step = Callable[[Tensors, Tensors, Tensors], tuple[Tensors, Tensors]]
 
-_keeper: ContextVar[Callable[[Any], Any] | None] = ContextVar("keeper", default=None)
+_in_step: ContextVar[Callable[[Any], Any] | None] = ContextVar("in_step", default=None)
+
+
+def checkpoint(tensor: Any) -> Any:
+    """Save a tensor for the backward pass instead of recomputing it.
+
+    Returns the tensor. Only the time and the memory of a training step change. It pays for products of a
+    few hundred units, such as a cell's: ``z = checkpoint(inputs @ kernel + bias)``.
+
+    Args:
+        tensor: floats, of any shape. Inside a loop, branch or function of the step's own it has no effect.
+    """
+    save = _in_step.get()
+    return tensor if save is None else save(tensor)
 
 
 def kept(tensor: Any) -> Any:
-    """Have the loop around a step keep a tensor for its gradient, which otherwise computes it again.
-
-    It gives the tensor back, and changes nothing but the time and the memory of a training step. It pays
-    for products of a few hundred units, such as a cell's: ``z = kept(inputs @ kernel + bias)``.
-
-    Args:
-        tensor: floats, of any shape. In a loop, branch or function that the step has of its own, it is
-            computed again all the same.
-    """
-    keep = _keeper.get()
-    return tensor if keep is None else keep(tensor)
+    """Call :func:`checkpoint`; this is its old name, which the next version removes."""
+    warnings.warn("superloop_core.kept is now superloop_core.checkpoint", DeprecationWarning, stacklevel=2)
+    return checkpoint(tensor)
 
 
 class Scan:
-    """A step, to be taken in a loop; compiled loops of the same shapes are traced once.
+    """A step in a loop; compiled loops of the same shapes are traced once.
 
     Args:
-        step: ``step(carry, x, shared) -> (carry, y)``. It uses no tensor but these, and no variable.
-        carry: tensors or specs like what goes from step to step.
-        x: like what each step reads of its own.
-        shared: like what all steps read.
+        step: ``step(carry, x, shared) -> (carry, y)``. It uses these tensors only, and no variable.
+        carry: tensors or specs of the state that goes from step to step.
+        x: of what each step reads of its own.
+        shared: of what all steps read.
         compiled: compile each loop and its gradient with XLA, once for each shape.
 
     Raises:
@@ -52,19 +58,19 @@ class Scan:
         nests = carry, x, shared
 
         def flat_step(*tensors: Any) -> tuple[list[Any], list[Any]]:
-            new, self._y_nest = step(*_packed(nests, tensors))
-            return tf.nest.flatten(new), tf.nest.flatten(self._y_nest)
+            new, y = step(*_packed(nests, tensors))
+            return tf.nest.flatten(new), tf.nest.flatten(y)
 
         def outline(*tensors: Any) -> Any:
-            record: list[Any] = []
-            with _keeping(_recorder(record)):
-                _, y = flat_step(*tensors)
-            return y, record
+            saved: list[Any] = []
+            with _saving(_recorder(saved)):
+                _, y = step(*_packed(nests, tensors))
+            return y, saved
 
         specs = [tf.TensorSpec(t.shape, t.dtype) for t in tf.nest.flatten(nests)]
         traced = tf.function(outline, autograph=False).get_concrete_function(*specs)
         _check_captures(traced)
-        self._y_specs, self._kept_specs = traced.structured_outputs
+        self._y_nest, self._saved_specs = traced.structured_outputs
         # Not ``traced``: XLA takes what the gradient of a call reads for constants, and compiles at each.
         self._step = flat_step
         self._ways: list[Any] = [self._forward, self._backward]
@@ -86,14 +92,14 @@ class Scan:
         Args:
             carry: before the first step.
             xs: each ``(length, ...)``.
-            shared: what all steps read.
+            shared: read by all steps.
             length: an int or a scalar tensor.
-            keep: keep what a gradient needs as the loop runs. Where not, a gradient that is asked for
-                all the same runs the loop once more.
-            size: timesteps of what is read and given, where ``length`` may be less.
+            keep: save what the backward pass needs as the loop runs. If False, a gradient that is asked
+                for after all runs the loop once more.
+            size: timesteps of ``xs`` and of the results, where ``length`` may be less.
 
         Returns:
-            the last carry, and what the steps gave, each ``(length, ...)``.
+            the last carry, and each step's y, ``(length, ...)``.
         """
         size = length if size is None else size
         forward, backward = self._ways
@@ -123,20 +129,17 @@ class Scan:
     def _forward(
         self, carry: list[Any], xs: list[Any], shared: list[Any], length: Any, size: Any, keep: bool
     ) -> tuple[list[Any], list[Any], list[Any]]:
-        """Return the last carry, what the steps gave, and what a gradient needs, if it is to be kept.
-
-        These residuals are, of each step, the carry before it and what it has :func:`kept`.
-        """
+        """Return the last carry, each step's y, and the residuals: each step's carry and its checkpoints."""
 
         def body(t: Any, carry: list[Any], ys: list[Any], residuals: list[Any]) -> Any:
-            record: list[Any] = []
-            with _keeping(_recorder(record)):
+            saved: list[Any] = []
+            with _saving(_recorder(saved)):
                 new, y = self._step(*carry, *(x[t] for x in xs), *shared)
-            residuals = _written(residuals, t, [*carry, *record]) if keep else residuals
+            residuals = _written(residuals, t, [*carry, *saved]) if keep else residuals
             return t + 1, new, _written(ys, t, y), residuals
 
-        ys = [_array(spec, size) for spec in self._y_specs]
-        residuals = [_array(like, size) for like in (*carry, *self._kept_specs)] if keep else []
+        ys = [_array(spec, size) for spec in tf.nest.flatten(self._y_nest)]
+        residuals = [_array(like, size) for like in (*carry, *self._saved_specs)] if keep else []
         _, carry, ys, residuals = _loop(length, size, body, carry, ys, residuals)
         return carry, [array.stack() for array in ys], [array.stack() for array in residuals]
 
@@ -150,26 +153,26 @@ class Scan:
         slopes: list[Any],
         y_slopes: list[Any],
     ) -> tuple[list[Any], list[Any], list[Any]]:
-        """Return the gradients of the first carry, of xs and of shared, of floats only, as all slopes are."""
-        carries = len(residuals) - len(self._kept_specs)
+        """Return the gradients of the first carry, of xs and of shared, for floating tensors only."""
+        carries = len(residuals) - len(self._saved_specs)
 
         def body(i: Any, slopes: list[Any], sums: list[Any], of_xs: list[Any]) -> Any:
             t = length - 1 - i
             at_t, x = [residual[t] for residual in residuals], [x[t] for x in xs]
-            carry, record = at_t[:carries], at_t[carries:]
-            wanted = [_of_floats(part, part) for part in (carry, x, shared)]
-            with tf.GradientTape(watch_accessed_variables=False) as tape, _keeping(_replayer(record)):
-                tape.watch(wanted)
+            carry, saved = at_t[:carries], at_t[carries:]
+            sources = [_of_floats(part, part) for part in (carry, x, shared)]
+            with tf.GradientTape(watch_accessed_variables=False) as tape, _saving(_replayer(saved)):
+                tape.watch(sources)
                 new, y = self._step(*carry, *x, *shared)
             found = tape.gradient(
                 [*_of_floats(new, new), *_of_floats(y, y)],
-                wanted,
+                sources,
                 output_gradients=[*slopes, *(slope[t] for slope in y_slopes)],
                 unconnected_gradients="zero",
             )
             slopes, of_x, of_shared = [
                 [tf.ensure_shape(slope, tensor.shape) for slope, tensor in zip(slopes, part, strict=True)]
-                for slopes, part in zip(found, wanted, strict=True)
+                for slopes, part in zip(found, sources, strict=True)
             ]
             sums = [total + slope for total, slope in zip(sums, of_shared, strict=True)]
             return i + 1, slopes, sums, _written(of_xs, t, of_x)
@@ -181,7 +184,7 @@ class Scan:
 
 
 class SegmentedScan:
-    """A :class:`Scan` that keeps one carry in ``every`` steps; a gradient takes those between again.
+    """A :class:`Scan` that saves one carry in ``every`` steps; the backward pass recomputes the others.
 
     It scans segments of ``every`` steps, each of which is a scan of its own.
     """
@@ -229,38 +232,38 @@ class SegmentedScan:
 
 
 @contextmanager
-def _keeping(keep: Callable[[Any], Any]) -> Iterator[None]:
-    """Have ``keep`` give back what a step has kept."""
+def _saving(save: Callable[[Any], Any]) -> Iterator[None]:
+    """Let ``save`` handle each tensor that a step checkpoints."""
     graph = tf.compat.v1.get_default_graph()
 
     def here(tensor: Any) -> Any:
-        # What is computed in a loop or a function of the step's own is not the step's to hand out.
-        return keep(tensor) if tf.compat.v1.get_default_graph() is graph else tensor
+        # A tensor of an inner loop or function cannot leave it.
+        return save(tensor) if tf.compat.v1.get_default_graph() is graph else tensor
 
-    token = _keeper.set(here)
+    token = _in_step.set(here)
     try:
         yield
     finally:
-        _keeper.reset(token)
+        _in_step.reset(token)
 
 
-def _recorder(record: list[Any]) -> Callable[[Any], Any]:
-    def keep(tensor: Any) -> Any:
-        record.append(tensor)
+def _recorder(saved: list[Any]) -> Callable[[Any], Any]:
+    def save(tensor: Any) -> Any:
+        saved.append(tensor)
         return tensor
 
-    return keep
+    return save
 
 
-def _replayer(record: list[Any]) -> Callable[[Any], Any]:
-    left = iter(record)
+def _replayer(saved: list[Any]) -> Callable[[Any], Any]:
+    left = iter(saved)
     return lambda tensor: _recalled(tensor, next(left))
 
 
 @tf.custom_gradient  # type: ignore[untyped-decorator]
-def _recalled(computed: Any, recorded: Any) -> Any:
-    """What was recorded, with the gradient of what is computed, which nothing reads then."""
-    return tf.identity(recorded), lambda slope: (slope, None)
+def _recalled(computed: Any, saved: Any) -> Any:
+    """Return the saved tensor, with the gradient of the computed one, whose value nothing reads."""
+    return tf.identity(saved), lambda slope: (slope, None)
 
 
 def _loop(length: Any, size: Any, body: Any, *values: Any) -> Any:
@@ -280,18 +283,18 @@ def _written(arrays: list[Any], t: Any, tensors: list[Any]) -> list[Any]:
 
 
 def _sizes(tensor: Any) -> list[Any]:
-    """The shape, of ints where they are known."""
+    """The shape, with ints where they are known."""
     dynamic = tf.shape(tensor)
     return [dynamic[axis] if size is None else size for axis, size in enumerate(tensor.shape)]
 
 
 def _of_floats(values: Any, tensors: Any) -> list[Any]:
-    """The values that belong to floating tensors, which alone have a gradient."""
+    """The values that belong to floating tensors; only these have a gradient."""
     return [value for value, tensor in zip(values, tensors, strict=True) if tensor.dtype.is_floating]
 
 
 def _with_none(values: list[Any], tensors: list[Any]) -> list[Any]:
-    """The opposite of :func:`_of_floats`: None where a tensor is none."""
+    """The inverse of :func:`_of_floats`: None for tensors that are not floating."""
     left = iter(values)
     return [next(left) if tensor.dtype.is_floating else None for tensor in tensors]
 
@@ -305,6 +308,6 @@ def _check_captures(step: Any) -> None:
     ]
     if variables or tensors:
         raise SuperloopError(
-            "a step may use its arguments, its weights (made with add_weight) and what 'constants' gave, "
-            f"and nothing else, but it uses {', '.join(variables + tensors)}"
+            "a step may use its arguments, its weights (made with add_weight) and the result of 'constants' "
+            f"only, but it uses {', '.join(variables + tensors)}"
         )

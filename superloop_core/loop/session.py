@@ -1,4 +1,4 @@
-"""A loop taken one timestep at a time."""
+"""Session, a loop that takes one timestep at a time."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -11,22 +11,22 @@ from superloop_core.loop.traces import select_traces
 
 
 class Session:
-    """A built loop in live use: it takes one timestep each time it is told to.
+    """A built loop in live use, one timestep for each :meth:`step`.
 
-    What it computes is what a call computes of the whole sequence: the answer of :meth:`step` at t is the
-    output at t, those that ``suppress_output`` takes from a call's included, and :attr:`traces` hold what
-    a call's hold at t. ``Superloop.session`` opens one. It sees the weights as they were then.
+    Steps compute what a call computes for the whole sequence: the result of step t is the output at t,
+    including those that ``suppress_output`` drops from a call's, and :attr:`traces` are a call's at t.
+    ``Superloop.session`` opens a session. It uses the weights as they were then.
 
     Attributes:
         traces: the traces of the last step by name, each ``(batch, ...)``; empty before the first.
-        timestep: how many steps have been taken.
+        timestep: number of steps taken.
 
     Args:
         builder: a built Builder.
         sequence: what is known of the sequence.
         state: the state at t = 0.
-        input_size: numbers that come in at each timestep.
-        traces: names or patterns of what to record, or ``"all"``.
+        input_size: size of the input at each timestep; 0: none.
+        traces: names or patterns of the traces to record, or ``"all"``.
         owner: a name for messages.
     """
 
@@ -40,7 +40,7 @@ class Session:
         traces: Collection[str] | str = (),
         owner: str = "session",
     ):
-        self._names = builder.state_names(state)  # type: ignore[attr-defined]
+        self._names = builder.state_names(state)
         self._input_shape = (sequence.batch_size, input_size) if input_size else None
         self._dtype = sequence.dtype
         self._owner = owner
@@ -58,20 +58,20 @@ class Session:
 
     @property
     def state(self) -> dict[str, Tensor]:
-        """The state now, by path; a call and :meth:`reset` take it as ``initial_state``."""
+        """The current state by path; a call takes it as ``initial_state``."""
         return dict(zip(self._names, tf.nest.flatten(self._state), strict=True))
 
     def step(self, inputs: Any = None) -> Tensor:
         """Take one timestep.
 
         Args:
-            inputs: ``(batch, inputs)``; None where the loop takes none.
+            inputs: ``(batch, inputs)``; None where the loop has no inputs.
 
         Returns:
             the output ``(batch, outputs)``.
 
         Raises:
-            SourceError: the inputs are of a wrong shape; no step was taken.
+            SourceError: the inputs have a wrong shape; no step was taken.
         """
         if inputs is not None:
             inputs = tf.cast(tf.convert_to_tensor(inputs), self._dtype)

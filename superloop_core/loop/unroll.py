@@ -1,15 +1,16 @@
-"""Any Builder, over all the timesteps of a sequence: unrolled statically, or in one loop."""
+"""All timesteps of any Builder: unrolled statically, or in one loop."""
 
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
+import attrs
 import keras
 import numpy as np
 import tensorflow as tf
 
 from superloop_core.builder.protocol import Builder, Sequence, State, Tensor
-from superloop_core.loop.masks import aligned, held
-from superloop_core.loop.rows import joined, split
+from superloop_core.loop.masks import freeze, hold
+from superloop_core.loop.rows import Shard, join_rows, split_rows
 from superloop_core.loop.scan import Scan, SegmentedScan
 from superloop_core.loop.traces import select_traces
 
@@ -17,26 +18,26 @@ TENSOR = object()  # stands for a tensor among constants
 
 
 class Unrolled(NamedTuple):
-    """What a loop gives."""
+    """The results of a loop."""
 
     outputs: Tensor  # (batch, timesteps, output_size)
     state: State  # after the last valid timestep
     traces: dict[str, Tensor]  # each (batch, timesteps, ...)
 
 
-class Loop:
+class Unroll:
     """A Builder over the timesteps of a sequence, unrolled one by one or in one loop.
 
-    What was traced of a loop stays with it, so that another graph of the same shapes (the second trace of
-    a training step, an evaluation) finds it there.
+    A loop that was traced once serves every graph of the same shapes (the second trace of a training
+    step, an evaluation).
 
     Args:
-        builder: a Builder, which must be built before the first call.
+        builder: built before the first call.
         static: unroll the timesteps one by one, which needs their number to be known; otherwise one
             loop serves any number.
-        traces: names of what to record, or patterns of them such as ``"tape.*"``; or ``"all"``.
-        checkpoint_every: keep the state of one timestep in so many for the gradient, which then takes
-            those between once more. It says nothing of a static loop.
+        traces: names or patterns of the traces to record, such as ``"tape.*"``; or ``"all"``.
+        checkpoint_every: save the state of one timestep in so many for the backward pass, which then
+            recomputes the others. A static loop ignores it.
     """
 
     def __init__(
@@ -52,7 +53,6 @@ class Loop:
         self._traces = traces
         self._checkpoint_every = checkpoint_every
         self._scans: dict[Any, Scan | SegmentedScan] = {}
-        self.recorded: tuple[str, ...] = ()  # names of the traces, once a step was taken
 
     def __call__(
         self,
@@ -62,7 +62,7 @@ class Loop:
         *,
         mask: Tensor | None = None,
         jit_compile: bool = False,
-        parts: int = 1,
+        shards: int = 1,
     ) -> Unrolled:
         """Take every timestep of a sequence.
 
@@ -70,106 +70,103 @@ class Loop:
             inputs: ``(batch, timesteps, input_size)``, or None.
             sequence: what is known of the sequence.
             state: the state at t = 0.
-            mask: ``(batch, timesteps)`` of bool; where False, every state stays as it is, and outputs and
-                traces repeat the last valid timestep's (zeros where there was none yet). What the inputs
-                hold there is never read, be it NaN.
+            mask: ``(batch, timesteps)`` of bool; where it is False, every state stays, and outputs and
+                traces repeat those of the last valid timestep (zeros before the first one). The inputs
+                there are never read, not even NaN.
             jit_compile: compile the loop and its gradient with XLA, once for each shape; a static loop
-                is part of whatever graph it stands in.
-            parts: loops to split the rows over, which run side by side.
+                is compiled with the graph around it.
+            shards: number of loops that run side by side, each on some rows.
 
         Raises:
-            TraceError: a trace has a name that the builder does not give.
+            TraceError: a name or pattern matches no trace.
         """
         if mask is not None:
             mask = tf.cast(mask, tf.bool)
             if inputs is not None:
                 inputs = tf.where(mask[:, :, None], inputs, tf.zeros_like(inputs))
         given = {name: tensor for name, tensor in (("inputs", inputs), ("valid", mask)) if tensor is not None}
-        # Outside a graph a loop would be Python's all the same.
+        whole = Shard(given, state, attrs.evolve(sequence, prepared=self._builder.prepare()))
+        # Outside a graph a dynamic loop would be Python's as well.
         if self._static or (tf.executing_eagerly() and not jit_compile):
-            results = self._static_steps(given, state, sequence)
+            results = self._static_steps(whole)
         else:
-            shards = list(split(given, state, sequence, parts))
-            results = joined(self._dynamic_steps(shards, jit_compile))
-        outputs, state, recorded = results
+            results = join_rows(self._dynamic_steps(split_rows(whole, shards), jit_compile))
+        outputs, state, traces = results
         if mask is not None:
-            outputs, recorded = held((outputs, recorded), mask)
-        return Unrolled(outputs, state, recorded)
+            outputs, traces = hold((outputs, traces), mask)
+        return Unrolled(outputs, state, traces)
 
-    def outline(
+    def placeholders(
         self, inputs: Tensor | None, sequence: Sequence, state: State, *, mask: Tensor | None = None
     ) -> Unrolled:
-        """Return tensors like what a call gives, at the cost of one step: their shapes and dtypes are right.
+        """Return placeholders with a call's shapes and dtypes; runs one step.
 
-        The arguments and errors are a call's.
+        Arguments and errors are those of a call.
         """
         at_0 = {} if inputs is None else {"inputs": inputs[:, 0]}
         if mask is not None:
             at_0["valid"] = tf.cast(mask[:, 0], tf.bool)
-        output, state, named = self._step(at_0, state, self._builder.constants(sequence))
+        output, state, traces = self._step(at_0, state, self._builder.constants(sequence))
 
         def over_time(tensor: Tensor) -> Tensor:
             timesteps = sequence.timesteps if isinstance(sequence.timesteps, int) else None
             repeated = tf.repeat(tensor[:, None], sequence.timesteps, axis=1)
             return tf.ensure_shape(repeated, [tensor.shape[0], timesteps, *tensor.shape[1:]])
 
-        return Unrolled(over_time(output), state, tf.nest.map_structure(over_time, named))
+        return Unrolled(over_time(output), state, tf.nest.map_structure(over_time, traces))
 
     def _step(
         self, at_t: Mapping[str, Tensor], state: State, constants: Any
     ) -> tuple[Tensor, State, dict[str, Tensor]]:
-        output, new, named = self._builder.step(at_t.get("inputs"), state, constants)
+        output, new, traces = self._builder.step(at_t.get("inputs"), state, constants)
         if "valid" in at_t:
-            valid = at_t["valid"]
-            new = tf.nest.map_structure(lambda n, o: tf.where(aligned(valid, n), n, o), new, state)
-        # Kept as specific as it was: a loop's state must not lose what is known of its shape.
+            new = freeze(at_t["valid"], new, state)
+        # A loop's state must stay as specific as it was.
         new = tf.nest.map_structure(lambda n, o: tf.ensure_shape(n, o.shape), new, state)
-        self.recorded = tuple(select_traces(self._traces, named))
-        return output, new, {name: named[name] for name in self.recorded}
+        return output, new, {name: traces[name] for name in select_traces(self._traces, traces)}
 
-    def _static_steps(
-        self, given: Mapping[str, Tensor], state: State, sequence: Sequence
-    ) -> tuple[Tensor, State, dict[str, Tensor]]:
+    def _static_steps(self, whole: Shard) -> tuple[Tensor, State, dict[str, Tensor]]:
+        given, state, sequence = whole
         constants = self._builder.constants(sequence)
         outputs, recorded = [], []
         for t in range(int(sequence.timesteps)):
             at_t = {name: over[:, t] for name, over in given.items()}
-            output, state, named = self._step(at_t, state, constants)
+            output, state, traces = self._step(at_t, state, constants)
             outputs.append(output)
-            recorded.append(named)
+            recorded.append(traces)
         stacked = {name: tf.stack([at[name] for at in recorded], axis=1) for name in recorded[0]}
         return tf.stack(outputs, axis=1), state, stacked
 
     def _dynamic_steps(
-        self, parts: list[tuple[dict[str, Tensor], State, Sequence]], compiled: bool
+        self, shards: list[Shard], compiled: bool
     ) -> list[tuple[Tensor, State, dict[str, Tensor]]]:
-        """Run one loop for each part of the rows."""
+        """Run one loop for each shard."""
         weights = [tf.convert_to_tensor(variable.value) for variable in self._builder.variables]
         constants = [
-            tf.nest.map_structure(_array_as_tensor, self._builder.constants(sequence))
-            for _, _, sequence in parts
+            tf.nest.map_structure(_array_as_tensor, self._builder.constants(shard.sequence))
+            for shard in shards
         ]
         scanned = [
             (
-                state,
-                tf.nest.map_structure(_time_and_batch_swapped, given),
-                (weights, [leaf for leaf in tf.nest.flatten(of_part) if tf.is_tensor(leaf)]),
+                shard.state,
+                tf.nest.map_structure(_swap_time_and_batch, shard.given),
+                (weights, [leaf for leaf in tf.nest.flatten(of_shard) if tf.is_tensor(leaf)]),
             )
-            for (given, state, _), of_part in zip(parts, constants, strict=True)
+            for shard, of_shard in zip(shards, constants, strict=True)
         ]
         scan = self._scan(*scanned[0], constants[0], compiled)
         results = []
-        for nests, (_, _, sequence) in zip(scanned, parts, strict=True):
-            state, ys = scan(*nests, sequence.timesteps, keep=sequence.training)
-            outputs, named = tf.nest.map_structure(_time_and_batch_swapped, ys)
-            results.append((outputs, state, named))
+        for nests, shard in zip(scanned, shards, strict=True):
+            state, ys = scan(*nests, shard.sequence.timesteps, keep=shard.sequence.training)
+            outputs, traces = tf.nest.map_structure(_swap_time_and_batch, ys)
+            results.append((outputs, state, traces))
         return results
 
     def _scan(
         self, state: State, xs: dict[str, Tensor], shared: Any, constants: Any, compiled: bool
     ) -> Scan | SegmentedScan:
-        """Return the loop over steps like these; one that was made for the same is taken again."""
-        # Of the constants, what is no tensor (whether to train) is the same for every step and part.
+        """Return the loop over steps of these shapes, traced once."""
+        # Constants that are not tensors (training or not) are the same for every step and shard.
         others = tf.nest.map_structure(lambda leaf: TENSOR if tf.is_tensor(leaf) else leaf, constants)
 
         def spec(tensor: Tensor) -> tf.TensorSpec:
@@ -190,7 +187,7 @@ class Loop:
         return self._scans[key]
 
     def _step_of_scan(self, constants: Any) -> Any:
-        """Return the step with its weights and constants handed to it; the latter fill each TENSOR."""
+        """Return the step as a function of its weights and constants; the latter replace each TENSOR."""
         variables = list(self._builder.variables)
 
         def step(state: State, at_t: dict[str, Tensor], shared: Any) -> tuple[State, Any]:
@@ -198,8 +195,8 @@ class Loop:
             left = iter(tensors)
             filled = [next(left) if leaf is TENSOR else leaf for leaf in tf.nest.flatten(constants)]
             with keras.StatelessScope(zip(variables, weights, strict=True)):
-                output, state, named = self._step(at_t, state, tf.nest.pack_sequence_as(constants, filled))
-            return state, (output, named)
+                output, state, traces = self._step(at_t, state, tf.nest.pack_sequence_as(constants, filled))
+            return state, (output, traces)
 
         return step
 
@@ -208,5 +205,5 @@ def _array_as_tensor(leaf: Any) -> Any:
     return tf.convert_to_tensor(leaf) if isinstance(leaf, np.ndarray) else leaf
 
 
-def _time_and_batch_swapped(tensor: Tensor) -> Tensor:
+def _swap_time_and_batch(tensor: Tensor) -> Tensor:
     return tf.transpose(tensor, [1, 0, *range(2, len(tensor.shape))])

@@ -20,8 +20,8 @@ from superloop_core.builder.protocol import Tensor
 from superloop_core.config.original import read_original
 from superloop_core.errors import WeightsError
 from superloop_core.layer.feed import FEEDBACK, INPUTS, OUTPUTS
+from superloop_core.layer.print_traces import PrintTraces
 from superloop_core.layer.superloop import Superloop
-from superloop_core.original.print_traces import PrintTraces
 from superloop_core.original.weights import PARTS, arrays_in, refuse_others
 from superloop_core.registry.registry import load_registry
 
@@ -145,7 +145,7 @@ class Model:
         if wiring.projection is not None:
             layers["DenseOutMain"] = (wiring.projection.kernel, wiring.projection.bias)
         for index, cell in enumerate(wiring.cells):
-            original_weights = getattr(getattr(cell, "cell", cell), "original_weights", None)
+            original_weights = getattr(getattr(cell, "cell", None), "original_weights", None)
             if original_weights is None:
                 raise WeightsError(f"is the original's, which had no cell {self.config.recurrent_model!r}")
             layers |= {f"Recur{index}/{layer}": of_layer for layer, of_layer in original_weights().items()}

@@ -76,11 +76,11 @@ def test_a_state_that_does_not_fit_is_refused(given, told, made, make_loop):
 
 def test_a_stateful_layer_needs_its_rows_and_keeps_to_them(make_loop, make_feed):
     layer = Superloop(make_loop("tape"), stateful=True)
-    with pytest.raises(SourceError, match="stateful = True needs the number of rows"):
+    with pytest.raises(SourceError, match="stateful = True needs the batch size"):
         layer(layer.symbolic_inputs())
     layer = Superloop(make_loop("tape"), stateful=True)
     layer(make_feed(layer))
-    with pytest.raises(SourceError, match="was built for 3 rows: 2"):
+    with pytest.raises(SourceError, match="was built for the batch size 3: 2"):
         layer(make_feed(layer, batch=2))
 
 

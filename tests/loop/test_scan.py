@@ -4,7 +4,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from superloop_core import SuperloopError, kept
+from superloop_core import SuperloopError, checkpoint
 from superloop_core.loop.scan import Scan, SegmentedScan
 
 
@@ -140,13 +140,16 @@ def keeping(carry, x, shared):
 
     @tf.function(autograph=False)
     def summed(product):
-        return kept(product + x["x"])
+        return checkpoint(product + x["x"])
 
-    of_function = summed(kept(h @ shared["kernel"]))
+    of_function = summed(checkpoint(h @ shared["kernel"]))
     _, of_loop = tf.while_loop(
-        lambda i, _: i < 1, lambda i, z: (i + 1, kept(tf.identity(z))), (0, of_function), maximum_iterations=1
+        lambda i, _: i < 1,
+        lambda i, z: (i + 1, checkpoint(tf.identity(z))),
+        (0, of_function),
+        maximum_iterations=1,
     )
-    new = kept(tf.tanh(of_loop))
+    new = checkpoint(tf.tanh(of_loop))
     return (new, steps + 1), {"out": new * shared["scale"], "at": steps}
 
 
@@ -195,9 +198,9 @@ def test_what_a_step_has_kept_is_not_computed_again():
         return len(calls)
 
     assert calls_of(lambda z: z) == 14
-    assert calls_of(kept) == 7
+    assert calls_of(checkpoint) == 7
 
 
 def test_outside_a_loop_what_is_kept_is_given_back():
     z = tf.ones(3)
-    assert kept(z) is z
+    assert checkpoint(z) is z

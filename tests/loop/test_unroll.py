@@ -6,16 +6,16 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from superloop_core import Sequence, TraceError
+from superloop_core import Builder, Sequence, TraceError
 from superloop_core.loop.traces import ALL
-from superloop_core.loop.unroll import Loop
+from superloop_core.loop.unroll import Unroll
 
 
 class Total(NamedTuple):
     total: tf.Tensor
 
 
-class RunningTotal:
+class RunningTotal(Builder):
     """The smallest Builder: it adds up what it is fed, or ones; what it does is plain to see."""
 
     output_size = 1
@@ -48,7 +48,7 @@ def run(inputs, *, batch=1, timesteps=None, mask=None, static=False, traces=ALL,
     )
     builder = RunningTotal()
     state = builder.initial_state(sequence)
-    return Loop(builder, static=static, traces=traces)(inputs, sequence, state, mask=mask)
+    return Unroll(builder, static=static, traces=traces)(inputs, sequence, state, mask=mask)
 
 
 both = pytest.mark.parametrize("static", [False, True])
@@ -80,7 +80,7 @@ def test_the_number_of_timesteps_may_be_a_tensor_in_a_dynamic_loop(static):
             batch_size=shape[0], timesteps=3 if static else shape[1], lengths=None, dtype="float32"
         )
         state = RunningTotal().initial_state(sequence)
-        return Loop(RunningTotal(), static=static, traces=["total"])(inputs, sequence, state)
+        return Unroll(RunningTotal(), static=static, traces=["total"])(inputs, sequence, state)
 
     result = total(tf.ones((2, 3, 1)))
     np.testing.assert_array_equal(result.outputs[..., 0], [[10, 20, 30]] * 2)
@@ -176,7 +176,7 @@ class Counting(RunningTotal):
 
 def test_what_was_traced_serves_another_graph_of_the_same_shapes_and_no_other():
     builder = Counting()
-    loop = Loop(builder)
+    loop = Unroll(builder)
 
     def total(values, factor=1.0):
         @tf.function(autograph=False)  # a graph of its own, each time

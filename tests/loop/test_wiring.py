@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from superloop_core import ConfigError, PluginError, Sequence, SuperloopError, System
 from superloop_core.builder import KerasCell
-from superloop_core.loop.unroll import Loop
+from superloop_core.loop.unroll import Unroll
 from superloop_core.loop.wiring import Wiring
 
 
@@ -151,7 +151,7 @@ def test_a_loop_can_be_the_cell_of_another(static):
     outer.build(2)
     given = sequence(batch=1, timesteps=3, **DATA)
     inputs = tf.random.stateless_normal((1, 3, 2), seed=(1, 2))
-    result = Loop(outer, static=static, traces="all")(inputs, given, outer.initial_state(given))
+    result = Unroll(outer, static=static, traces="all")(inputs, given, outer.initial_state(given))
     assert "cells.0.b.last" in result.traces
 
     inner_state, read, h = inner.initial_state(given), tf.zeros((1, 1)), tf.zeros((1, 2))
@@ -178,15 +178,15 @@ class Careless(Kept):
 MISTAKES = {
     "two values": (
         lambda control, state: (control, state),
-        "memo: the step of Careless must return (answer, state, dict of named tensors): 2 values",
+        "memo: the step of Careless must return (output, state, dict of named tensors): 2 values",
     ),
     "no dict": (
         lambda control, state: (control, state, None),
-        "memo: the step of Careless must return (answer, state, dict of named tensors): 3 values",
+        "memo: the step of Careless must return (output, state, dict of named tensors): 3 values",
     ),
     "a wrong answer": (
         lambda control, state: (control[:, :1], state, {}),
-        "memo: the step of Careless must answer with a tensor (batch, 2), as output_size says: (1, 1)",
+        "memo: the step of Careless must return an output (batch, 2), as output_size says: (1, 1)",
     ),
     "another state": (
         lambda control, state: (control, (control, control), {}),
@@ -239,7 +239,7 @@ def test_a_state_may_be_any_nest_of_tensors(state):
     wiring = Wiring([KerasCell(Passing(2))], {"it": Plain(KeptConfig(size=1))})
     wiring.build(1)
     given = sequence()
-    result = Loop(wiring, traces="all")(tf.zeros((1, 3, 1)), given, wiring.initial_state(given))
+    result = Unroll(wiring, traces="all")(tf.zeros((1, 3, 1)), given, wiring.initial_state(given))
     name = {dict: "it.last", list: "it.0"}.get(state, "it")
     np.testing.assert_array_equal(result.traces[name][0, :, 0], [0, 1, 2])
     assert wiring.state_names(result.state)[1] == name
@@ -269,7 +269,7 @@ def test_the_state_of_a_memory_as_large_as_the_timesteps_has_a_spec_where_there_
     assert wiring.state_names(specs) == ["cells.0.count", "it.last", "it.read"]
     assert specs.systems[0].last.shape.as_list() == [None, None]
     with pytest.raises(SuperloopError, match="how many timesteps"):
-        wiring.state_specs(timesteps=False)
+        wiring.state_specs(timesteps=None)
 
 
 def test_a_system_says_which_fields_may_be_learned():

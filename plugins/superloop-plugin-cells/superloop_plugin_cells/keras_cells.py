@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from superloop_core import kept
+from superloop_core import checkpoint
 from superloop_plugin_cells import KerasCellConfig
 
 
@@ -27,7 +27,7 @@ class OneProduct:
             inputs = inputs * self.get_dropout_mask(inputs)
         if training and self.recurrent_dropout:
             h = h * self.get_recurrent_dropout_mask(h)
-        return kept(ops.concatenate([inputs, h], axis=-1) @ kernel + bias)
+        return checkpoint(ops.concatenate([inputs, h], axis=-1) @ kernel + bias)
 
 
 @keras.saving.register_keras_serializable("superloop_plugin_cells")
@@ -76,8 +76,8 @@ class GRUCell(keras.layers.GRUCell):  # type: ignore[misc]
         (h,) = states
         if training and self.dropout:
             inputs = inputs * self.get_dropout_mask(inputs)
-        z, r, candidate = ops.split(kept(inputs @ self.kernel + self.bias[0]), 3, axis=-1)
-        z_h, r_h, candidate_h = ops.split(kept(h @ self.recurrent_kernel + self.bias[1]), 3, axis=-1)
+        z, r, candidate = ops.split(checkpoint(inputs @ self.kernel + self.bias[0]), 3, axis=-1)
+        z_h, r_h, candidate_h = ops.split(checkpoint(h @ self.recurrent_kernel + self.bias[1]), 3, axis=-1)
         z, r = self.recurrent_activation(z + z_h), self.recurrent_activation(r + r_h)
         h = z * h + (1 - z) * self.activation(candidate + r * candidate_h)
         return h, [h]

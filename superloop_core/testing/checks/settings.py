@@ -27,7 +27,7 @@ IMPORT_SECONDS = 0.5
 # Run in a process of its own; the core is imported before the clock starts.
 IMPORTER = """
 import importlib, json, sys, time
-import superloop_core, superloop_core.hookspecs, superloop_core.plugin
+import superloop_core
 sys.path[:] = json.loads(sys.argv[2])
 began = time.perf_counter()
 importlib.import_module(sys.argv[1])
