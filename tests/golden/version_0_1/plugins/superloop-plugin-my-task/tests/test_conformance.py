@@ -1,0 +1,9 @@
+"""The plugin holds to what every plugin of superloop must."""
+
+import pytest
+from superloop_core.testing import conformance
+
+
+@pytest.mark.parametrize("check", conformance("my_task"), ids=str)
+def test_conformance(check):
+    check()
