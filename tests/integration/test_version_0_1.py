@@ -89,7 +89,7 @@ CHECKS = (
     "pure",
     "masked_is_unpadded",
     "saved_and_loaded",
-)  # those that a version may break
+)
 
 
 @pytest.mark.parametrize("distribution", PLUGINS)
@@ -100,15 +100,15 @@ def test_a_plugin_of_then_passes_the_checks_of_today(installed, distribution):
 
 
 def test_a_run_folder_is_evaluated_and_traced_as_it_was(superloop, tmp_path):
-    run = FOLDER / "runs" / "finished"
+    run = FOLDER / "run_folders" / "finished"
     lengths = "--length", "6", "--length", "8"
     told = superloop("eval", run, "--sequences", "64", "--seed", "5", "--json", *lengths)
-    then = json.loads((FOLDER / "runs" / "finished_eval.json").read_text())
+    then = json.loads((FOLDER / "run_folders" / "finished_eval.json").read_text())
     for row, was in zip(json.loads(told), then, strict=True):
         for name, value in was.items():
             assert row[name] == (pytest.approx(value, rel=1e-4) if isinstance(value, float) else row[name])
     superloop("trace", run, "--out", tmp_path / "traces.npz", "--seed", "5")
-    with np.load(tmp_path / "traces.npz") as now, np.load(FOLDER / "runs" / "finished_trace.npz") as before:
+    with np.load(tmp_path / "traces.npz") as now, np.load(FOLDER / "run_folders" / "finished_trace.npz") as before:
         assert sorted(now) == sorted(before)
         for name in before:
             if before[name].dtype.kind in "fiub":
@@ -116,11 +116,11 @@ def test_a_run_folder_is_evaluated_and_traced_as_it_was(superloop, tmp_path):
 
 
 def test_a_stopped_run_is_resumed_to_the_end_it_had(superloop, tmp_path):
-    run = shutil.copytree(FOLDER / "runs" / "stopped", tmp_path / "stopped")
+    run = shutil.copytree(FOLDER / "run_folders" / "stopped", tmp_path / "stopped")
     superloop("resume", run)
     now, before = (
         [json.loads(line) for line in path.read_text().splitlines()]
-        for path in (run / "metrics.jsonl", FOLDER / "runs" / "stopped_resumed.jsonl")
+        for path in (run / "metrics.jsonl", FOLDER / "run_folders" / "stopped_resumed.jsonl")
     )
     assert len(now) == len(before)
     for line, was in zip(now, before, strict=True):

@@ -180,20 +180,20 @@ main()
         done = subprocess.run([sys.executable, "-c", text])
         assert done.returncode == 130, done
         resumed = configs.parent / "resumed"
-        shutil.copytree(OUT / "runs" / name, resumed)
+        shutil.copytree(OUT / "run_folders" / name, resumed)
         subprocess.run([*runner, "resume", resumed], check=True)
-        shutil.copy(resumed / "metrics.jsonl", OUT / "runs" / "stopped_resumed.jsonl")
+        shutil.copy(resumed / "metrics.jsonl", OUT / "run_folders" / "stopped_resumed.jsonl")
         shutil.rmtree(resumed)
     else:
-        subprocess.run([*runner, "train", configs / f"{name}.toml", "--out", OUT / "runs" / name], check=True)
-        command = [*runner, "eval", OUT / "runs" / name, "--sequences", "64", "--seed", "5", "--json", "--length", "6", "--length", "8"]
-        done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=OUT / "runs")
-        (OUT / "runs" / f"{name}_eval.json").write_text(done.stdout)
-        trace = OUT / "runs" / f"{name}_trace.npz"
-        subprocess.run([*runner, "trace", OUT / "runs" / name, "--out", trace, "--seed", "5"], check=True)
+        subprocess.run([*runner, "train", configs / f"{name}.toml", "--out", OUT / "run_folders" / name], check=True)
+        command = [*runner, "eval", OUT / "run_folders" / name, "--sequences", "64", "--seed", "5", "--json", "--length", "6", "--length", "8"]
+        done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=OUT / "run_folders")
+        (OUT / "run_folders" / f"{name}_eval.json").write_text(done.stdout)
+        trace = OUT / "run_folders" / f"{name}_trace.npz"
+        subprocess.run([*runner, "trace", OUT / "run_folders" / name, "--out", trace, "--seed", "5"], check=True)
         trace.with_suffix(".png").unlink()
-    shutil.rmtree(OUT / "runs" / name / "tensorboard")
-    (OUT / "runs" / name / "traces.png").unlink(missing_ok=True)
+    shutil.rmtree(OUT / "run_folders" / name / "tensorboard")
+    (OUT / "run_folders" / name / "traces.png").unlink(missing_ok=True)
 shutil.rmtree(configs)
 
 # The README's plugin as it stood, and the three that `superloop new-plugin` wrote.
