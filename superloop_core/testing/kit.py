@@ -2,8 +2,9 @@
 
 import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
+from typing import Any
 
 import attrs
 
@@ -20,15 +21,17 @@ class Check:
     Args:
         name: the check's.
         record: the plugin.
-        function: what is run; it raises where the check does not hold.
+        function: the check itself; it raises where the rule does not hold.
+        form: the settings, where they are not the plugin's ``example``.
     """
 
     name: str
     record: PluginRecord
     function: "Callable[[PluginRecord], None]" = attrs.field(repr=False)
+    form: str = ""
 
     def __str__(self) -> str:
-        return f"{self.record.kind}-{self.record.name}-{self.name}"
+        return "-".join(filter(None, (self.record.kind, self.record.name, self.form, self.name)))
 
     @property
     def rule(self) -> str:
@@ -66,18 +69,27 @@ class Check:
         return result
 
 
-def conformance(name: str) -> list[Check]:
-    """Return the checks for a plugin, to be run one by one.
+def conformance(name: str, settings: Mapping[str, Any] | None = None) -> list[Check]:
+    """Return the checks of a plugin, to be run one by one.
 
     Args:
-        name: as configs name it; ``cell:NAME`` where plugins of several kinds have the name, and only one
-            is meant.
+        name: as configs name it; ``cell:NAME`` selects one kind where several have the name.
+        settings: for a form of the plugin other than its ``example``.
 
     Raises:
         PluginError: there is no such plugin, or its ``expected_failures`` name no check.
     """
     records = load_registry().find(name)
-    checks = [check for record in records for check in _checks_of(record)]
+    if settings is not None:
+        records = [
+            attrs.evolve(record, spec=attrs.evolve(record.spec, example=dict(settings))) for record in records
+        ]
+    form = "" if settings is None else ",".join(f"{key}={value}" for key, value in settings.items())
+    checks = [
+        Check(name=function.__name__, record=record, function=function, form=form)
+        for record in records
+        for function in _functions()[record.kind]
+    ]
     for record in records:
         known = [check.name for check in checks if check.record is record]
         for excused in record.spec.expected_failures:
@@ -91,21 +103,23 @@ def conformance(name: str) -> list[Check]:
 
 def check_plugin(
     name: str,
+    settings: Mapping[str, Any] | None = None,
     *,
     only: Iterable[str] = (),
     tell: Callable[[Result], None] = lambda result: None,
 ) -> Report:
-    """Run the checks for a plugin.
+    """Run the checks of a plugin.
 
     Args:
         name: as for :func:`conformance`.
-        only: names of checks; all, if there is none.
-        tell: is called with each result as it comes.
+        settings: as for :func:`conformance`.
+        only: names of checks; all if empty.
+        tell: called with each result as it comes.
 
     Raises:
         PluginError: there is no such plugin, or no such check.
     """
-    checks = conformance(name)
+    checks = conformance(name, settings)
     only = list(only)
     for wanted in only:
         known = {check.name for check in checks}
@@ -117,13 +131,6 @@ def check_plugin(
             results.append(check.run())
             tell(results[-1])
     return Report(results=tuple(results))
-
-
-def _checks_of(record: PluginRecord) -> list[Check]:
-    return [
-        Check(name=function.__name__, record=record, function=function)
-        for function in _functions()[record.kind]
-    ]
 
 
 @cache

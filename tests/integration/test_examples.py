@@ -19,6 +19,7 @@ def test_every_example_is_a_loop_that_fits_its_task(path):
     assert experiment.timesteps > 1
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("name", ["last_two_before_nine", "last_two_before_nine_sgu", "nested"])
 def test_a_network_learns_to_walk_a_tape(name, tmp_path):
     command = [sys.executable, "-m", "superloop_core.cli", "train", EXAMPLES / f"{name}.toml"]

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 FIRST_PARTY = ("attention", "cells", "lab", "tasks")
 
-pytestmark = pytest.mark.xdist_group("strangers")  # who share the environment
+pytestmark = [pytest.mark.release, pytest.mark.xdist_group("strangers")]  # who share the environment
 
 
 def run(*command, **options):

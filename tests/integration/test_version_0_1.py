@@ -108,7 +108,10 @@ def test_a_run_folder_is_evaluated_and_traced_as_it_was(superloop, tmp_path):
         for name, value in was.items():
             assert row[name] == (pytest.approx(value, rel=1e-4) if isinstance(value, float) else row[name])
     superloop("trace", run, "--out", tmp_path / "traces.npz", "--seed", "5")
-    with np.load(tmp_path / "traces.npz") as now, np.load(FOLDER / "run_folders" / "finished_trace.npz") as before:
+    with (
+        np.load(tmp_path / "traces.npz") as now,
+        np.load(FOLDER / "run_folders" / "finished_trace.npz") as before,
+    ):
         assert sorted(now) == sorted(before)
         for name in before:
             if before[name].dtype.kind in "fiub":
