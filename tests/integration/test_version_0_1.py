@@ -103,15 +103,13 @@ def test_a_run_folder_is_evaluated_and_traced_as_it_was(superloop, tmp_path):
     run = FOLDER / "run_folders" / "finished"
     lengths = "--length", "6", "--length", "8"
     told = superloop("eval", run, "--sequences", "64", "--seed", "5", "--json", *lengths)
-    then = json.loads((FOLDER / "run_folders" / "finished_eval.json").read_text())
-    for row, was in zip(json.loads(told), then, strict=True):
+    recorded = json.loads((FOLDER / "run_folders" / "finished_eval.json").read_text())
+    for row, was in zip(json.loads(told), recorded, strict=True):
         for name, value in was.items():
             assert row[name] == (pytest.approx(value, rel=1e-4) if isinstance(value, float) else row[name])
     superloop("trace", run, "--out", tmp_path / "traces.npz", "--seed", "5")
-    with (
-        np.load(tmp_path / "traces.npz") as now,
-        np.load(FOLDER / "run_folders" / "finished_trace.npz") as before,
-    ):
+    then = FOLDER / "run_folders" / "finished_trace.npz"
+    with np.load(tmp_path / "traces.npz") as now, np.load(then) as before:
         assert sorted(now) == sorted(before)
         for name in before:
             if before[name].dtype.kind in "fiub":
