@@ -1,4 +1,4 @@
-"""The flat config dict of the original superloop (csirmaz/superloop, 2018), read into today's form."""
+"""The flat config dict of the original superloop (csirmaz/superloop, 2018), as a loop of today."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,11 +7,10 @@ import attrs
 from attrs.validators import ge, min_len
 
 from superloop_core.config.files import load_dict
-from superloop_core.config.reader import Plugins, read_loop
+from superloop_core.config.reader import Reader, read_loop
 from superloop_core.config.schema import LoopConfig
-from superloop_core.config.settings import read_settings
-from superloop_core.errors import ConfigError, PluginError, Problem, shown
-from superloop_core.registry.specs import PluginSpec
+from superloop_core.errors import shown
+from superloop_core.registry.registry import Registry
 
 
 def _false_or_positive(instance: Any, attribute: Any, value: Any) -> None:
@@ -48,29 +47,25 @@ class OriginalConfig:
 
 
 def is_original(data: Mapping[str, Any]) -> bool:
-    """Tell the original's flat dict from today's form."""
+    """Return whether a dict is the original's flat form."""
     return "recurrent_model" in data or "superloop_models" in data
 
 
-def read_original(source: Mapping[str, Any], plugins: Plugins) -> tuple[OriginalConfig, LoopConfig]:
+def read_original(source: Mapping[str, Any], registry: Registry) -> tuple[OriginalConfig, LoopConfig]:
     """Read the original's flat dict; each system's id is its name in ``superloop_models``.
 
     Raises:
         ConfigError: with every problem found.
     """
-    data = load_dict(source)
-    problems: list[Problem] = []
+    data, reader = load_dict(source), Reader(registry)
     models = data.get("superloop_models", ())
-    models = models if isinstance(models, list | tuple) else ()
-    names = [name for name in models if isinstance(name, str)]
+    names = [name for name in models if isinstance(name, str)] if isinstance(models, list | tuple) else []
     own = {key: value for key, value in data.items() if key not in names}
-    original = read_settings(OriginalConfig, own, "config", problems, reserved=names)
-    systems = [_system(name, data, plugins, problems) for name in names]
+    original = reader.settings(OriginalConfig, own, "config", names)
+    systems = [_system(name, data, reader) for name in names]
     if isinstance(data.get("recurrent_model"), str):
-        _resolved("cell", data["recurrent_model"], "recurrent_model", plugins, problems)
-    if problems:
-        raise ConfigError(problems)
-    assert original is not None
+        reader.resolve("cell", data["recurrent_model"], "config.recurrent_model")
+    reader.raise_problems()
     cell = {
         "use": original.recurrent_model,
         "units": original.recurrent_units,
@@ -84,30 +79,23 @@ def read_original(source: Mapping[str, Any], plugins: Plugins) -> tuple[Original
         "cells": [cell],
         "systems": systems,
     }
-    return original, read_loop(loop, plugins, "config")
+    return original, read_loop(loop, registry, "config")
 
 
-def _system(name: str, data: Mapping[str, Any], plugins: Plugins, problems: list[Problem]) -> dict[str, Any]:
+def _system(name: str, data: Mapping[str, Any], reader: Reader) -> dict[str, Any]:
+    """Return a system's table, its settings by today's names."""
     settings = data.get(name)
     if not isinstance(settings, Mapping):
         what = f"the settings of {name!r} must stand under its name, as a dict: {shown(settings)}"
-        problems.append(Problem("config", what))
+        reader.report("config", what)
         return {}
-    spec = _resolved("system", name, "superloop_models", plugins, problems)
-    if spec is None:
+    plugin = reader.resolve("system", name, "config.superloop_models")
+    if plugin is None:
         return {}
-    where = f"config.{name}"
-    for theirs, ours in spec.original_names.items():
+    today = plugin.spec.original_names
+    for theirs, ours in today.items():
         if theirs in settings and ours in settings:
-            problems.append(Problem(where, f"{theirs!r} and {ours!r} are one setting; give one of them"))
-    renamed = {spec.original_names.get(key, key): value for key, value in settings.items()}
-    read_settings(spec.config, renamed, where, problems)
+            reader.report(f"config.{name}", f"{theirs!r} and {ours!r} are one setting; give one of them")
+    renamed = {today.get(key, key): value for key, value in settings.items()}
+    reader.settings(plugin.spec.config, renamed, f"config.{name}")
     return {"use": name, "id": name} | renamed
-
-
-def _resolved(kind: str, name: str, key: str, plugins: Plugins, problems: list[Problem]) -> PluginSpec | None:
-    try:
-        return plugins.resolve(kind, name).spec
-    except PluginError as error:
-        problems.append(Problem(f"config.{key}", str(error)))
-        return None

@@ -6,7 +6,7 @@ from typing import Any
 import attrs
 from attrs.validators import ge
 
-from superloop_core.config.settings import settings_to_dict, take_whole
+from superloop_core.config.settings import register_setting, settings_to_dict
 from superloop_core.system_settings import Shape, sources_of
 
 RESERVED_IDS = frozenset({"cells", "inputs", "outputs", "initial_feedback"})
@@ -116,7 +116,7 @@ class LoopConfig:
         return own | parts
 
 
-take_whole(LoopConfig, "a loop", LoopConfig.to_dict)
+register_setting(LoopConfig, "a loop", LoopConfig.to_dict)
 
 
 @attrs.frozen(kw_only=True)

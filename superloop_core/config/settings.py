@@ -1,7 +1,7 @@
-"""Settings: a table of a config made into an attrs object, with every problem told.
+"""Settings: a table of a config as an attrs object, with every problem reported.
 
-Types are taken strictly: a float is no int, and no string is a number. Then attrs makes the object:
-converters run, then validators. What they raise is told as it stands, with the place.
+Types are strict: a float is not an int, and a string is not a number. Then attrs makes the object: converters
+run, then validators; their messages are reported with the place.
 """
 
 import numbers
@@ -22,40 +22,39 @@ T = TypeVar("T")
 def read_settings(
     cls: type[T], data: Mapping[str, Any], where: str, problems: list[Problem], reserved: Iterable[str] = ()
 ) -> T | None:
-    """Make an attrs object of a table; note every problem, and return None if there was one."""
-    before = len(problems)
+    """Return an attrs object of a table; report every problem, and return None if there is one.
+
+    Rules that involve several settings are checked after each setting is valid.
+    """
     attrs.resolve_types(cls)  # type: ignore[type-var]
     fields = {field.alias: field for field in attrs.fields(cls) if field.init}  # type: ignore[arg-type]
-    for name in data:
-        if name not in fields:
-            hint = did_you_mean(name, [*fields, *reserved])
-            problems.append(Problem(where, f"no setting {name!r}{hint}"))
-    unread = []
+    unknown = [name for name in data if name not in fields]
+    found = [f"no setting {name!r}{did_you_mean(name, [*fields, *reserved])}" for name in unknown]
     values = {}
     for name, field in fields.items():
         if name in data:
             try:
                 values[name] = _structured(data[name], field)
             except _Unsuitable as error:
-                unread.append(str(error))
+                found.append(str(error))
         elif field.default is attrs.NOTHING:
-            unread.append(f"{name!r} is missing; it must be {expected(field.type)}")
-    made = raised = None
-    if not unread:
-        try:
-            made = cls(**values)
-        except Exception as error:
-            raised = error
-    told = [*unread, *_refusals(cls, data, values, raised)] if made is None else _nulls(made)
-    problems.extend(Problem(where, what) for what in told)
-    return made if len(problems) == before else None
+            found.append(f"{name!r} is missing; it must be {expected(field.type)}")
+    made = None
+    whole = len(found) == len(unknown)  # every setting that is needed could be read
+    try:
+        made = None if found else cls(**values)
+        found += _refusals(cls, values, whole) if made is None else _nulls(made)
+    except Exception as error:
+        found = _refusals(cls, values, whole) or [_in_a_sentence("", error)]
+    problems.extend(Problem(where, what) for what in found)
+    return None if found else made
 
 
 def settings_to_dict(settings: Any) -> dict[str, Any]:
-    """Return an attrs object of settings as a table; what is ``None`` is left out, as TOML has no null.
+    """Return an attrs object of settings as a table, without those that are ``None``: TOML has no null.
 
     Raises:
-        ConfigError: one is ``None`` that would not be ``None`` again when it is left out.
+        ConfigError: a setting is ``None``, and its default is not.
     """
     if nulls := _nulls(settings, untyped=True):
         raise ConfigError(Problem(type(settings).__name__, what) for what in nulls)
@@ -64,7 +63,7 @@ def settings_to_dict(settings: Any) -> dict[str, Any]:
     return {name: value for name, value in held.items() if value is not None}
 
 
-def take_whole(cls: type[T], in_words: str, to_dict: Callable[[T], dict[str, Any]]) -> None:
+def register_setting(cls: type[T], in_words: str, to_dict: Callable[[T], dict[str, Any]]) -> None:
     """Let settings hold a ``cls`` that was read elsewhere; ``to_dict`` makes a table of it."""
     _IN_WORDS[cls] = in_words
 
@@ -78,72 +77,49 @@ def take_whole(cls: type[T], in_words: str, to_dict: Callable[[T], dict[str, Any
 
 
 class _Unsuitable(Exception):
-    """A value that a field does not take."""
+    """A value of the wrong type."""
 
 
 def _structured(value: Any, field: "attrs.Attribute[Any]") -> Any:
     if field.type is None or field.type is Any:
-        structured = value
-    else:
-        try:
-            if typing.get_origin(field.type) in (list, tuple) and not isinstance(value, list | tuple):
-                raise TypeError("not a list")  # a string would be taken letter by letter
-            structured = _converter.structure(value, field.type)
-        except Exception as error:
-            kind, hint = f" ({type(value).__name__})", ""
-            if typing.get_origin(field.type) is typing.Literal and isinstance(value, str):
-                kind, hint = "", nearest(value, map(str, typing.get_args(field.type)))
-            what = f"{field.alias!r} must be {expected(field.type)}: {shown(value)}{kind}{hint}"
-            raise _Unsuitable(what) from error
-    return structured
-
-
-def _refusals(
-    cls: type[Any], data: Mapping[str, Any], values: Mapping[str, Any], raised: Exception | None
-) -> list[str]:
-    """Tell what each converter and validator refuses, and what making the object raised, if it was tried.
-
-    They are asked one by one, where attrs stops at the first, and of a stand-in, which lacks the settings
-    that could not be read. So an error of theirs may be the stand-in's fault: one that is not a ValueError
-    or TypeError counts only where making the object raised it too.
-    """
+        return value
     try:
-        stand_in: Any = cls.__new__(cls)  # type: ignore[call-overload]
-    except TypeError as error:  # the class is abstract
-        return [message(error)]
-    fields = [
-        field
-        for field in attrs.fields(cls)
-        if field.alias in values or (field.alias not in data and field.default is not attrs.NOTHING)
-    ]
-    errors: list[tuple[str, Exception]] = []
-    for field in fields:
+        if typing.get_origin(field.type) in (list, tuple) and not isinstance(value, list | tuple):
+            raise TypeError("not a list")  # cattrs would take a string letter by letter
+        return _converter.structure(value, field.type)
+    except Exception as error:
+        kind, hint = f" ({type(value).__name__})", ""
+        if typing.get_origin(field.type) is typing.Literal and isinstance(value, str):
+            kind, hint = "", nearest(value, map(str, typing.get_args(field.type)))
+        what = f"{field.alias!r} must be {expected(field.type)}: {shown(value)}{kind}{hint}"
+        raise _Unsuitable(what) from error
+
+
+def _refusals(cls: Any, values: Mapping[str, Any], whole: bool) -> list[str]:
+    """Return what each setting's converter and validator object to, where attrs stops at the first."""
+    try:
+        with attrs.validators.disabled():
+            made = cls(**values) if whole else None
+    except Exception:
+        made = None
+    found = []
+    for field in attrs.fields(cls):
+        if made is None and field.alias not in values:
+            continue
         try:
-            if field.alias in values:
-                value = _converted(values[field.alias], field, stand_in)
-            else:
-                value = _default(field, stand_in)
-            object.__setattr__(stand_in, field.name, value)
+            value = getattr(made, field.name) if made else _converted(values[field.alias], field, made)
+            if field.validator is not None:
+                field.validator(made, field, value)
+        except (AttributeError, attrs.exceptions.NotAnAttrsClassError) as error:
+            if made is not None:  # else it looks at other settings
+                found.append(_in_a_sentence(field.alias, error))
         except Exception as error:
-            errors.append((field.alias, error))
-    for field in fields:
-        if field.validator is not None and hasattr(stand_in, field.name):
-            try:
-                field.validator(stand_in, field, getattr(stand_in, field.name))
-            except Exception as error:
-                errors.append((field.alias, error))
-
-    def is_raised(error: Exception) -> bool:
-        return type(error) is type(raised) and message(error) == message(raised)
-
-    told = [(name, e) for name, e in errors if isinstance(e, ValueError | TypeError) or is_raised(e)]
-    if raised is not None and not any(is_raised(error) for _, error in told):
-        told.append(("", raised))
-    return [_in_a_sentence(name, error) for name, error in told]
+            found.append(_in_a_sentence(field.alias, error))
+    return found
 
 
 def _in_a_sentence(name: str, error: Exception) -> str:
-    """What an error says as it stands, after the setting's name where it does not name it."""
+    """Return an error's message, after the setting's name where the message lacks it."""
     text = message(error)
     if not text or not isinstance(error, ValueError | TypeError):
         text = f"refused with {type(error).__name__}: {text}"
@@ -151,13 +127,10 @@ def _in_a_sentence(name: str, error: Exception) -> str:
 
 
 def _converted(value: Any, field: "attrs.Attribute[Any]", instance: Any) -> Any:
-    if field.converter is None:
-        return value
-    if not isinstance(field.converter, attrs.Converter):
-        return field.converter(value)
     converter: Any = field.converter
-    besides = [instance] * converter.takes_self + [field] * converter.takes_field
-    return converter.converter(value, *besides)
+    if isinstance(converter, attrs.Converter):
+        return converter(value, instance, field)  # type: ignore[operator]
+    return value if converter is None else converter(value)
 
 
 def _default(field: "attrs.Attribute[Any]", instance: Any) -> Any:
@@ -168,8 +141,8 @@ def _default(field: "attrs.Attribute[Any]", instance: Any) -> Any:
 
 
 def _nulls(settings: Any, untyped: bool = False) -> list[str]:
-    """Tell of each setting that is None and would become something else in a saved config."""
-    told = []
+    """Report each setting that is None and would become something else in a saved config."""
+    found = []
     for field in attrs.fields(type(settings)):
         if not field.init or getattr(settings, field.name) is not None:
             continue
@@ -177,10 +150,10 @@ def _nulls(settings: Any, untyped: bool = False) -> list[str]:
             continue
         what = f"{field.alias!r} must not be None, as TOML has no null: give a value"
         if field.default is attrs.NOTHING:
-            told.append(what)
+            found.append(what)
         elif (default := _default(field, settings)) is not None:
-            told.append(f"{what}, or leave it out for its default, {shown(default)}")
-    return told
+            found.append(f"{what}, or leave it out for its default, {shown(default)}")
+    return found
 
 
 _NUMBERS = {
@@ -195,7 +168,7 @@ _IN_WORDS: dict[type, str] = {}
 
 
 def expected(kind: Any) -> str:
-    """A type in words: ``int`` -> ``an integer``."""
+    """Return a type in words: ``int`` -> ``an integer``."""
     if kind in _NUMBERS:
         return _NUMBERS[kind][1]
     if typing.get_origin(kind) is typing.Literal:
