@@ -15,13 +15,13 @@ def read_any(config: LoopConfig | Mapping[str, Any] | str | Path) -> LoopConfig:
     """Read a loop's config in any of the forms that :class:`Superloop` takes."""
     if isinstance(config, LoopConfig):
         return config
-    plugins = load_registry()
+    registry = load_registry()
     if isinstance(config, Mapping):
         if is_original(config):
-            return read_original(config, plugins)[1]
+            return read_original(config, registry)[1]
         if "loop" not in config:
-            return read_loop(config, plugins)
+            return read_loop(config, registry)
     data = load_dict(config)
     if "loop" in data:
-        return read_loop(data["loop"], plugins)  # whatever the other tables hold
-    return read_config(data, plugins).loop
+        return read_loop(data["loop"], registry)  # whatever the other tables hold
+    return read_config(data, registry).loop

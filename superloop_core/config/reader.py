@@ -46,6 +46,7 @@ def read_config(
     reader = Reader(registry)
     config = reader.config(apply_overrides(load_dict(source), overrides))
     reader.raise_problems()
+    assert config is not None
     return config
 
 
@@ -84,7 +85,7 @@ class Reader:
         if self.problems:
             raise ConfigError(self.problems)
 
-    def config(self, data: Mapping[str, Any]) -> Any:
+    def config(self, data: Mapping[str, Any]) -> Config | None:
         """Read a whole config."""
         tables = {}
         for name in data:
@@ -99,9 +100,9 @@ class Reader:
                 if not isinstance(version, str):
                     self.report("plugins", f"{name!r} must be a string: {shown(version)}")
         if "loop" not in data:
-            return self.report("", "a table [loop] is missing")
-        loop = self.loop(data["loop"], "loop")
-        return loop and Config(loop=loop, tables=tables, plugins=versions)
+            self.report("", "a table [loop] is missing")
+        loop = self.loop(data["loop"], "loop") if "loop" in data else None
+        return None if loop is None else Config(loop=loop, tables=tables, plugins=versions)
 
     def loop(self, data: Any, where: str, within: str | None = None) -> LoopConfig | None:
         """Read a loop; ``within`` is the kind of part that holds it, where it is nested."""
@@ -109,7 +110,7 @@ class Reader:
             return None
         before = len(self.problems)
         own = {key: value for key, value in data.items() if key not in ("cells", "systems")}
-        loop = self.settings(LoopConfig, own, where, ("cells", "systems"))
+        loop: LoopConfig | None = self.settings(LoopConfig, own, where, ("cells", "systems"))
         cells = self.parts(data.get("cells", []), "cell", CellConfig, f"{where}.cells")
         systems = self.parts(data.get("systems", []), "system", SystemConfig, f"{where}.systems")
         if not data.get("cells"):
@@ -154,19 +155,19 @@ class Reader:
     def plugin(self, table: Mapping[str, Any], kind: str, where: str) -> PluginRecord | None:
         """Resolve the name that a table has in ``use``."""
         name = table.get("use")
-        if not isinstance(name, str):
-            what = (
-                f"'use' must be the name of a {kind}: {shown(name)}" if "use" in table else "'use' is missing"
-            )
-            return self.report(where, f"{what}; write use = NAME")
-        return self.resolve(kind, name, where)
+        if isinstance(name, str):
+            return self.resolve(kind, name, where)
+        what = f"'use' must be the name of a {kind}: {shown(name)}" if "use" in table else "'use' is missing"
+        self.report(where, f"{what}; write use = NAME")
+        return None
 
     def resolve(self, kind: str, name: str, where: str) -> PluginRecord | None:
         """Resolve a plugin's name."""
         try:
             return self.registry.resolve(kind, name)
         except PluginError as error:
-            return self.report(where, str(error))
+            self.report(where, str(error))
+            return None
 
     def table(self, data: Any, spec: TableSpec) -> Any:
         """Read a top-level table that a plugin owns."""

@@ -92,7 +92,7 @@ def test_a_system_without_an_id_is_called_by_its_name():
         ),
         ({"cells": 1 << 20_000}, "loop.cells: must be a list of tables: <int>"),
         ({"systems": [TAPE | {"id": "cells"}]}, "loop.systems: the id 'cells' is taken by the loop itself"),
-        ({"systems": [TAPE | {"id": "a/b"}]}, "loop.systems: an id must be of letters, digits"),
+        ({"systems": [TAPE | {"id": "a/b"}]}, "loop.systems: an id must consist of letters, digits"),
         ({"systems": [TAPE | {"id": 3}]}, "loop.systems[0] \"3\": 'id' must be a string: 3 (int)"),
         ({"inputs": 0, "systems": []}, "loop: has neither inputs nor systems"),
         ({"inputs": 0}, "loop: 'timesteps' must be >= 1 where inputs = 0"),
