@@ -2,39 +2,29 @@
 
 import os
 import sys
-from importlib import import_module
 
 import click
 
+from superloop_core.cli import commands
 from superloop_core.errors import SuperloopError
-from superloop_core.registry.registry import load_registry
+from superloop_core.registry.registry import Registry, load_registry
 from superloop_core.registry.selection import BLOCK
-
-COMMANDS = {
-    "plugins": "plugins",
-    "describe": "describe",
-    "init": "init",
-    "validate": "validate",
-    "doctor": "doctor",
-    "new-plugin": "new_plugin",
-    "check-plugin": "check_plugin",
-}
 
 
 class Commands(click.Group):
-    """The commands; of one that is missing it tells which plugins are left out."""
+    """The commands; the error about a missing one names the plugins that are excluded."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command that is named, as click does."""
+        """Return the command of a name, as click does."""
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
             names = ", ".join(dict.fromkeys(plugin.distribution for plugin in load_registry().blocked))
             if not names:
                 raise
-            raise click.UsageError(f"{error.message} Plugins are left out: {names}.", ctx) from error
+            raise click.UsageError(f"{error.message} Plugins are excluded: {names}.", ctx) from error
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -45,18 +35,20 @@ class Commands(click.Group):
     multiple=True,
     metavar="no:NAME",
     expose_value=False,
-    help="Leave a plugin out, by its name or its distribution's; may be repeated.",
+    help="Exclude a plugin, by its name or its distribution's; may be repeated.",
 )
 def cli() -> None:
     """Recurrent networks with external memory, as plugins."""
 
 
-for _name, _module in COMMANDS.items():
-    cli.add_command(getattr(import_module(f"superloop_core.cli.{_module}"), _module), _name)
+# A registry of its own: these commands work whatever is installed, and no plugin replaces them.
+_core = Registry()
+_core.register(commands, distribution="superloop-core")
+_core.add_commands(cli)
 
 
 def _block(arguments: list[str]) -> None:
-    """Block what ``-p no:NAME`` names before a command: plugins are read before the command line is."""
+    """Block the plugins of ``-p no:NAME``, before the command line is parsed: plugins add commands to it."""
     given = list(arguments)
     while given and given[0].startswith("-"):
         option = given.pop(0)
@@ -64,7 +56,7 @@ def _block(arguments: list[str]) -> None:
             continue
         value = option[2:] or (given.pop(0) if given else "")
         if not value.startswith("no:") or not value[3:]:
-            raise SuperloopError(f"-p takes no:NAME, the name of a plugin to leave out: {value!r}")
+            raise SuperloopError(f"-p needs no:NAME, with the name of a plugin to exclude: {value!r}")
         os.environ[BLOCK] = ",".join(filter(None, (os.environ.get(BLOCK), value[3:])))
 
 

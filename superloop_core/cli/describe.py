@@ -14,9 +14,9 @@ from superloop_core.registry.registry import load_registry
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for a program to read.")
 def describe(name: str, as_json: bool) -> None:
-    """Tell all that a plugin tells of itself: its settings, what it takes and gives, its source.
+    """Describe a plugin: settings, sizes, sources, reference, origin.
 
-    NAME is as configs name it; cell:NAME or system:NAME where there are both.
+    NAME is its name in configs; write cell:NAME or system:NAME where there are both.
     """
     descriptions = [described(record) for record in load_registry().find(name)]
     if as_json:
@@ -28,34 +28,34 @@ def describe(name: str, as_json: bool) -> None:
         _print(description)
 
 
-def _print(told: Description) -> None:
+def _print(shown: Description) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     console = Console()
     console.print(
-        Text.assemble((told.name, "bold cyan"), f", a {told.kind}"), Text(told.summary), "", sep="\n"
+        Text.assemble((shown.name, "bold cyan"), f", a {shown.kind}"), Text(shown.summary), "", sep="\n"
     )
-    if told.settings:
+    if shown.settings:
         table = Table(box=None, header_style="bold", pad_edge=False)
         for column in ("setting", "type", "default", "meaning"):
             table.add_column(column, style="cyan" if column == "setting" else "")
-        for setting in told.settings:
+        for setting in shown.settings:
             kind = f"{setting.type} {setting.range}".strip()
             table.add_row(*map(Text, (setting.name, kind, _default(setting), setting.meaning)))
         console.print(table)
         console.print()
     facts = {
-        "example": ", ".join(f"{name} = {toml(value)}" for name, value in told.example.items()),
-        "takes": _takes(told.sizes),
-        "gives": _numbers(told.sizes, "output_size"),
-        "keeps": _numbers(told.sizes, "state_size"),
-        "source": told.reference,
-        "aliases": ", ".join(told.aliases),
-        "from": f"{told.distribution} {told.version} (entry point {told.entry_point})",
-        "made by": told.factory,
-        "in configs": f"use = {toml(told.name)}, or use = {toml(told.qualified_name)}",
+        "example": ", ".join(f"{name} = {toml(value)}" for name, value in shown.example.items()),
+        "control size": str(shown.sizes.get("control_size", "")),
+        "output size": str(shown.sizes.get("output_size", "")),
+        "sources": _sources(shown.sizes.get("sources", {})),
+        "reference": shown.reference,
+        "aliases": ", ".join(shown.aliases),
+        "installed by": f"{shown.distribution} {shown.version} (entry point {shown.entry_point})",
+        "factory": shown.factory,
+        "in configs": f"use = {toml(shown.name)}, or use = {toml(shown.qualified_name)}",
     }
     grid = Table.grid(padding=(0, 2))
     for name, fact in facts.items():
@@ -70,19 +70,11 @@ def _default(setting: Setting) -> str:
     return "none" if setting.default is None else toml(setting.default)
 
 
-def _takes(sizes: dict[str, Any]) -> str:
-    told = [_numbers(sizes, "control_size") + " of control"] if "control_size" in sizes else []
-    for name, shape in sizes.get("sources", {}).items():
-        told.append(f"{name} (batch, {', '.join('any' if n is None else str(n) for n in shape)})")
-    return ", ".join(told)
-
-
-def _numbers(sizes: dict[str, Any], name: str) -> str:
-    if name not in sizes:
-        return ""
-    if sizes[name] is None:
-        return "what the sequence decides"
-    return f"{sizes[name]} number{'' if sizes[name] == 1 else 's'} a row"
+def _sources(shapes: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{name} (batch, {', '.join('any' if n is None else str(n) for n in shape)})"
+        for name, shape in shapes.items()
+    )
 
 
 def toml(value: Any) -> str:

@@ -23,15 +23,15 @@ BATCH_SIZE = 32
 @click.command()
 @click.argument("config", type=click.Path(path_type=Path))
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a value of the config.")
-@click.option("--batch-size", type=click.IntRange(1), help="Rows, for the memory; [train] may say it.")
-@click.option("--timesteps", type=click.IntRange(1), help="For the memory, where the config leaves it open.")
+@click.option("--batch-size", type=click.IntRange(1), help="For the memory estimate.")
+@click.option("--timesteps", type=click.IntRange(1), help="For the memory estimate, if not set.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for a program to read.")
 def validate(
     config: Path, overrides: tuple[str, ...], batch_size: int | None, timesteps: int | None, as_json: bool
 ) -> None:
-    """Check a config, and tell what it makes: shapes, weights, and the memory that training needs at least.
+    """Check a config, and measure its loop: shapes, weights, and the least memory that training needs.
 
-    Every problem is told at once; the exit status is 2 then.
+    All problems are reported at once; the exit status is then 2.
     """
     try:
         read = read_config(config, load_registry(), overrides)
@@ -47,11 +47,11 @@ def validate(
             click.echo(json.dumps({"valid": False, "problems": problems}, indent=2))
         sys.exit(2)
     rows = batch_size or getattr(read.tables.get("train"), "batch_size", None) or BATCH_SIZE
-    told = {
+    report = {
         "valid": True,
         "problems": [],
-        "takes": {name: [None, *shape] for name, shape in taken(read.loop).items()},
-        "gives": [None, (steps - read.loop.suppress_output) if steps else None, size.output_size],
+        "inputs": {name: [None, *shape] for name, shape in input_shapes(read.loop).items()},
+        "output_shape": [None, (steps - read.loop.suppress_output) if steps else None, size.output_size],
         "parts": [attrs.asdict(part) for part in size.parts],
         "weights": size.weights,
         "state_size": size.state_size,
@@ -59,20 +59,20 @@ def validate(
         "config": {name: table for name, table in read.to_dict().items() if name != "plugins" or table},
     }
     if as_json:
-        click.echo(json.dumps(told, indent=2))
+        click.echo(json.dumps(report, indent=2))
     else:
-        _print(config, told)
+        _print(config, report)
 
 
-def taken(loop: LoopConfig) -> dict[str, tuple[int | None, ...]]:
-    """Return the shapes, less the batch, of what a loop is called with."""
+def input_shapes(loop: LoopConfig) -> dict[str, tuple[int | None, ...]]:
+    """Return the shapes of a loop's inputs, without the batch axis."""
     inputs = {"inputs": (loop.timesteps or None, loop.inputs)} if loop.inputs else {}
     return {**inputs, **loop.sources} or {"initial_feedback": (loop.feedback_size,)}
 
 
 def _memory(size: "LoopSize", timesteps: int, rows: int) -> dict[str, int] | None:
-    told = size.memory(timesteps, rows)
-    return None if told is None else told | {"timesteps": timesteps, "batch_size": rows}
+    memory = size.memory(timesteps, rows)
+    return None if memory is None else memory | {"timesteps": timesteps, "batch_size": rows}
 
 
 def _measured(loop: LoopConfig, timesteps: int | None) -> "LoopSize":
@@ -82,35 +82,35 @@ def _measured(loop: LoopConfig, timesteps: int | None) -> "LoopSize":
     return measure(loop, timesteps)
 
 
-def _print(path: Path, told: dict[str, Any]) -> None:
+def _print(path: Path, report: dict[str, Any]) -> None:
     import tomlkit
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     console = Console(soft_wrap=True)
-    console.print(Text(f"{path} is valid. It says, with every default:\n"))
-    console.print(Text(tomlkit.dumps(told["config"]).strip() + "\n"), style="dim")
+    console.print(Text(f"{path} is valid. With every default, it reads:\n"))
+    console.print(Text(tomlkit.dumps(report["config"]).strip() + "\n"), style="dim")
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in ("part", "plugin"):
         table.add_column(name, overflow="fold")
-    for name in ("takes", "gives", "keeps", "weights"):
+    for name in ("input size", "output size", "state size", "weights"):
         table.add_column(name, justify="right", no_wrap=True)
-    for part in told["parts"]:
+    for part in report["parts"]:
         sizes = (part["input_size"], part["output_size"], part["state_size"], part["weights"])
         table.add_row(Text(part["path"]), Text(part["use"]), *map(_number, sizes))
-    together = _number(told["state_size"]), _number(told["weights"])
-    table.add_row("", Text("together", style="bold"), "", "", *together)
+    total = _number(report["state_size"]), _number(report["weights"])
+    table.add_row("", Text("total", style="bold"), "", "", *total)
     console.print(table)
     console.print()
-    facts = {"takes": ", ".join(f"{name} {_shape(shape)}" for name, shape in told["takes"].items())}
-    facts["gives"] = _shape(told["gives"])
-    if memory := told["memory"]:
-        total = memory["weights"] + memory["states"]
+    facts = {"inputs": ", ".join(f"{name} {_shape(shape)}" for name, shape in report["inputs"].items())}
+    facts["output"] = _shape(report["output_shape"])
+    if memory := report["memory"]:
+        needed = memory["weights"] + memory["states"]
         facts["memory"] = (
-            f"{_bytes(total)} at least, to train with Adam: {_bytes(memory['weights'])} of weights and "
-            f"gradients, {_bytes(memory['states'])} of states ({memory['timesteps']:,} timesteps x "
-            f"{memory['batch_size']:,} rows); TensorFlow itself takes some 500 MB more"
+            f"at least {_bytes(needed)} to train with Adam: {_bytes(memory['weights'])} of weights and "
+            f"gradients, {_bytes(memory['states'])} of states ({memory['timesteps']:,} timesteps, batch size "
+            f"{memory['batch_size']:,}); TensorFlow itself uses about 500 MB more"
         )
     grid = Table.grid(padding=(0, 2))
     for name, fact in facts.items():

@@ -1,4 +1,4 @@
-"""What a plugin tells of itself, in full: its settings, what its example takes and gives, its source."""
+"""A plugin's description: settings, sizes of its example, reference, origin."""
 
 import inspect
 import re
@@ -20,8 +20,8 @@ class Setting:
         name: its key in a config.
         type: in words, such as ``an integer``; ``anything`` where it is not declared.
         required: whether it must be given.
-        default: what it is where it is not given, as a config holds it.
-        range: what its validators ask for, such as ``>= 1``; empty where they ask for nothing.
+        default: as a config holds it.
+        range: its validators' rules, such as ``>= 1``; empty where there are none.
         meaning: from the docstring of its class.
     """
 
@@ -35,13 +35,12 @@ class Setting:
 
 @attrs.frozen(kw_only=True)
 class Description:
-    """What a plugin tells of itself.
+    """A plugin's description.
 
     Args:
         name: its short name.
-        sizes: what its example takes and gives, in numbers a row and timestep, by name; what it does not
-            tell without Keras is left out.
-        module: of what registers it.
+        sizes: ``control_size``, ``output_size`` and ``sources`` of its example, where its settings have them.
+        module: the light module that registers it.
     """
 
     name: str
@@ -114,7 +113,7 @@ def _default(config: type[Any], field: Any) -> Any:
 
 
 def _ranges(validator: Any) -> Iterator[str]:
-    """What attrs's own validators ask for; one of a plugin's own says nothing of itself."""
+    """Yield the rules of attrs's own validators; those of a plugin's own are unknown."""
     if hasattr(validator, "compare_op"):
         yield f"{validator.compare_op} {validator.bound}"
     elif hasattr(validator, "_validators"):  # and_, or a list
@@ -135,13 +134,13 @@ def _ranges(validator: Any) -> Iterator[str]:
 
 
 def _sizes(record: PluginRecord) -> dict[str, Any]:
-    """Read the example, and return what its settings tell of sizes."""
+    """Return the sizes that the settings of the example declare."""
     problems: list[Problem] = []
     settings: Any = read_settings(record.spec.config, record.spec.example, record.name, problems)
     if settings is None:
         return {}
-    told = ("control_size", "output_size", "sources")
-    sizes = {name: getattr(settings, name) for name in told if hasattr(settings, name)}
+    known = ("control_size", "output_size", "sources")
+    sizes = {name: getattr(settings, name) for name in known if hasattr(settings, name)}
     if "sources" in sizes:
         sizes["sources"] = {name: list(shape) for name, shape in sizes["sources"].items()}
     return sizes

@@ -1,6 +1,7 @@
-"""What one entry point brings: its light module imported, its hooks called, and all of it checked."""
+"""One entry point: its light module imported, its hooks called, and the results checked."""
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import EntryPoint
 from inspect import isfunction
 from types import ModuleType
@@ -11,6 +12,7 @@ import pluggy
 
 from superloop_core.errors import PluginError, did_you_mean
 from superloop_core.registry import hookspecs
+from superloop_core.registry.records import Origin
 from superloop_core.registry.specs import PluginSpec, TableSpec
 
 CORE = "superloop-core"
@@ -18,11 +20,27 @@ PREFIX = "superloop_"  # of every hook's name
 
 
 @attrs.frozen(kw_only=True)
-class Brought:
-    """What a light module's hooks gave."""
+class Contribution:
+    """What one entry point contributes.
 
+    Args:
+        origin: where it comes from.
+        module: the name of its light module.
+        seconds: the time to import that.
+        specs: of cells, systems, tasks and metrics.
+        tables: of config files.
+    """
+
+    origin: Origin
+    module: str
+    seconds: float
     specs: tuple[PluginSpec, ...]
     tables: tuple[TableSpec, ...]
+
+    @property
+    def name(self) -> str:
+        """The name that pluggy knows the light module by."""
+        return f"{self.origin.distribution}:{self.origin.entry_point}"
 
 
 def new_manager() -> pluggy.PluginManager:
@@ -33,10 +51,10 @@ def new_manager() -> pluggy.PluginManager:
 
 
 def check_requirement(entry_point: EntryPoint, core_version: str) -> None:
-    """Refuse a distribution whose metadata asks for another version of the core, before it is imported.
+    """Check that a distribution is made for this version of the core, before it is imported.
 
     Raises:
-        PluginError: it does.
+        PluginError: its metadata requires another version.
     """
     from packaging.requirements import Requirement
     from packaging.utils import canonicalize_name
@@ -55,13 +73,21 @@ def check_requirement(entry_point: EntryPoint, core_version: str) -> None:
             )
 
 
-def call_hooks(manager: pluggy.PluginManager, module: Any, name: str) -> Brought:
-    """Register a light module by a name of its own, and call its hooks.
+def load_contribution(manager: pluggy.PluginManager, origin: Origin, load: Callable[[], Any]) -> Contribution:
+    """Import a light module, register it with pluggy, and call its hooks.
+
+    Args:
+        manager: knows the module afterwards, unless an error is raised.
+        origin: where the module comes from.
+        load: imports it.
 
     Raises:
-        PluginError: it is no module, or one that is registered already; a hook is misspelt, unmarked, or
-            yields what it should not; or there is none. Nothing stays registered.
+        PluginError: it is not a module, or is registered already; a hook is misspelt, unmarked, or yields
+            the wrong thing; or there is no hook. Its own errors are raised as they are.
     """
+    began = time.perf_counter()
+    module = load()
+    seconds = time.perf_counter() - began
     if not isinstance(module, ModuleType):
         raise PluginError(f"an entry point of a plugin must name a module: {module!r}")
     if manager.is_registered(module):
@@ -69,10 +95,14 @@ def call_hooks(manager: pluggy.PluginManager, module: Any, name: str) -> Brought
         raise PluginError(
             f"the entry point {other!r} names the module {module.__name__!r} too; leave one out"
         )
+    name = f"{origin.distribution}:{origin.entry_point}"
     manager.register(module, name=name)
     try:
         _check_hooks(module)
-        return Brought(
+        return Contribution(
+            origin=origin,
+            module=module.__name__,
+            seconds=seconds,
             specs=tuple(_called(manager.hook.superloop_register, name, PluginSpec)),
             tables=tuple(_called(manager.hook.superloop_config_tables, name, TableSpec)),
         )
@@ -82,7 +112,7 @@ def call_hooks(manager: pluggy.PluginManager, module: Any, name: str) -> Brought
 
 
 def _check_hooks(module: Any) -> None:
-    """Refuse a hook whose name no hookspec has, one that is not marked, and a module without any."""
+    """Reject a hook that no hookspec names, one that is not marked, and a module without hooks."""
     known = [name for name in vars(hookspecs) if name.startswith(PREFIX)]
     for name, value in vars(module).items():
         marked = hasattr(value, f"{hookspecs.PROJECT}_impl")
@@ -91,7 +121,7 @@ def _check_hooks(module: Any) -> None:
         if name in known and not marked:
             raise PluginError(f"{name!r} is not marked as a hook; write @hookimpl above it")
     if not any(name in known for name in vars(module)):
-        raise PluginError(f"it has none of the hooks {', '.join(known)}, and so brings nothing")
+        raise PluginError(f"it has none of the hooks {', '.join(known)}")
 
 
 def _called(hook: pluggy.HookCaller, plugin_name: str, expected: type) -> list[Any]:

@@ -1,22 +1,30 @@
-"""The plugins there are: found by entry points, read one by one, resolved by name.
+"""Registry: plugins found by entry points, loaded one by one, resolved by name.
 
-Loading has three stages. Entry-point metadata is read first; then each plugin's light module, by
-itself, so that a broken one is a record and not a crash, and only when a name may stand for something
-in it; a factory only when a config names it.
+Loading has three stages: first the entry points' metadata; then each plugin's light module, only when a
+name may belong to it, and alone, so that a broken one becomes a record and not a crash; and a factory only
+when a config names it.
 """
 
 import re
 import time
 import traceback
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points, version
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import attrs
 
 from superloop_core.errors import PluginError, UnknownPluginError, did_you_mean, message
-from superloop_core.registry.entry_point import CORE, Brought, call_hooks, check_requirement, new_manager
+from superloop_core.registry.entry_point import (
+    CORE,
+    Contribution,
+    check_requirement,
+    load_contribution,
+    new_manager,
+)
 from superloop_core.registry.hookspecs import ENTRY_POINT_GROUP
 from superloop_core.registry.records import BlockedPlugin, BrokenPlugin, Origin, PluginRecord
 from superloop_core.registry.selection import STRICT, Selection
@@ -32,15 +40,15 @@ _PIP_NAME = re.compile(r"\w[\w.-]*")  # what may be shown as an argument of pip
 class Registry:
     """The plugins of some entry points.
 
-    Nothing is imported until it is asked for: a name with its distribution, ``dist:name``, reads what
-    that distribution brings and no more; anything else reads all.
+    Nothing is imported until it is needed: a name with its distribution, ``dist:name``, loads the plugins
+    of that distribution only; anything else loads all.
 
     Args:
         found: the entry points.
         selection: which plugins may be used; None: all.
 
     Raises:
-        PluginError: at once, where the selection is strict and an entry point is broken.
+        PluginError: the selection is strict and an entry point is broken.
     """
 
     def __init__(self, found: Iterable[EntryPoint] = (), selection: Selection | None = None):
@@ -58,45 +66,45 @@ class Registry:
 
     @property
     def records(self) -> list[PluginRecord]:
-        """Every plugin that was registered and may be used, in the order of kinds and names."""
+        """Every plugin that may be used, sorted by kind and name."""
         self._read()
         return sorted(self._records, key=lambda plugin: (plugin.kind, plugin.name, plugin.distribution))
 
     @property
     def blocked(self) -> list[BlockedPlugin]:
-        """Every plugin, and every entry point, that the selection leaves out."""
+        """Every plugin and every entry point that the selection excludes."""
         self._read()
         return sorted(self._blocked, key=lambda plugin: (plugin.kind or "", plugin.name, plugin.distribution))
 
     @property
     def broken(self) -> list[BrokenPlugin]:
-        """Every entry point that could not be read."""
+        """Every entry point that could not be loaded."""
         self._read()
         return list(self._broken)
 
     @property
     def tables(self) -> Mapping[str, TableSpec]:
-        """The top-level tables of a config file, by name; none that two distributions own."""
+        """The top-level tables of a config file by name, except those that two distributions own."""
         self._read()
         return {name: owners[0][1] for name, owners in self._tables.items() if len(owners) == 1}
 
     @property
     def conflicts(self) -> list[str]:
-        """What is refused when it is used, since two distributions bring it, each in a sentence."""
+        """A sentence for each name or table that two distributions register, which is rejected when used."""
         self._read()
-        told = [
+        plugins = [
             _ambiguous(kind, name, found)
             for (kind, name), found in sorted(self._by_name.items())
             if len(found) > 1 and any(name in (r.spec.name, *r.spec.aliases) for r in found)
         ]
-        return told + [
+        return plugins + [
             _owned_twice(name, owners) for name, owners in sorted(self._tables.items()) if len(owners) > 1
         ]
 
     def resolve(self, kind: str, name: str) -> PluginRecord:
         """Return the record of ``name``, ``distribution:name``, an alias or the original's CamelCase name.
 
-        ``stack`` and ``stack.v1`` are one name: a plugin that comes to behave otherwise is ``stack.v2``.
+        ``stack`` and ``stack.v1`` are one name: a plugin whose behaviour changes is ``stack.v2``.
 
         Raises:
             PluginError: no plugin, or more than one, has this name.
@@ -116,7 +124,7 @@ class Registry:
         raise UnknownPluginError(f"no {kind} {name!r}{self._hint(kind, name)}")
 
     def find(self, name: str) -> list[PluginRecord]:
-        """Return the plugins of every kind that a name stands for; ``kind:name`` asks for one kind.
+        """Return the plugins of every kind that have a name; ``kind:name`` selects one kind.
 
         Raises:
             PluginError: there is none, or the name is ambiguous within a kind.
@@ -143,7 +151,7 @@ class Registry:
         """Return the spec of a top-level table of a config file.
 
         Raises:
-            PluginError: nobody owns a table of this name, or two distributions do.
+            PluginError: no plugin owns a table of this name, or two distributions do.
         """
         self._read()
         owners = self._tables.get(name, [])
@@ -156,18 +164,18 @@ class Registry:
     def register(
         self, module: ModuleType, *, distribution: str, version: str = "unknown", entry_point: str = ""
     ) -> None:
-        """Take up a light module that no entry point names, such as one of a test.
+        """Add a light module that no entry point names, such as one of a test.
 
         Raises:
-            PluginError: and whatever else its hooks raise; nothing of it is taken up then.
+            PluginError: it breaks a rule; nothing is added. Its hooks' own errors are raised as they are.
         """
         origin = Origin(
             distribution=normalized(distribution), version=version, entry_point=entry_point or distribution
         )
-        self._take_up(origin, lambda: module)
+        self._add(load_contribution(self._manager, origin, lambda: module))
 
     def add_commands(self, cli: "click.Group") -> None:
-        """Let each plugin add its commands to ``cli``, all or none; one that fails is noted as broken."""
+        """Let each plugin add its commands to ``cli``, all or none; one that fails is recorded as broken."""
         self._read()
         for implementation in self._manager.hook.superloop_add_commands.get_hookimpls():
             before = dict(cli.commands)
@@ -181,7 +189,7 @@ class Registry:
                 self._note_broken(self._origins[implementation.plugin_name], error)
 
     def _read(self, distribution: str | None = None) -> None:
-        """Read the entry points that were not read yet, all or those of one distribution."""
+        """Load the entry points that were not loaded yet, all or those of one distribution."""
         for entry_point in list(self._unread):
             origin = Origin.of(entry_point)
             if distribution not in (None, origin.distribution):
@@ -195,25 +203,23 @@ class Registry:
             began = time.perf_counter()
             try:
                 check_requirement(entry_point, version(CORE))
-                self._take_up(origin, entry_point.load)
+                self._add(load_contribution(self._manager, origin, entry_point.load))
             except (Exception, SystemExit) as error:
                 self._note_broken(origin, error, time.perf_counter() - began)
 
-    def _take_up(self, origin: Origin, load: Callable[[], Any]) -> None:
-        """Take up everything that one light module brings, or nothing."""
-        began = time.perf_counter()
-        module = load()
-        seconds = time.perf_counter() - began
-        name = f"{origin.distribution}:{origin.entry_point}"
-        brought = call_hooks(self._manager, module, name)
+    def _add(self, brought: Contribution) -> None:
+        """Add all of a contribution that may be used, or nothing."""
+        origin = brought.origin
         try:
-            self._refuse_duplicates(origin, brought)
+            self._refuse_duplicates(brought)
         except PluginError:
-            self._manager.unregister(name=name)
+            self._manager.unregister(name=brought.name)
             raise
-        self._origins[name] = origin
+        self._origins[brought.name] = origin
         if reason := self._selection.reason_against((origin.distribution, origin.entry_point)):
-            self._manager.unregister(name=name)  # only some of its plugins are allowed: no table, no command
+            self._manager.unregister(
+                name=brought.name
+            )  # only single plugins may be used: no table, no command
             if not brought.specs:
                 self._note_blocked(origin, reason)
         else:
@@ -224,54 +230,39 @@ class Registry:
             names = origin.distribution, origin.entry_point, spec.name, qualified
             if reason := self._selection.reason_against(names):
                 self._note_blocked(origin, reason, spec)
-            else:
-                self._add(
-                    _with_origin(PluginRecord, origin, spec=spec, module=module.__name__, seconds=seconds)
-                )
-
-    def _add(self, record: PluginRecord) -> None:
-        self._records.append(record)
-        for name in record.spec.names:
-            self._by_name[record.kind, name].append(record)
-            self._by_name[record.kind, f"{record.distribution}:{name}"].append(record)
-
-    def _refuse_duplicates(self, origin: Origin, brought: Brought) -> None:
-        """Refuse what one distribution brings twice, since no name would tell them apart."""
-        distribution = origin.distribution
-        taken = {
-            (record.kind, name)
-            for record in self._records
-            if record.distribution == distribution
-            for name in record.spec.names
-        }
-        for spec in brought.specs:
+                continue
+            record = PluginRecord(
+                **attrs.asdict(origin), spec=spec, module=brought.module, seconds=brought.seconds
+            )
+            self._records.append(record)
             for name in spec.names:
-                if (spec.kind, name) in taken:
-                    raise PluginError(f"{distribution} registers the {spec.kind} {name!r} twice")
-                taken.add((spec.kind, name))
-        owned = {
-            name
-            for name, owners in self._tables.items()
-            if any(owner.distribution == distribution for owner, _ in owners)
-        }
-        for table in brought.tables:
-            if table.name in CORE_TABLES:
-                raise PluginError(f"the table [{table.name}] is owned by the core already")
-            if table.name in owned:
-                raise PluginError(f"{distribution} registers the table [{table.name}] twice")
-            owned.add(table.name)
+                self._by_name[spec.kind, name].append(record)
+                self._by_name[spec.kind, f"{origin.distribution}:{name}"].append(record)
+
+    def _refuse_duplicates(self, brought: Contribution) -> None:
+        """Reject what one distribution registers twice, since no name would tell them apart."""
+        distribution = brought.origin.distribution
+        plugins = [(spec.kind, name) for spec in brought.specs for name in spec.names]
+        for (kind, name), count in Counter(plugins).items():
+            if count > 1 or self._by_name.get((kind, f"{distribution}:{name}")):
+                raise PluginError(f"{distribution} registers the {kind} {name!r} twice")
+        for name, count in Counter(table.name for table in brought.tables).items():
+            if name in CORE_TABLES:
+                raise PluginError(f"the table [{name}] is owned by the core already")
+            if count > 1 or any(owner.distribution == distribution for owner, _ in self._tables[name]):
+                raise PluginError(f"{distribution} registers the table [{name}] twice")
 
     def _note_blocked(self, origin: Origin, reason: str, spec: PluginSpec | None = None) -> None:
         name, kind = (spec.name, spec.kind) if spec else (origin.entry_point, None)
-        self._blocked.append(_with_origin(BlockedPlugin, origin, name=name, kind=kind, reason=reason))
+        self._blocked.append(BlockedPlugin(**attrs.asdict(origin), name=name, kind=kind, reason=reason))
 
     def _note_broken(self, origin: Origin, error: BaseException, seconds: float = 0.0) -> None:
         reason = f"{type(error).__name__}: {message(error)}"
         if self._selection.strict:
             raise PluginError(f"{origin.distribution} is broken, and {STRICT} is set: {reason}") from error
-        told = "".join(traceback.format_exception(error))
+        text = "".join(traceback.format_exception(error))
         self._broken.append(
-            _with_origin(BrokenPlugin, origin, reason=reason, traceback=told, seconds=seconds)
+            BrokenPlugin(**attrs.asdict(origin), reason=reason, traceback=text, seconds=seconds)
         )
 
     def _hint(self, kind: str, name: str) -> str:
@@ -315,7 +306,7 @@ _loaded: Registry | None = None
 
 
 def load_registry() -> Registry:
-    """Return the registry of every plugin that is installed and may be used.
+    """Return the registry of all installed plugins that may be used.
 
     Raises:
         PluginError: a plugin is broken, and ``SUPERLOOP_STRICT_PLUGINS`` is set.
@@ -328,19 +319,13 @@ def load_registry() -> Registry:
 
 @contextmanager
 def registry_in_use(registry: Registry | None) -> Iterator[None]:
-    """Let ``registry`` be what :func:`load_registry` returns; None: what is installed, found anew."""
+    """Make :func:`load_registry` return ``registry``; None rediscovers the installed plugins."""
     global _loaded
     before, _loaded = _loaded, registry
     try:
         yield
     finally:
         _loaded = before
-
-
-def _with_origin(made: type[Any], origin: Origin, **own: Any) -> Any:
-    return made(
-        distribution=origin.distribution, version=origin.version, entry_point=origin.entry_point, **own
-    )
 
 
 def _ambiguous(kind: str, name: str, found: Iterable[PluginRecord]) -> str:

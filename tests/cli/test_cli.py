@@ -50,14 +50,14 @@ def test_a_plugin_may_be_left_out_from_the_command_line_and_by_the_environment()
     assert (states["lstm"], states["gru"], states["sgu"]) == ("blocked", "blocked", "ready")
     done = run("-p", "lstm", "plugins")
     assert done.returncode == 2
-    assert "-p takes no:NAME" in done.stderr
+    assert "-p needs no:NAME" in done.stderr
 
 
 def test_no_command_is_lost_but_those_of_what_is_left_out():
     told = run("-p", "no:superloop_plugin_lab", "train").stderr
-    assert "No such command 'train'. Plugins are left out: superloop-plugin-lab." in told
+    assert "No such command 'train'. Plugins are excluded: superloop-plugin-lab." in told
     told = run("train", SUPERLOOP_PLUGINS="lstm").stderr
-    assert "superloop-plugin-lab" in told.partition("Plugins are left out:")[2]
+    assert "superloop-plugin-lab" in told.partition("Plugins are excluded:")[2]
     rows = json.loads(run("plugins", "--json", SUPERLOOP_PLUGINS="").stdout)
     assert {row["state"] for row in rows} == {"blocked"}
 

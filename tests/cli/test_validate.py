@@ -86,10 +86,12 @@ def test_what_only_a_factory_can_tell_is_a_problem_like_any_other(superloop, tmp
     assert "1 problem\n" in superloop("validate", path, status=2).output
 
 
-def test_keras_is_not_needed_where_the_settings_tell_sizes():
+def test_a_config_with_a_mistake_is_rejected_without_keras(tmp_path):
+    (tmp_path / "config.toml").write_text('[loop]\ninputs = 2\n[[loop.cells]]\nuse = "lstm"\nunit = 3\n')
     command = (
         "import sys; from superloop_core.cli import cli\n"
-        f"cli(['validate', {str(EXAMPLES / 'last_two_before_nine.toml')!r}], standalone_mode=False)\n"
+        f"try: cli(['validate', {str(tmp_path / 'config.toml')!r}], standalone_mode=False)\n"
+        "except SystemExit as end: assert end.code == 2\n"
         "assert not {'keras', 'tensorflow', 'numpy'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", command], check=True, capture_output=True)
