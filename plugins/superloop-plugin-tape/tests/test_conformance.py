@@ -1,4 +1,4 @@
-"""The plugins hold to what every plugin of superloop must."""
+"""The conformance kit, for tapes that jump by the length and by a source."""
 
 import attrs
 import pytest
@@ -21,7 +21,7 @@ BY_SOURCE = (
 
 
 @pytest.mark.parametrize("check", [c for c in conformance("tape") if c.name in BY_SOURCE], ids=str)
-def test_a_tape_that_jumps_as_its_source_says_is_held_to_what_the_length_excuses_too(check):
+def test_conformance_of_a_tape_that_jumps_by_a_source(check):
     spec = check.record.spec
     spec = attrs.evolve(spec, example=spec.example | {"jump": "source"}, expected_failures={})
     attrs.evolve(check, record=attrs.evolve(check.record, spec=spec))()
