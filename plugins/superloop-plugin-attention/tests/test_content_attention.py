@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from superloop_plugin_attention import ContentAttentionConfig
 from superloop_plugin_attention.content_attention import ContentAttention
 
-from superloop_core import Sequence, Superloop
+from superloop_core import Sequence
 from superloop_core.builder import dtype_policy
 
 
@@ -120,30 +120,6 @@ def test_an_enormous_query_selects_one_datapoint():
     read, weights = look(system, [[1e300]], [[[1.0], [2.0]]])
     np.testing.assert_array_equal(weights, [[0, 1]])
     np.testing.assert_array_equal(read, [[2]])
-
-
-def test_a_thousand_steps_with_an_additive_score_and_their_gradient_stay_finite():
-    system = {"id": "it", "use": "content_attention", "width": 2, "key_size": 3, "score": "additive"}
-    layer = Superloop(
-        {"inputs": 2, "outputs": 1, "cells": [{"use": "gru", "units": 4}], "systems": [system]},
-        jit_compile=True,
-    )
-    feed = {
-        "inputs": tf.random.stateless_normal((2, 1000, 2), seed=(1, 2)),
-        "it_data": tf.random.stateless_normal((2, 5, 2), seed=(3, 4)),
-    }
-    layer.build({name: tensor.shape for name, tensor in feed.items()})
-    rng = np.random.default_rng(0)
-    layer.set_weights([rng.normal(size=weight.shape) for weight in layer.weights])
-
-    @tf.function(autograph=False)
-    def gradient():
-        with tf.GradientTape() as tape:
-            total = tf.reduce_sum(layer(feed, training=True))
-        return tape.gradient(total, [weight.value for weight in layer.weights])
-
-    for slope in gradient():
-        assert np.isfinite(slope).all()
 
 
 @pytest.mark.parametrize("wrong", [{"width": 0}, {"width": 1, "key_size": 0}, {"width": 1, "datapoints": -1}])
