@@ -7,18 +7,18 @@ from keras import ops
 
 from superloop_core import Sequence, System
 from superloop_core.builder import Tensor
-from superloop_plugin_attention import AttentionConfig
-from superloop_plugin_attention.tape import taped
+from superloop_plugin_attention.settings import AttentionConfig
+from superloop_plugin_attention.tape import tape_of
 
 
 class AttentionState(NamedTuple):
-    """Where on the tape the attention is."""
+    """The position on the tape."""
 
     position: Tensor  # (batch, 1)
 
 
-class Attention(System):
-    """Attention at a real-valued position on a tape, which the control moves by less than 1 a step.
+class Attention(System[AttentionConfig]):
+    """Attention at a real-valued position on a tape. The control moves it by less than 1 in a step.
 
     ::
 
@@ -26,15 +26,15 @@ class Attention(System):
         weights_i = 1 / (1 + (position' - i)^2)          or 1 / (1 + |position' - i|)
         read      = sum_i weights_i data_i
 
-    No function here has a region of zero gradient, unless the position is ``bounded``: it then gets
-    none from a move beyond an end. The control's bias starts high, so that an untrained network walks
-    along the tape.
+    No function here has a region of zero gradient, except with ``bounded``: a move beyond an end gets no
+    gradient. The control's bias starts at 0.9, so that an untrained network walks along the tape.
 
     Reference: Csirmaz, superloop, 2018, https://github.com/csirmaz/superloop
 
-    Sources: ``data``, ``(batch, datapoints, width)``. Where it is masked it weighs nothing, and past the last
-    datapoint that is not, the tape has ended; where all of a row is masked, zeros are read.
-    Traces: ``position`` ``(batch, 1)``; ``weights`` ``(batch, datapoints)``, at the position after the move.
+    Sources: ``data``, ``(batch, datapoints, width)``. A masked datapoint has weight 0. With ``bounded`` the
+    tape ends at the last datapoint that is not masked. A batch element whose datapoints are all masked reads
+    zeros.
+    Traces: ``position`` ``(batch, 1)``, before the move; ``weights`` ``(batch, datapoints)``, after it.
     """
 
     control_bias_initializer = keras.initializers.Constant(0.9)
@@ -48,13 +48,13 @@ class Attention(System):
         return AttentionState(ops.zeros((sequence.batch_size, 1), dtype=self.variable_dtype))
 
     def constants(self, sequence: Sequence) -> tuple[Tensor, Tensor]:
-        """Return the data, and 1 where there is a datapoint, 0 where it is masked."""
-        return taped(sequence)
+        """Return the data, and 1 for each datapoint, 0 where it is masked."""
+        return tape_of(sequence)
 
     def step(
         self, control: Tensor, state: AttentionState, constants: tuple[Tensor, Tensor]
     ) -> tuple[Tensor, AttentionState, dict[str, Tensor]]:
-        """Move by the control ``(batch, 1)``, and read."""
+        """Move by the control ``(batch, 1)``, then read."""
         data, valid = constants  # (batch, datapoints, width), (batch, datapoints)
         position = state.position + ops.softsign(control)
         indices = ops.arange(ops.shape(data)[1], dtype=position.dtype)

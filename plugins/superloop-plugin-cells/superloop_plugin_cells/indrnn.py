@@ -5,12 +5,12 @@ from typing import Any
 import keras
 from keras import ops
 
-from superloop_plugin_cells import IndRnnConfig
+from superloop_plugin_cells.settings import IndRnnConfig
 
 
 @keras.saving.register_keras_serializable("superloop_plugin_cells")
 class Within(keras.constraints.Constraint):  # type: ignore[misc]
-    """Weights from ``-limit`` to ``limit``; what training moves out is put back on the edge."""
+    """Clips weights to the range from ``-limit`` to ``limit``."""
 
     def __init__(self, limit: float):
         self.limit = limit
@@ -26,23 +26,23 @@ class Within(keras.constraints.Constraint):  # type: ignore[misc]
 
 @keras.saving.register_keras_serializable("superloop_plugin_cells")
 class IndRNNCell(keras.layers.Layer):  # type: ignore[misc]
-    """Units that remember themselves and no other; a Keras RNN cell.
+    """A Keras RNN cell whose units each see their own state only.
 
     ::
 
         h' = activation(W x + u * h + b)         |u| <= 2^(1/T)
 
-    Within T timesteps a unit's past, and the gradient to it, grows 2-fold at most. That is what relu needs
-    to be trained; for tanh, whose slope is at most 1, it is enough as well. The recurrent weights start
-    spread evenly from 0 to the limit. Layers let units see one another.
+    A state and its gradient grow at most 2-fold in T timesteps. Training with relu needs this limit; it is
+    enough for tanh too, whose slope is at most 1. Recurrent weights start uniform between 0 and the limit.
+    Units interact in the next layer.
 
     Reference: Li et al., "Independently Recurrent Neural Network (IndRNN): Building A Longer and Deeper RNN",
     2018, https://arxiv.org/abs/1803.04831
 
     Args:
-        units: size of the state ``h`` and of the output, which are the same, ``(batch, units)``.
+        units: size of the state ``h``, which is also the output, ``(batch, units)``.
         activation: ``"relu"`` or ``"tanh"``.
-        timesteps: T; 0: without end, so that the limit is 1.
+        timesteps: T; 0: infinite, so that the limit is 1.
     """
 
     state_names = ("h",)
@@ -55,7 +55,7 @@ class IndRNNCell(keras.layers.Layer):  # type: ignore[misc]
         self.state_size = units
         self.output_size = units
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: tuple[Any, ...]) -> None:
         """Make the weights for inputs ``(batch, input_size)``."""
         limit = 2.0 ** (1 / self.timesteps) if self.timesteps else 1.0
         self.kernel = self.add_weight(shape=(input_shape[-1], self.units), name="kernel")
@@ -81,7 +81,7 @@ class IndRNNCell(keras.layers.Layer):  # type: ignore[misc]
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of ``__init__``."""
         own = {"units": self.units, "activation": self.activation, "timesteps": self.timesteps}
-        return super().get_config() | own
+        return {**super().get_config(), **own}
 
 
 def indrnn(settings: IndRnnConfig) -> IndRNNCell:

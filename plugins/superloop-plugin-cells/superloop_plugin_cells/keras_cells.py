@@ -1,4 +1,4 @@
-"""Keras's own recurrent cells, from settings."""
+"""Keras's recurrent cells, from settings."""
 
 from typing import Any
 
@@ -6,23 +6,23 @@ import keras
 from keras import ops
 
 from superloop_core import checkpoint
-from superloop_plugin_cells import KerasCellConfig
+from superloop_plugin_cells.settings import KerasCellConfig
 
 
-class OneProduct:
-    """Of a Keras cell with two kernels: one product for both, which a loop keeps for its gradient.
+class FusedKernels:
+    """Mixin for a Keras cell with two kernels: one product for both, saved for the backward pass.
 
-    The cell's arguments and weights are those of Keras's, and so are its answers.
+    Arguments, weights and outputs are those of Keras's cell.
     """
 
     def prepare(self: Any) -> tuple[Any, ...]:
-        """Return the kernels as one for ``[x ; h]``, and the bias."""
+        """Return one kernel for ``[x ; h]``, and the bias."""
         kernel = ops.concatenate([self.kernel, self.recurrent_kernel], axis=0)
         bias = ops.zeros_like(kernel[0]) if self.bias is None else self.bias
         return tuple(ops.cast(weight, self.compute_dtype) for weight in (kernel, bias))
 
-    def summed(self: Any, inputs: Any, h: Any, training: bool, kernel: Any, bias: Any) -> Any:
-        """Return ``W x + U h + b``, ``(batch, gates * units)``; a dropout mask is the same for all gates."""
+    def preactivation(self: Any, inputs: Any, h: Any, training: bool, kernel: Any, bias: Any) -> Any:
+        """Return ``W x + U h + b``, ``(batch, gates * units)``; all gates share one dropout mask."""
         if training and self.dropout:
             inputs = inputs * self.get_dropout_mask(inputs)
         if training and self.recurrent_dropout:
@@ -31,48 +31,53 @@ class OneProduct:
 
 
 @keras.saving.register_keras_serializable("superloop_plugin_cells")
-class LSTMCell(OneProduct, keras.layers.LSTMCell):  # type: ignore[misc]
-    """Keras's LSTM cell; with recurrent dropout, which has a mask for each gate, Keras's very own."""
+class LSTMCell(FusedKernels, keras.layers.LSTMCell):  # type: ignore[misc]
+    """Keras's LSTM cell with fused kernels.
+
+    Recurrent dropout has a mask for each gate; with it the cell calls Keras's own code.
+    """
 
     def call(
         self, inputs: Any, states: Any, training: bool = False, prepared: Any = None
     ) -> tuple[Any, list[Any]]:
         """Take one timestep: inputs ``(batch, input_size)``, states ``[h, c]``."""
         if self.recurrent_dropout:
-            return super().call(inputs, states, training=training)
+            step: tuple[Any, list[Any]] = super().call(inputs, states, training=training)
+            return step
         h, c = states
-        summed = self.summed(inputs, h, training, *(prepared or self.prepare()))
-        i, f, candidate, o = ops.split(summed, 4, axis=-1)
+        z = self.preactivation(inputs, h, training, *(prepared or self.prepare()))  # (batch, 4 * units)
+        i, f, candidate, o = ops.split(z, 4, axis=-1)
         c = self.recurrent_activation(f) * c + self.recurrent_activation(i) * self.activation(candidate)
         h = self.recurrent_activation(o) * self.activation(c)
         return h, [h, c]
 
 
 @keras.saving.register_keras_serializable("superloop_plugin_cells")
-class SimpleRNNCell(OneProduct, keras.layers.SimpleRNNCell):  # type: ignore[misc]
-    """Keras's simple cell."""
+class SimpleRNNCell(FusedKernels, keras.layers.SimpleRNNCell):  # type: ignore[misc]
+    """Keras's simple cell with fused kernels."""
 
     def call(
         self, inputs: Any, states: Any, training: bool = False, prepared: Any = None
     ) -> tuple[Any, list[Any]]:
         """Take one timestep: inputs ``(batch, input_size)``, states ``[h]``."""
         (h,) = states
-        h = self.activation(self.summed(inputs, h, training, *(prepared or self.prepare())))
+        h = self.activation(self.preactivation(inputs, h, training, *(prepared or self.prepare())))
         return h, [h]
 
 
 @keras.saving.register_keras_serializable("superloop_plugin_cells")
 class GRUCell(keras.layers.GRUCell):  # type: ignore[misc]
-    """Keras's GRU cell, whose products a loop keeps for its gradient.
+    """Keras's GRU cell, with its products saved for the backward pass.
 
-    With recurrent dropout, which has a mask for each gate, it is Keras's very own; so it is without a bias,
-    and with the reset before the product.
+    Recurrent dropout has a mask for each gate; with it the cell calls Keras's own code, as it does without a
+    bias or with ``reset_after=False``.
     """
 
     def call(self, inputs: Any, states: Any, training: bool = False) -> tuple[Any, list[Any]]:
         """Take one timestep: inputs ``(batch, input_size)``, states ``[h]``."""
         if self.recurrent_dropout or not (self.use_bias and self.reset_after):
-            return super().call(inputs, states, training=training)
+            step: tuple[Any, list[Any]] = super().call(inputs, states, training=training)
+            return step
         (h,) = states
         if training and self.dropout:
             inputs = inputs * self.get_dropout_mask(inputs)
@@ -89,7 +94,7 @@ def lstm(settings: KerasCellConfig) -> LSTMCell:
     Reference: Hochreiter and Schmidhuber, "Long Short-Term Memory", 1997,
     https://doi.org/10.1162/neco.1997.9.8.1735
     """
-    return _made(LSTMCell, settings)
+    return LSTMCell(settings.units, **_dropout(settings))
 
 
 def gru(settings: KerasCellConfig) -> GRUCell:
@@ -98,7 +103,7 @@ def gru(settings: KerasCellConfig) -> GRUCell:
     Reference: Cho et al., "Learning Phrase Representations using RNN Encoder-Decoder", 2014,
     https://arxiv.org/abs/1406.1078
     """
-    return _made(GRUCell, settings)
+    return GRUCell(settings.units, **_dropout(settings))
 
 
 def simple_rnn(settings: KerasCellConfig) -> SimpleRNNCell:
@@ -106,8 +111,8 @@ def simple_rnn(settings: KerasCellConfig) -> SimpleRNNCell:
 
     Reference: Elman, "Finding Structure in Time", 1990, https://doi.org/10.1207/s15516709cog1402_1
     """
-    return _made(SimpleRNNCell, settings)
+    return SimpleRNNCell(settings.units, **_dropout(settings))
 
 
-def _made(cell: type, settings: KerasCellConfig) -> keras.layers.Layer:
-    return cell(settings.units, dropout=settings.dropout, recurrent_dropout=settings.recurrent_dropout)
+def _dropout(settings: KerasCellConfig) -> dict[str, float]:
+    return {"dropout": settings.dropout, "recurrent_dropout": settings.recurrent_dropout}

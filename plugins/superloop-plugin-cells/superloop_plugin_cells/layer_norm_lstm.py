@@ -5,26 +5,26 @@ from typing import Any
 import keras
 from keras import ops
 
-from superloop_plugin_cells import LayerNormLstmConfig
+from superloop_plugin_cells.settings import LayerNormLstmConfig
 
 EPSILON = 1e-5
 
 
 @keras.saving.register_keras_serializable("superloop_plugin_cells")
 class LayerNormLSTMCell(keras.layers.LSTMCell):  # type: ignore[misc]
-    """An LSTM that normalizes what its gates are told, and what of its cell state it shows.
+    """A Keras RNN cell, an LSTM with layer normalization of its products and of its cell state.
 
     ::
 
-        LN(z)        = (z - mean(z)) / sqrt(variance(z) + 1e-5)      over all of a row
+        LN(z)        = (z - mean(z)) / sqrt(variance(z) + 1e-5)      mean and variance over the last axis
         [i, f, g, o] = a_x * LN(W x) + a_h * LN(U h) + b             (batch, 4 * units)
         c'           = sigmoid(f) * c + sigmoid(i) * tanh(g)
         h'           = sigmoid(o) * tanh(a_c * LN(c') + b_c)
 
-    The paper also adds a bias to each normalized product; here they are one, ``b``. Gains ``a`` start as 1.
-    It is a Keras RNN cell and takes the arguments of Keras's LSTM. The state is ``h`` and ``c``, each
-    ``(batch, units)``. Everything but the products is in float32 at least. Dropout masks are the same for
-    all gates. A row that is all the same, as zeros are, is normalized to zeros.
+    The paper adds a bias to each normalized product; here one bias ``b`` is their sum. Gains ``a`` start at
+    1. The cell has the arguments of Keras's LSTM. The state is ``h`` and ``c``, each ``(batch, units)``.
+    All but the products is computed in float32 at least. All gates share one dropout mask. A vector of equal
+    numbers, such as zeros, is normalized to zeros.
 
     Reference: Ba, Kiros and Hinton, "Layer Normalization", 2016, https://arxiv.org/abs/1607.06450,
     equations 20 to 22
@@ -34,9 +34,9 @@ class LayerNormLSTMCell(keras.layers.LSTMCell):  # type: ignore[misc]
 
     def __init__(self, units: int, **kwargs: Any):
         super().__init__(units, **kwargs)
-        self.dropout_mask_count = None  # Keras's: one mask, not one for each gate
+        self.dropout_mask_count = None  # one mask, not one for each gate
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: tuple[Any, ...]) -> None:
         """Make the weights for inputs ``(batch, input_size)``."""
         super().build(input_shape)
 
@@ -56,16 +56,15 @@ class LayerNormLSTMCell(keras.layers.LSTMCell):  # type: ignore[misc]
             inputs = inputs * self.get_dropout_mask(inputs)
         if training and self.recurrent_dropout:
             h = h * self.get_recurrent_dropout_mask(h)
-        summed = self.input_gain * _normalized(inputs @ self.kernel, wide)  # (batch, 4 * units)
-        summed += self.recurrent_gain * _normalized(h @ self.recurrent_kernel, wide)
+        z = self.input_gain * _normalized(inputs @ self.kernel, wide)  # (batch, 4 * units)
+        z += self.recurrent_gain * _normalized(h @ self.recurrent_kernel, wide)
         if self.bias is not None:
-            summed += ops.cast(self.bias, wide)
-        i, f, g, o = ops.split(summed, 4, axis=-1)
-        c = self.recurrent_activation(f) * ops.cast(c, wide) + self.recurrent_activation(i) * self.activation(
-            g
-        )
-        shown = self.cell_gain * _normalized(c, wide) + self.cell_bias
-        h = ops.cast(self.recurrent_activation(o) * self.activation(shown), self.compute_dtype)
+            z += ops.cast(self.bias, wide)
+        i, f, g, o = ops.split(z, 4, axis=-1)
+        i, f, o = (self.recurrent_activation(gate) for gate in (i, f, o))
+        c = f * ops.cast(c, wide) + i * self.activation(g)
+        normalized = self.cell_gain * _normalized(c, wide) + self.cell_bias
+        h = ops.cast(o * self.activation(normalized), self.compute_dtype)
         return h, [h, ops.cast(c, self.compute_dtype)]
 
 

@@ -5,28 +5,28 @@ from typing import Any
 import keras
 from keras import ops
 
-from superloop_plugin_cells import MinGruConfig
+from superloop_plugin_cells.settings import MinGruConfig
 
 
 @keras.saving.register_keras_serializable("superloop_plugin_cells")
 class MinGRUCell(keras.layers.Layer):  # type: ignore[misc]
-    """A gated unit whose gate and candidate see the inputs alone, not its state; a Keras RNN cell.
+    """A Keras RNN cell, a gated unit whose gate and candidate see the inputs only, not the state.
 
     ::
 
         z  = sigmoid(W_z x + b_z)
-        h~ = W_h x + b_h                        or g(W_h x + b_h), where positive
+        h~ = W_h x + b_h                        or g(W_h x + b_h) if positive
         h' = (1 - z) * h + z * h~
-        g(v) = v + 1/2 where v >= 0, else sigmoid(v)
+        g(v) = v + 1/2 if v >= 0, else sigmoid(v)
 
-    In a superloop it still goes by its past: what the systems answer is part of x.
+    In a superloop it still depends on the past: x contains the systems' read vectors.
 
     Reference: Feng et al., "Were RNNs All We Needed?", 2024, https://arxiv.org/abs/2410.01201
 
     Args:
-        units: size of the state ``h`` and of the output, which are the same, ``(batch, units)``.
-        positive: whether candidates go through g, as in the paper's version for log space; the state,
-            which starts as 0, is positive then.
+        units: size of the state ``h``, which is also the output, ``(batch, units)``.
+        positive: apply g to candidates, as the paper's log-space version does. The state, which starts at
+            0, is then positive.
     """
 
     state_names = ("h",)
@@ -38,8 +38,8 @@ class MinGRUCell(keras.layers.Layer):  # type: ignore[misc]
         self.state_size = units
         self.output_size = units
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Make the weights for inputs ``(batch, input_size)``, the gate's and then the candidate's."""
+    def build(self, input_shape: tuple[Any, ...]) -> None:
+        """Make the weights for inputs ``(batch, input_size)``: the gate's, then the candidate's."""
         self.kernel = self.add_weight(shape=(input_shape[-1], 2 * self.units), name="kernel")
         self.bias = self.add_weight(shape=(2 * self.units,), initializer="zeros", name="bias")
 
@@ -59,7 +59,7 @@ class MinGRUCell(keras.layers.Layer):  # type: ignore[misc]
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of ``__init__``."""
-        return super().get_config() | {"units": self.units, "positive": self.positive}
+        return {**super().get_config(), "units": self.units, "positive": self.positive}
 
 
 def min_gru(settings: MinGruConfig) -> MinGRUCell:

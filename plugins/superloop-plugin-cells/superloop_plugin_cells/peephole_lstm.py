@@ -5,13 +5,13 @@ from typing import Any
 import keras
 from keras import ops
 
-from superloop_plugin_cells import PeepholeLstmConfig
-from superloop_plugin_cells.keras_cells import OneProduct
+from superloop_plugin_cells.keras_cells import FusedKernels
+from superloop_plugin_cells.settings import PeepholeLstmConfig
 
 
 @keras.saving.register_keras_serializable("superloop_plugin_cells")
-class PeepholeLSTMCell(OneProduct, keras.layers.LSTMCell):  # type: ignore[misc]
-    """An LSTM whose gates see the cell state, each unit's its own; a Keras RNN cell.
+class PeepholeLSTMCell(FusedKernels, keras.layers.LSTMCell):  # type: ignore[misc]
+    """A Keras RNN cell, an LSTM whose gates see the cell state of their own unit.
 
     ::
 
@@ -21,8 +21,8 @@ class PeepholeLSTMCell(OneProduct, keras.layers.LSTMCell):  # type: ignore[misc]
         o  = sigmoid(W_o [x ; h] + p_o * c' + b_o)
         h' = o * tanh(c')
 
-    The peepholes ``p`` start as 0, and the cell as Keras's LSTM, whose arguments it takes. The state is
-    ``h`` and ``c``, each ``(batch, units)``. Dropout masks are the same for all gates.
+    The peepholes ``p`` start at 0, where the cell equals Keras's LSTM. It has the arguments of Keras's LSTM.
+    The state is ``h`` and ``c``, each ``(batch, units)``. All gates share one dropout mask.
 
     References: Gers and Schmidhuber, "Recurrent Nets that Time and Count", 2000,
     https://doi.org/10.1109/IJCNN.2000.861302; Gers, Schraudolph and Schmidhuber, "Learning Precise Timing
@@ -33,15 +33,15 @@ class PeepholeLSTMCell(OneProduct, keras.layers.LSTMCell):  # type: ignore[misc]
 
     def __init__(self, units: int, **kwargs: Any):
         super().__init__(units, **kwargs)
-        self.dropout_mask_count = None  # Keras's: one mask, not one for each gate
+        self.dropout_mask_count = None  # one mask, not one for each gate
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: tuple[Any, ...]) -> None:
         """Make the weights for inputs ``(batch, input_size)``."""
         super().build(input_shape)
         self.peepholes = self.add_weight(shape=(3, self.units), initializer="zeros", name="peepholes")
 
     def prepare(self) -> tuple[Any, Any, Any]:
-        """Return the kernels as one for ``[x ; h]``, the bias, and the peepholes of i, f and o."""
+        """Return one kernel for ``[x ; h]``, the bias, and the peepholes of i, f and o."""
         return *super().prepare(), ops.cast(self.peepholes, self.compute_dtype)
 
     def call(
@@ -50,8 +50,8 @@ class PeepholeLSTMCell(OneProduct, keras.layers.LSTMCell):  # type: ignore[misc]
         """Take one timestep: inputs ``(batch, input_size)``, states ``[h, c]``."""
         h, c = states
         kernel, bias, p = prepared or self.prepare()
-        summed = self.summed(inputs, h, training, kernel, bias)
-        i, f, candidate, o = ops.split(summed, 4, axis=-1)
+        z = self.preactivation(inputs, h, training, kernel, bias)  # (batch, 4 * units)
+        i, f, candidate, o = ops.split(z, 4, axis=-1)
         i = self.recurrent_activation(i + p[0] * c)
         f = self.recurrent_activation(f + p[1] * c)
         c = f * c + i * self.activation(candidate)

@@ -1,4 +1,4 @@
-"""Any cell that Keras knows, by its registered name."""
+"""Any cell in Keras's registry, by its registered name."""
 
 import copy
 import importlib
@@ -10,42 +10,42 @@ import keras
 
 from superloop_core import ConfigError
 from superloop_core.errors import did_you_mean, message, shown
-from superloop_plugin_cells import PACKAGES, RegisteredConfig
+from superloop_plugin_cells.settings import PACKAGES, RegisteredConfig
 
 
 def registered(settings: RegisteredConfig) -> keras.layers.Layer:
-    """Return the cell that its class's ``from_config`` makes.
+    """Make a cell with its class's ``from_config``.
 
-    Keras's own classes are called by their names (``GRUCell``), as ``keras.saving.get_registered_name``
-    calls them; those that others register are ``package>name``. Only a class whose ``call`` takes
-    ``states`` is made: a config must not have any other layer do what it does when it is made.
+    Names are those of ``keras.saving.get_registered_name``: Keras's classes by their class names
+    (``GRUCell``), other registered classes as ``package>name``. Only a class whose ``call`` has an argument
+    ``states`` is instantiated, so that a config cannot run the constructors of other layers.
 
     Raises:
-        ConfigError: there is no such cell, or its class does not take the config.
+        ConfigError: there is no such cell, or its class rejects the config.
     """
     layers = _layers(settings)
     cells = {name: cls for name, cls in layers.items() if _is_cell(cls)}
     if settings.cell not in cells:
-        rule = "an RNN cell" if settings.cell in layers else f"a cell that {settings.package} registers"
+        rule = "an RNN cell" if settings.cell in layers else f"a cell registered by {settings.package}"
         raise ConfigError(f"'cell' must be {rule}: {settings.cell!r}{did_you_mean(settings.cell, cells)}")
     cls = cells[settings.cell]
     try:
         cell = cls.from_config(copy.deepcopy(settings.config))
-        _ = cell.state_size  # of what the config says, which some classes look at only here
-    except Exception as error:  # whatever a class has against a config
-        given, hints = shown(settings.config), "".join(_hints(cls, settings.config))
-        what = f"'config' must be one that {settings.cell} takes: {given}{hints} ({_reason(error)})"
+        _ = cell.state_size  # some classes check their config only here
+    except Exception as error:  # a class may raise anything
+        value, hints = shown(settings.config), "".join(_hints(cls, settings.config))
+        what = f"'config' must be valid for {settings.cell}: {value}{hints} ({_reason(error)})"
         raise ConfigError(what) from error
     return cell
 
 
-def _layers(settings: RegisteredConfig) -> dict[str, type]:
-    """Every layer that the cell's package registers, by name."""
+def _layers(settings: RegisteredConfig) -> dict[str, Any]:
+    """Return all layers that the cell's package registers, by name."""
     package = settings.package
     try:
         module = importlib.import_module(PACKAGES[package])
     except ImportError as error:
-        what = f"'cell' must be of a package that is installed: {settings.cell!r}; pip install {package}"
+        what = f"'cell' must come from an installed package: {settings.cell!r}; pip install {package}"
         raise ConfigError(f"{what} ({error})") from error
     named = vars(module) if package == "keras" else keras.saving.get_custom_objects()
     prefix = "" if package == "keras" else f"{package}>"
@@ -57,13 +57,13 @@ def _layers(settings: RegisteredConfig) -> dict[str, type]:
 
 
 def _is_cell(cls: Any) -> bool:
-    # Cells inside a config would each name a module; a loop stacks cells itself.
+    # The config of stacked cells names modules; use several cells, or `layers`, instead.
     stack = issubclass(cls, keras.layers.StackedRNNCells)
     return "states" in inspect.signature(cls.call).parameters and not stack
 
 
 def _hints(cls: type, config: dict[str, Any]) -> Iterator[str]:
-    """What to call a setting that the class has no argument for."""
+    """Suggest a name for each setting that the class has no argument for."""
     arguments = [name for one in (cls, keras.layers.Layer) for name in inspect.signature(one).parameters]
     for name in config:
         if name not in arguments:
@@ -71,6 +71,6 @@ def _hints(cls: type, config: dict[str, Any]) -> Iterator[str]:
 
 
 def _reason(error: Exception) -> str:
-    """What an error says, in one line, without the config that Keras puts before it."""
+    """Return an error's message in one line, without the config that Keras puts before it."""
     _, wrapped, reason = message(error).rpartition("Exception encountered: ")
     return " ".join([*([] if wrapped else [f"{type(error).__name__}:"]), *reason.split()])

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from superloop_plugin_cells import SguConfig
+from superloop_plugin_cells.settings import SguConfig
 
 
 @keras.saving.register_keras_serializable("superloop_plugin_cells")
@@ -20,7 +20,7 @@ class SGUCell(keras.layers.Layer):  # type: ignore[misc]
     Reference: Csirmaz, superloop, 2018, https://github.com/csirmaz/superloop
 
     Args:
-        units: size of the state ``h`` and of the output, which are the same, ``(batch, units)``.
+        units: size of the state ``h``, which is also the output, ``(batch, units)``.
     """
 
     state_names = ("h",)
@@ -31,7 +31,7 @@ class SGUCell(keras.layers.Layer):  # type: ignore[misc]
         self.state_size = units
         self.output_size = units
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: tuple[Any, ...]) -> None:
         """Make the weights for inputs ``(batch, input_size)``."""
         size = input_shape[-1]
         self.ctrl_kernel = self.add_weight(shape=(size + self.units, self.units), name="ctrl_kernel")
@@ -40,7 +40,7 @@ class SGUCell(keras.layers.Layer):  # type: ignore[misc]
         self.in_bias = self.add_weight(shape=(self.units,), initializer="zeros", name="in_bias")
 
     def prepare(self) -> tuple[Any, Any]:
-        """Return both kernels as one for ``[x ; h]``, zeros where ``W_in`` has none, and both biases."""
+        """Return one kernel for ``[x ; h]``, with zeros for ``W_in`` of h, and one bias."""
         in_kernel = ops.pad(self.in_kernel, ((0, self.units), (0, 0)))
         kernel = ops.concatenate([self.ctrl_kernel, in_kernel], axis=-1)
         bias = ops.concatenate([self.ctrl_bias, self.in_bias], axis=-1)
@@ -56,7 +56,7 @@ class SGUCell(keras.layers.Layer):  # type: ignore[misc]
         control, candidate = ops.split(ops.concatenate([inputs, h], axis=-1) @ kernel + bias, 2, axis=-1)
         f = (ops.softsign(control) + 1) / 2
         candidate = ops.leaky_relu(candidate, negative_slope=0.1)
-        h = candidate + f * (h - candidate)  # as above, with a product and its gradient less
+        h = candidate + f * (h - candidate)  # the equation above with one product less
         return h, [h]
 
     def get_initial_state(self, batch_size: Any = None) -> list[Any]:
@@ -64,7 +64,7 @@ class SGUCell(keras.layers.Layer):  # type: ignore[misc]
         return [ops.zeros((batch_size, self.units), dtype=self.compute_dtype)]
 
     def original_weights(self) -> dict[str, tuple[Any, ...]]:
-        """Return the variables by the names of the layers that held them in the original."""
+        """Return the variables by the original's names of their layers."""
         return {
             "DenseCtrl": (self.ctrl_kernel, self.ctrl_bias),
             "DenseIn": (self.in_kernel, self.in_bias),
@@ -72,7 +72,7 @@ class SGUCell(keras.layers.Layer):  # type: ignore[misc]
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of ``__init__``."""
-        return super().get_config() | {"units": self.units}
+        return {**super().get_config(), "units": self.units}
 
 
 def sgu(settings: SguConfig) -> SGUCell:

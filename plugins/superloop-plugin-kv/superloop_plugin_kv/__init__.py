@@ -1,27 +1,28 @@
-"""Associative memory of fast weights."""
+"""Associative memory in fast weights."""
 
+from collections.abc import Iterator
 from typing import Literal
 
 import attrs
 from attrs.validators import and_, ge, le
 
-from superloop_core import SystemSpec, hookimpl
+from superloop_core import SystemSettings, SystemSpec, hookimpl
 
 
 @attrs.frozen(kw_only=True)
-class KeyValueConfig:
-    """A memory of values under keys.
+class KeyValueConfig(SystemSettings):
+    """A memory that stores values under keys.
 
     Args:
-        key_size: numbers in a key, and in a query.
+        key_size: numbers in a key and in a query.
         width: numbers in a value.
-        heads: memories side by side, each with keys and values of its own.
-        rule: how a value is written: ``delta`` replaces what is there under the key, ``sum`` adds to it.
-        decay: what of the memory is left after a timestep; 1: all.
-        feature_map: what keys and queries go through: ``linear``, as they are; ``elu``, elu(x) + 1; ``dpfp``,
-            products of neighbours among relu(x) and relu(-x).
-        nu: how many neighbours each has in ``dpfp``, which makes 2 key_size nu numbers of a key.
-        norm: what of a key is made 1 after that: its length (``unit``), or its ``sum``.
+        heads: number of memories, each with its own keys and values.
+        rule: how a value is written: ``delta`` replaces the value under the key, ``sum`` adds to it.
+        decay: factor of the memory in each timestep; 1: no decay.
+        feature_map: map of keys and queries: ``linear``, the identity; ``elu``, elu(x) + 1; ``dpfp``,
+            products of neighbours in [relu(x); relu(-x)].
+        nu: number of neighbours in ``dpfp``, which maps a key to 2 key_size nu numbers.
+        norm: normalization after the map: length 1 (``unit``) or sum 1 (``sum``).
     """
 
     key_size: int = attrs.field(default=8, validator=ge(1))
@@ -39,29 +40,27 @@ class KeyValueConfig:
         if self.feature_map == "dpfp" and not self.nu < 2 * self.key_size:
             raise ValueError(f"'nu' must be less than twice 'key_size', {2 * self.key_size}: {self.nu}")
         if self.feature_map == "dpfp" and self.key_size < 2:
-            raise ValueError(
-                "'key_size' must be 2 at least with 'feature_map' = 'dpfp': there are no products of 1"
-            )
+            raise ValueError(f"'key_size' must be >= 2 with 'feature_map' = 'dpfp': {self.key_size}")
 
     @property
     def key_features(self) -> int:
-        """What is made of a key."""
+        """Numbers in a key after the feature map."""
         return 2 * self.key_size * self.nu if self.feature_map == "dpfp" else self.key_size
 
     @property
     def control_size(self) -> int:
-        """For each head how strongly to write, the key, the query and the value."""
+        """A write strength, a key, a query and a value for each head."""
         return self.heads * (1 + 2 * self.key_size + self.width)
 
     @property
     def output_size(self) -> int:
-        """A value from each head."""
+        """A value for each head."""
         return self.heads * self.width
 
 
 @hookimpl
-def superloop_register():
-    """The memory of fast weights."""
+def superloop_register() -> Iterator[SystemSpec]:
+    """Register the memory in fast weights."""
     yield SystemSpec(
         name="key_value",
         config=KeyValueConfig,

@@ -10,7 +10,7 @@ from superloop_core import Superloop
 
 @pytest.fixture
 def made():
-    """Makes a Superloop with weights at random, and something to feed it."""
+    """Make a Superloop with random weights, and a feed for it."""
 
     def make(config, *, like=None, **settings):
         layer = Superloop(config, **settings)

@@ -1,4 +1,4 @@
-"""The plugins hold to what every plugin of superloop must."""
+"""The conformance kit, for the superloop as a cell and as a system."""
 
 import pytest
 

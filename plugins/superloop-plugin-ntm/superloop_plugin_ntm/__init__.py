@@ -1,27 +1,28 @@
 """The memory of the Neural Turing Machine."""
 
+from collections.abc import Iterator
 from typing import Literal
 
 import attrs
 from attrs.validators import ge
 
-from superloop_core import SystemSpec, hookimpl
+from superloop_core import SystemSettings, SystemSpec, hookimpl
 
 
 @attrs.frozen(kw_only=True)
-class NTMConfig:
-    """A memory that heads read and write, by content and by location.
+class NTMConfig(SystemSettings):
+    """A memory with heads that address it by content and by location.
 
     Args:
-        slots: rows of the memory.
-        width: numbers in a row.
-        read_heads: how many heads read; each answers with a row.
-        write_heads: how many heads write.
-        shift_range: how far a head may turn in a timestep, from -shift_range to shift_range slots.
-        initial_memory: what the memory holds at t = 0: "constant", 1e-6 everywhere; "random", drawn once,
-            with the weights, and never trained; "learned", drawn like that, and trained.
-        initial_weighting: where the heads are at t = 0: at the "first" slot; or "learned", a weighting
-            of each head's own.
+        slots: number of slots, the rows of the memory.
+        width: numbers in a slot.
+        read_heads: number of read heads; each reads one vector.
+        write_heads: number of write heads.
+        shift_range: largest shift of a head in a timestep, in slots, to either side.
+        initial_memory: the memory at t = 0: ``constant``, 1e-6 everywhere; ``random``, drawn with the
+            weights and not trained; ``learned``, drawn in the same way and trained.
+        initial_weighting: the weightings at t = 0: ``first``, all on the first slot; ``learned``, one for
+            each head.
     """
 
     slots: int = attrs.field(default=128, validator=ge(1))
@@ -34,28 +35,28 @@ class NTMConfig:
 
     @property
     def heads(self) -> int:
-        """All of them: those that read, and then those that write."""
+        """Number of heads, read and write."""
         return self.read_heads + self.write_heads
 
     @property
     def shifts(self) -> int:
-        """From -shift_range to shift_range."""
+        """Number of shifts, from -shift_range to shift_range."""
         return 2 * self.shift_range + 1
 
     @property
     def control_size(self) -> int:
-        """For each head a key, its strength, the gate, the shifts and the sharpness; to write, two rows."""
+        """For each head a key, strength, gate, shifts and sharpness; for each write head also e and a."""
         return self.heads * (self.width + 3 + self.shifts) + self.write_heads * 2 * self.width
 
     @property
     def output_size(self) -> int:
-        """A row for each head that reads."""
+        """A vector of ``width`` for each read head."""
         return self.read_heads * self.width
 
 
 @hookimpl
-def superloop_register():
-    """The Neural Turing Machine's memory."""
+def superloop_register() -> Iterator[SystemSpec]:
+    """Register the memory of the Neural Turing Machine."""
     yield SystemSpec(
         name="ntm",
         config=NTMConfig,

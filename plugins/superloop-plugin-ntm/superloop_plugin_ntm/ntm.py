@@ -9,74 +9,75 @@ from keras import ops
 
 from superloop_core import Sequence, System
 from superloop_core.builder import Tensor
+from superloop_plugin_ntm import NTMConfig
 from superloop_plugin_ntm.addressing import Heads, address
 
-CONSTANT = 1e-6  # what a constant memory starts with
-SPREAD = 0.5  # standard deviation of a random one, a normal distribution's that is cut off at two of them
+CONSTANT = 1e-6  # the value of a constant memory
+STDDEV = 0.5  # of a random memory, a normal distribution truncated at two standard deviations
 
 
 class NTMState(NamedTuple):
-    """What the memory holds, and where the heads are."""
+    """The memory, and the weightings of the heads."""
 
     memory: Tensor  # (batch, slots, width)
     read_weights: Tensor  # (batch, read_heads, slots)
     write_weights: Tensor  # (batch, write_heads, slots)
 
 
-class NTM(System):
-    """A memory with heads that read and write it; what is written in a step can be read in it.
+class NTM(System[NTMConfig]):
+    """A memory with read heads and write heads. A step writes, then reads.
 
-    All heads are addressed alike, by the memory M and the weighting w that the step before left (the paper
-    writes M_t, which a head that writes cannot have seen)::
+    All heads use the same addressing. M and w are the memory and the head's weighting before the step (the
+    paper writes M_t, but a write head addresses before it writes)::
 
-        w_c   = softmax(beta K(k, M_i))                 K: the cosine of the angle between them
+        w_c   = softmax(beta K(k, M_i))                 K: the cosine of k and M_i
         w_g   = g w_c + (1 - g) w
         w~_i  = sum_j w_g[j] s[(i - j) mod slots]
         w'    = w~^gamma / sum w~^gamma
 
-    Those that write erase, each by its e, and then add, each its a; those that read see what came of it::
+    The write heads erase with e, then add a. The read heads read the new memory::
 
         M'    = M prod_heads (1 - w' e^T) + sum_heads w' a^T
-        r     = w'^T M'                                 of each head that reads, side by side
+        r     = w'^T M'                                 concatenated over the read heads
 
-    The control holds the k of all heads, those that read first, then the beta of all, and so on with g,
-    s (from the shift by -shift_range up) and gamma, and then the e and the a of those that write. As in
-    Collier and Beel, k = tanh and a = tanh, of which the paper does not tell; beta = softplus,
-    g = sigmoid, s = softmax, gamma = 1 + softplus, e = sigmoid.
+    The control holds k of all heads, read heads first; then beta, g, s (from the shift -shift_range up) and
+    gamma of all heads; then e and a of the write heads. The activations: k = tanh and a = tanh as in Collier
+    and Beel, since the paper does not give them; beta = softplus, g = sigmoid, s = softmax,
+    gamma = 1 + softplus, e = sigmoid.
 
-    A key or a row of zeros is like nothing: K is 0 there, and has a gradient. A single slot has all the
-    weight. A shift that is longer than the memory goes round more than once.
+    K is 0 for a key or a slot of zeros, and has a gradient there. A single slot has weight 1. A shift longer
+    than the memory wraps around more than once.
 
     References: Graves et al., 2014, https://arxiv.org/abs/1410.5401; the memory at t = 0 as in Collier and
     Beel, 2018, https://arxiv.org/abs/1807.08518
 
-    Traces: ``memory`` ``(batch, slots, width)``; ``read_weights`` ``(batch, read_heads, slots)`` and
-    ``write_weights`` ``(batch, write_heads, slots)``, as they were before the step.
+    Traces, before the step: ``memory`` ``(batch, slots, width)``; ``read_weights``
+    ``(batch, read_heads, slots)``; ``write_weights`` ``(batch, write_heads, slots)``.
     """
 
-    learned_fields = ("memory",)  # weightings must keep to a sum of 1
+    learned_fields = ("memory",)  # weightings must sum to 1
 
     def build(self, input_size: int) -> None:
-        """Make the weights of the state at t = 0, if it has any."""
+        """Make the weights of the state at t = 0, unless it is constant."""
         del input_size
         config = self.config
         if config.initial_memory != "constant":
             self.first_memory = self.add_weight(
                 shape=(config.slots, config.width),
-                initializer=keras.initializers.TruncatedNormal(stddev=SPREAD),
+                initializer=keras.initializers.TruncatedNormal(stddev=STDDEV),
                 trainable=config.initial_memory == "learned",
                 name="first_memory",
             )
         if config.initial_weighting == "learned":
             self.first_scores = self.add_weight(
                 shape=(config.heads, config.slots),
-                # Not zeros: slots that are alike, with weights that are alike, would stay so.
+                # Not zeros: equal slots with equal weights would get equal gradients.
                 initializer=keras.initializers.RandomNormal(stddev=1.0),
                 name="first_scores",
             )
 
     def initial_state(self, sequence: Sequence) -> NTMState:
-        """Start with what the settings say, the same for every row."""
+        """Return the initial memory and weightings, the same for every batch element."""
         config = self.config
         if config.initial_memory == "constant":
             memory = ops.full((config.slots, config.width), CONSTANT, dtype=self.variable_dtype)
@@ -93,24 +94,24 @@ class NTM(System):
     def step(
         self, control: Tensor, state: NTMState, constants: Any
     ) -> tuple[Tensor, NTMState, dict[str, Tensor]]:
-        """Write, then read: control ``(batch, control_size)``."""
+        """Write, then read. The control is ``(batch, control_size)``."""
         del constants
         config = self.config
-        heads, e, a = self._told(control)
-        before = ops.concatenate([state.read_weights, state.write_weights], axis=1)
-        w = address(heads, state.memory, before)  # (batch, heads, slots)
+        heads, e, a = self._interface(control)
+        previous = ops.concatenate([state.read_weights, state.write_weights], axis=1)
+        w = address(heads, state.memory, previous)  # (batch, heads, slots)
         read_weights, write_weights = w[:, : config.read_heads], w[:, config.read_heads :]
-        memory = written(state.memory, write_weights, e, a)
+        memory = write(state.memory, write_weights, e, a)
         read = ops.reshape(read_weights @ memory, (-1, config.output_size))
         return read, NTMState(memory, read_weights, write_weights), {}
 
-    def _told(self, control: Tensor) -> tuple[Heads, Tensor, Tensor]:
-        """Take a control apart: what all heads are told, and e and a, ``(batch, write_heads, width)``."""
+    def _interface(self, control: Tensor) -> tuple[Heads, Tensor, Tensor]:
+        """Split a control: the parameters of all heads; e and a, ``(batch, write_heads, width)``."""
         config = self.config
-        heads, rows = config.heads, config.write_heads * config.width
-        sizes = [heads * config.width, heads, heads, heads * config.shifts, heads, rows, rows]
+        heads, written = config.heads, config.write_heads * config.width
+        sizes = [heads * config.width, heads, heads, heads * config.shifts, heads, written, written]
         k, beta, g, s, gamma, e, a = ops.split(control, list(accumulate(sizes[:-1])), axis=-1)
-        told = Heads(
+        parameters = Heads(
             k=ops.tanh(ops.reshape(k, (-1, heads, config.width))),
             beta=ops.softplus(beta)[..., None],
             g=ops.sigmoid(g)[..., None],
@@ -118,14 +119,14 @@ class NTM(System):
             gamma=1 + ops.softplus(gamma)[..., None],
         )
         shape = (-1, config.write_heads, config.width)
-        return told, ops.sigmoid(ops.reshape(e, shape)), ops.tanh(ops.reshape(a, shape))
+        return parameters, ops.sigmoid(ops.reshape(e, shape)), ops.tanh(ops.reshape(a, shape))
 
 
-def written(memory: Tensor, w: Tensor, e: Tensor, a: Tensor) -> Tensor:
-    """Erase by all heads, and then add by all; the order of the heads does not matter."""
+def write(memory: Tensor, w: Tensor, e: Tensor, a: Tensor) -> Tensor:
+    """Erase with all write heads, then add with all; the order of the heads does not matter."""
     added = ops.zeros_like(memory)
     for head in range(w.shape[1]):
-        of_head = w[:, head, :, None]  # (batch, slots, 1)
-        memory = memory * (1 - of_head * e[:, head, None])
-        added = added + of_head * a[:, head, None]
+        w_head = w[:, head, :, None]  # (batch, slots, 1)
+        memory = memory * (1 - w_head * e[:, head, None])
+        added = added + w_head * a[:, head, None]
     return memory + added

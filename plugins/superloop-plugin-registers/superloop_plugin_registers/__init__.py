@@ -1,18 +1,20 @@
 """Register memory."""
 
+from collections.abc import Iterator
+
 import attrs
 from attrs.validators import ge
 
-from superloop_core import SystemSpec, hookimpl
+from superloop_core import SystemSettings, SystemSpec, hookimpl
 
 
 @attrs.frozen(kw_only=True)
-class RegisterMemoryConfig:
+class RegisterMemoryConfig(SystemSettings):
     """A memory of registers, addressed by softmax.
 
     Args:
-        depth: how many registers.
-        width: how many numbers each holds.
+        depth: number of registers.
+        width: numbers in a register.
     """
 
     depth: int = attrs.field(validator=ge(1))
@@ -20,18 +22,18 @@ class RegisterMemoryConfig:
 
     @property
     def control_size(self) -> int:
-        """Where to store, where to recall from, and what to store."""
+        """Scores to store by, scores to recall by, and the data to store."""
         return 2 * self.depth + self.width
 
     @property
     def output_size(self) -> int:
-        """What was recalled."""
+        """The recalled vector."""
         return self.width
 
 
 @hookimpl
-def superloop_register():
-    """The register memory of the original superloop."""
+def superloop_register() -> Iterator[SystemSpec]:
+    """Register the register memory of the original superloop."""
     yield SystemSpec(
         name="register_memory",
         config=RegisterMemoryConfig,

@@ -7,16 +7,17 @@ from keras import ops
 
 from superloop_core import Sequence, System
 from superloop_core.builder import Tensor
+from superloop_plugin_registers import RegisterMemoryConfig
 
 
 class RegisterMemoryState(NamedTuple):
-    """What the registers hold."""
+    """The registers' contents."""
 
     memory: Tensor  # (batch, depth, width)
 
 
-class RegisterMemory(System):
-    """``depth`` registers of ``width`` numbers; read after the write.
+class RegisterMemory(System[RegisterMemoryConfig]):
+    """``depth`` registers of ``width`` numbers, written and then read in each step.
 
     ::
 
@@ -39,11 +40,11 @@ class RegisterMemory(System):
     def step(
         self, control: Tensor, state: RegisterMemoryState, constants: Any
     ) -> tuple[Tensor, RegisterMemoryState, dict[str, Tensor]]:
-        """Write, then read: control ``(batch, 2 depth + width)``."""
+        """Write, then read. The control is ``(batch, 2 depth + width)``."""
         del constants
         depth = self.config.depth
         store, recall, data = ops.split(control, [depth, 2 * depth], axis=-1)
-        # Not Keras's softmax, which warns of a single register.
+        # Keras's softmax warns about a single register.
         store, recall = tf.nn.softmax(store), tf.nn.softmax(recall)  # (batch, depth)
         written = store[:, :, None] * data[:, None]  # (batch, depth, width)
         memory = (1 - store)[:, :, None] * state.memory + written

@@ -1,4 +1,4 @@
-"""The plugins hold to what every plugin of superloop must."""
+"""The conformance kit, for the register memory."""
 
 import pytest
 

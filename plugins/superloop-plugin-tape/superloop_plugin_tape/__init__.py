@@ -1,24 +1,25 @@
 """Tapes that turn under a head."""
 
+from collections.abc import Iterator
 from typing import Literal
 
 import attrs
 from attrs.validators import ge
 
-from superloop_core import SystemSpec, hookimpl
+from superloop_core import SystemSettings, SystemSpec, hookimpl
 
 
 @attrs.frozen(kw_only=True)
-class TapeConfig:
+class TapeConfig(SystemSettings):
     """The tapes of the Baby-NTM.
 
     Args:
-        slots: length of each tape, a ring; a jump that is longer goes round it.
+        slots: length of each tape, a ring. A longer jump wraps around.
         width: numbers in a slot.
-        tapes: how many, side by side, each with actions of its own.
-        jumps: whether a tape may also jump, to the left and to the right.
-        jump: how far it jumps: ``length``, the row's number of valid timesteps, or ``source``, a number for
-            each row that is given with the inputs.
+        tapes: number of tapes, each with its own actions.
+        jumps: add the actions jump left and jump right.
+        jump: length of a jump: ``length``, the number of valid timesteps of the batch element; or
+            ``source``, a number that is fed for each batch element.
     """
 
     slots: int = attrs.field(default=32, validator=ge(1))
@@ -29,34 +30,32 @@ class TapeConfig:
 
     def __attrs_post_init__(self) -> None:
         if self.jump == "source" and not self.jumps:
-            raise ValueError(
-                "'jump' = 'source' needs 'jumps' = true: without jumps the source would not be read"
-            )
+            raise ValueError("'jump' = 'source' needs 'jumps' = true: without jumps nothing reads the source")
 
     @property
     def actions(self) -> int:
-        """Stay, left and right, and with ``jumps`` a jump to the left and one to the right."""
+        """Number of actions: stay, left and right; with ``jumps`` also jump left and jump right."""
         return 5 if self.jumps else 3
 
     @property
     def control_size(self) -> int:
-        """For each tape its actions, and what to write."""
+        """Scores of the actions and a value to write, for each tape."""
         return self.tapes * (self.actions + self.width)
 
     @property
     def output_size(self) -> int:
-        """What is under the heads."""
+        """The slots under the heads."""
         return self.tapes * self.width
 
     @property
     def sources(self) -> dict[str, tuple[int | None, ...]]:
-        """How far to jump, a number for each row, where ``jump`` says so."""
+        """The length of a jump, one number for each batch element, if ``jump`` is ``source``."""
         return {"jump": ()} if self.jump == "source" else {}
 
 
 @hookimpl
-def superloop_register():
-    """The tape of the Baby-NTM."""
+def superloop_register() -> Iterator[SystemSpec]:
+    """Register the tape of the Baby-NTM."""
     yield SystemSpec(
         name="tape",
         config=TapeConfig,
@@ -65,6 +64,6 @@ def superloop_register():
         example={"slots": 8, "width": 3, "tapes": 2},
         reference="Deletang et al., 2023, https://arxiv.org/abs/2207.02098",
         expected_failures={
-            "chunks_are_the_whole": "it jumps by the length of the sequence, which is another for each part"
+            "chunks_are_the_whole": "it jumps by the length of the sequence, which differs between chunks"
         },
     )

@@ -7,24 +7,25 @@ from keras import ops
 
 from superloop_core import Sequence, SourceError, System
 from superloop_core.builder import Tensor
+from superloop_plugin_tape import TapeConfig
 
 
 class TapeState(NamedTuple):
-    """What the tapes hold; ``cells[:, :, 0]`` are under the heads."""
+    """The tapes' contents; ``cells[:, :, 0]`` are under the heads."""
 
     cells: Tensor  # (batch, tapes, slots, width)
 
 
 class Jumps(NamedTuple):
-    """How far each row jumps, and which slot comes to which place."""
+    """The jumps of each batch element: their length, and the slot that each slot is copied from."""
 
     length: Tensor  # (batch,) of int32
     left: Tensor  # (batch, slots) of int32: (m + length) mod slots, for each m
     right: Tensor  # (batch, slots) of int32: (m - length) mod slots
 
 
-class Tape(System):
-    """Tapes that are written under the head, then turned: by one slot, by a jump or not, each by its share.
+class Tape(System[TapeConfig]):
+    """Tapes that are written under the head, then turned by a mixture of actions.
 
     ::
 
@@ -34,26 +35,27 @@ class Tape(System):
               + jump_left * t[m+l] + jump_right * t[m-l]                  all modulo N
         read  = s'[0]
 
-    The head is at slot 0, and a tape is a ring of N ``slots`` that turns under it: turned to the left, it
-    brings the next slot under the head. A jump is as long as the row has valid timesteps, or as the source
-    ``jump`` says. One that is longer than the tape goes round it.
+    The head is at slot 0. A tape is a ring of N ``slots`` that turns under it; a turn to the left brings the
+    next slot under the head. The length l of a jump is the number of valid timesteps of the batch element, or
+    the source ``jump``. A jump longer than the tape wraps around.
 
-    The control holds the actions of all tapes, and then the values of all, which are written as they are.
+    The control holds the action scores of all tapes, then the values of all tapes. Values are written
+    without squashing.
 
-    Reference: Deletang et al., 2023, https://arxiv.org/abs/2207.02098 (the jumps are by the input's length; a
-    sequence that goes on after its input, as theirs do, gives that as the source).
+    Reference: Deletang et al., 2023, https://arxiv.org/abs/2207.02098. Their jumps have the length of the
+    input, and their sequences continue after the input: feed the input's length as the source.
 
-    Sources: with ``jump = "source"``, ``jump`` ``(batch,)``, whole numbers, negative ones too; what is not
-    whole is rounded, and no gradient reaches it.
-    Traces: ``cells`` ``(batch, tapes, slots, width)``; ``actions`` ``(batch, tapes, 5)``, or 3, as above;
-    ``displacement`` ``(batch, tapes)``, by how many slots the head is expected to move along the tape at this
-    step. Its running sum is where the head is expected to be, counted on and on, not modulo N: for the
-    controls there were, the tape holds what it would on average if each step drew one action by its share.
+    Sources: with ``jump = "source"``, ``jump`` ``(batch,)``, integers, which may be negative. Other numbers
+    are rounded, and no gradient reaches them.
+    Traces: ``cells`` ``(batch, tapes, slots, width)``; ``actions`` ``(batch, tapes, 5)``, or 3 without jumps,
+    in the order above; ``displacement`` ``(batch, tapes)``, the expected move of the head along the tape in
+    this step, in slots. Its running sum is the expected position of the head, not modulo N. The contents are
+    an expectation too: their mean if each step drew one action with the actions' probabilities.
     """
 
     @property
     def slot_names(self) -> dict[str, tuple[str, ...]]:
-        """The actions."""
+        """The names of the actions."""
         return {"actions": ("stay", "left", "right", "jump left", "jump right")[: self.config.actions]}
 
     def initial_state(self, sequence: Sequence) -> TapeState:
@@ -63,10 +65,10 @@ class Tape(System):
         return TapeState(ops.zeros(shape, dtype=self.variable_dtype))
 
     def constants(self, sequence: Sequence) -> Jumps | None:
-        """Work out the jumps of each row; None where there are none.
+        """Return the jumps of each batch element, or None without jumps.
 
         Raises:
-            SourceError: nothing tells how many timesteps there are.
+            SourceError: the number of timesteps is unknown.
         """
         if not self.config.jumps:
             return None
@@ -76,8 +78,8 @@ class Tape(System):
             length = ops.cast(sequence.lengths, "int32")
         else:
             raise SourceError(
-                "a tape jumps by the number of timesteps, and nothing tells it here: open the session with "
-                "'timesteps', or set the tape's jump = \"source\" and give it how far to jump"
+                "a tape jumps by the number of timesteps, which is unknown here: open the session with "
+                "'timesteps', or set the tape's jump = \"source\" and feed the length of a jump"
             )
         slots = ops.arange(self.config.slots)
         left, right = (tf.math.floormod(slots + by[:, None], self.config.slots) for by in (length, -length))
@@ -86,7 +88,7 @@ class Tape(System):
     def step(
         self, control: Tensor, state: TapeState, constants: Jumps | None
     ) -> tuple[Tensor, TapeState, dict[str, Tensor]]:
-        """Write, turn, then read: control ``(batch, tapes * (actions + width))``."""
+        """Write, turn, then read. The control is ``(batch, tapes * (actions + width))``."""
         config, jumps = self.config, constants
         scores, value = ops.split(control, [config.tapes * config.actions], axis=-1)
         actions = tf.nn.softmax(ops.reshape(scores, (-1, config.tapes, config.actions)))
