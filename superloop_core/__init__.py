@@ -1,6 +1,7 @@
 """Recurrent networks with external memory, as plugins, on TensorFlow and Keras 3.
 
-What needs Keras is imported when it is first used, so that ``import superloop_core`` is quick.
+These names are public. Those that need Keras are imported on first use, so that ``import superloop_core``
+is quick.
 """
 
 import importlib
@@ -25,11 +26,14 @@ from superloop_core.task import Annotation, Batch, Metric, Task
 if TYPE_CHECKING:
     from superloop_core.builder.protocol import Builder, Sequence
     from superloop_core.builder.system import System
+    from superloop_core.cli.quiet import start_tensorflow
+    from superloop_core.layer.assembly import assemble
     from superloop_core.layer.cell import SuperloopCell
     from superloop_core.layer.saving import load_model
     from superloop_core.layer.superloop import Superloop
     from superloop_core.loop.scan import checkpoint, kept
     from superloop_core.loop.session import Session
+    from superloop_core.loop.wiring import Wiring
     from superloop_core.original.model import Model
 
 __all__ = [
@@ -57,13 +61,16 @@ __all__ = [
     "TaskSpec",
     "TraceError",
     "WeightsError",
+    "Wiring",
+    "assemble",
     "checkpoint",
     "hookimpl",
     "kept",
     "load_model",
+    "start_tensorflow",
 ]
 
-_TENSORS = {
+_LAZY = {
     "Builder": "builder",
     "Model": "original.model",
     "Sequence": "builder",
@@ -71,23 +78,26 @@ _TENSORS = {
     "Superloop": "layer",
     "SuperloopCell": "layer.cell",
     "System": "builder",
+    "Wiring": "loop.wiring",  # with assemble: for parts that hold a loop
+    "assemble": "layer.assembly",
     "checkpoint": "loop.scan",
     "kept": "loop.scan",
     "load_model": "layer",
+    "start_tensorflow": "cli.quiet",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
         return importlib.metadata.version("superloop-core")
-    if name not in _TENSORS:
+    if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     backend = os.environ.get("KERAS_BACKEND") or "tensorflow"
     if backend != "tensorflow":
         raise SuperloopError(
             f"superloop_core runs on Keras's TensorFlow backend, not on {backend!r}: unset KERAS_BACKEND"
         )
-    return getattr(importlib.import_module(f"{__name__}.{_TENSORS[name]}"), name)
+    return getattr(importlib.import_module(f"{__name__}.{_LAZY[name]}"), name)
 
 
 def __dir__() -> list[str]:

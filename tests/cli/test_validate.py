@@ -18,8 +18,8 @@ EXAMPLES = Path(__file__).parents[2] / "docs/examples"
 def test_a_valid_config_is_told_with_shapes_weights_and_memory(superloop):
     told = json.loads(superloop("validate", EXAMPLES / "last_two_before_nine.toml", "--json").stdout)
     assert told["valid"] is True
-    assert told["takes"] == {"tape_data": [None, None, 10]}
-    assert told["gives"] == [None, 32, 64]
+    assert told["inputs"] == {"tape_data": [None, None, 10]}
+    assert told["output_shape"] == [None, 32, 64]
     lstm, tape = told["parts"]
     assert (lstm["path"], lstm["input_size"], lstm["weights"]) == ("cells.0", 10, 4 * 64 * (10 + 64 + 1))
     assert (tape["path"], tape["weights"], tape["state_size"]) == ("tape", 64 + 1, 1 + 10)
@@ -32,7 +32,7 @@ def test_a_valid_config_is_told_with_shapes_weights_and_memory(superloop):
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.toml")), ids=lambda path: path.stem)
 def test_every_example_is_valid(path, superloop):
     shown = superloop("validate", path).stdout
-    assert "is valid. It says, with every default:" in shown
+    assert "is valid. With every default, it reads:" in shown
     assert "together" in shown
     assert "at least, to train with Adam" in shown
 
@@ -55,7 +55,7 @@ def test_memory_is_told_where_the_timesteps_are_known(superloop, tmp_path):
     path.write_text('[loop]\ninputs = 2\noutputs = 1\n[[loop.cells]]\nuse = "gru"\nunits = 3\n')
     assert json.loads(superloop("validate", path, "--json").stdout)["memory"] is None
     told = json.loads(superloop("validate", path, "--json", "--timesteps", 50, "--batch-size", 4).stdout)
-    assert told["gives"] == [None, 50, 1]
+    assert told["output_shape"] == [None, 50, 1]
     assert told["memory"]["states"] == 50 * 4 * (3 + 1) * 4
     changed = superloop("validate", path, "--json", "--set", "loop.cells.gru.units=8").stdout
     assert json.loads(changed)["state_size"] == 8

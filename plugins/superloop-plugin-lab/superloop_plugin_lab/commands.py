@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from superloop_core.cli.quiet import start_tensorflow
+from superloop_core import start_tensorflow
 from superloop_core.errors import ConfigError
 
 RUN = click.argument("run", type=click.Path(path_type=Path), metavar="RUN_DIR")

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from superloop_core import ConfigError
-from superloop_core.config.files import load_dict
+from superloop_core.config import load_dict
 from superloop_plugin_lab.evaluation import Evaluation
 from superloop_plugin_lab.picture import FAINT, RULE, STYLE
 from superloop_plugin_lab.run_folder import RunFolder

@@ -9,7 +9,7 @@ import click
 import numpy as np
 
 from superloop_core import ConfigError, WeightsError, load_model
-from superloop_core.config.files import load_dict
+from superloop_core.config import load_dict
 from superloop_plugin_lab.diagnosis import traced
 from superloop_plugin_lab.experiment import Experiment, Measurement, measure, read_experiment
 from superloop_plugin_lab.picture import draw, slot_names

@@ -13,7 +13,6 @@ import numpy as np
 from superloop_core import ConfigError, Superloop, SuperloopError, TraceError, __version__
 from superloop_core.config import Config, PartConfig, read_config
 from superloop_core.errors import Problem
-from superloop_core.layer.feed import LENGTHS, by_name
 from superloop_core.registry import Registry, load_registry
 from superloop_core.task import Batch, Metric, Task
 from superloop_plugin_lab import CurriculumConfig, TrainConfig
@@ -108,9 +107,8 @@ def read_experiment(source: Path | Mapping[str, Any], overrides: Iterable[str] =
     layer = Superloop(config.loop, traces=tuple(traces), jit_compile=compiled, name="superloop")
     batch = task.sample(np.random.default_rng(0), 2)
     _check_inputs(batch, layer)
-    inputs = dict(by_name(layer.symbolic_inputs()))
-    if LENGTHS in batch.inputs:
-        inputs[LENGTHS] = keras.Input((), dtype="int32", name=LENGTHS)
+    inputs = layer.symbolic_inputs(lengths="lengths" in batch.inputs)
+    inputs = inputs if isinstance(inputs, Mapping) else {"inputs": inputs}
     try:
         model = keras.Model(inputs, _as_dict(layer(inputs)))
     except TraceError as error:
@@ -202,7 +200,7 @@ def _check_inputs(batch: Batch, layer: Superloop) -> None:
         what = f"gives no {name!r}, which the loop needs; it gives {', '.join(map(repr, given))}; {mend}"
         problems.append(Problem("task", what))
     for name, shape in given.items():
-        if name == LENGTHS:
+        if name == "lengths":
             continue
         if name not in taken:
             what = f"gives {name!r}, but the loop takes {', '.join(map(repr, taken))}; {mend}"

@@ -14,7 +14,6 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from superloop_core import Superloop
-from superloop_core.layer.feed import LENGTHS
 from superloop_core.task import Annotation, Batch, Task
 
 COLORS = LinearSegmentedColormap.from_list("depth", ["#ffffff", "#dcebf5", "#8fbfdc", "#3b82b8", "#123a63"])
@@ -61,7 +60,7 @@ def draw(
     traces = _without_unused_slots(traces, annotated)
     drawable, not_drawn = _drawable(traces)
     names = sorted(drawable, key=lambda name: (_system(name) != notes[0].system, name))
-    valid = batch.inputs.get(LENGTHS, [None] * len(notes))
+    valid = batch.inputs.get("lengths", [None] * len(notes))
     across = _panels_across(len(notes), len(names))
     blanks = [None] * (-len(names) % across if len(names) > 1 else 0)  # a sequence begins on the left
     panels = [(row, name) for row in range(len(notes)) for name in (*names, *blanks)]

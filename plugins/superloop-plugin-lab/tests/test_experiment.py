@@ -6,8 +6,7 @@ import tensorflow as tf
 from superloop_plugin_lab.experiment import measure, read_experiment
 from superloop_plugin_tasks import LastTwoBeforeNineConfig
 
-from superloop_core import Batch, ConfigError
-from superloop_core.registry.specs import TaskSpec
+from superloop_core import Batch, ConfigError, TaskSpec
 
 
 class Summing:

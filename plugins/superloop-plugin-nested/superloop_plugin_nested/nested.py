@@ -4,9 +4,8 @@ from typing import Any
 
 import attrs
 
-from superloop_core import Builder, Sequence, System
+from superloop_core import Builder, Sequence, System, assemble
 from superloop_core.builder import State, Tensor
-from superloop_core.layer.assembly import assemble
 from superloop_plugin_nested.settings import LoopCellConfig, LoopSystemConfig
 
 
