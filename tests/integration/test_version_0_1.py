@@ -19,6 +19,9 @@ MODELS = sorted(path.stem for path in FOLDER.glob("*.keras") if path.stem != "my
 STACK = "superloop-plugin-mystack"
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture
 def installed(tmp_plugin):
     """Installs a plugin of the folder for one test."""

@@ -26,7 +26,6 @@ from superloop_core.loop.traces import ALL
 from superloop_core.registry import Registry, registry_in_use
 
 CELLS = ["sgu", "lstm", "gru", "simple_rnn"]
-SYSTEMS = [(), ("tape",), ("scratch",), ("tape", "scratch")]
 both = pytest.mark.parametrize("unroll", [False, True])
 
 
@@ -168,9 +167,8 @@ def answers_and_gradients(layer, feed, jit=False, mask=None):
     return answer, {"weights": list(gradients["weights"].values()), "feed": gradients["feed"]}
 
 
-@pytest.mark.parametrize(("cell", "systems"), list(zip(CELLS, SYSTEMS, strict=True)))
-def test_static_and_dynamic_unrolling_agree(cell, systems, made, make_loop, unrolled, assert_close):
-    config = make_loop(*systems, cells=[cell])
+def test_static_and_dynamic_unrolling_agree(made, make_loop, unrolled, assert_close):
+    config = make_loop("tape", "scratch", cells=["sgu", "lstm"])  # the kit shows it of each part
     dynamic, feed = made(config, traces=ALL, batch=2, timesteps=3)
     static, _ = made(config, traces=ALL, batch=2, timesteps=3, unroll=True, like=dynamic)
     expected = answers_and_gradients(dynamic, feed)
@@ -181,16 +179,10 @@ def test_static_and_dynamic_unrolling_agree(cell, systems, made, make_loop, unro
         assert not np.allclose(system[0], expected[0][f"{id}.{system._fields[0]}"][:, -1])
 
 
-@pytest.mark.parametrize(
-    ("cell", "systems", "unroll"),
-    [
-        ("simple_rnn", (), False),
-        ("lstm", ("tape", "scratch"), False),
-        ("simple_rnn", ("tape", "scratch"), True),
-    ],
-)
-def test_the_loop_compiles_under_xla_with_its_gradients(cell, systems, unroll, made, make_loop, assert_close):
-    config = make_loop(*systems, cells=[cell])
+@pytest.mark.slow
+@both
+def test_the_loop_compiles_under_xla_with_its_gradients(unroll, made, make_loop, assert_close):
+    config = make_loop("tape", "scratch", cells=["simple_rnn"])
     layer, feed = made(config, traces=ALL, batch=2, timesteps=2, unroll=unroll)
     expected = answers_and_gradients(layer, feed)
     assert_close(answers_and_gradients(layer, feed, jit=True), expected)
@@ -203,21 +195,12 @@ def test_outside_a_graph_the_loop_answers_as_inside(unroll, made, make_loop, ass
     assert_close(layer(feed, mask=mask), tf.function(layer, autograph=False)(feed, mask=mask))
 
 
-@both
-def test_gradients_reach_every_weight_and_source_and_are_finite(unroll, made, make_loop):
-    layer, feed = made(make_loop("tape", "scratch", cells=CELLS), traces=["outputs"], unroll=unroll)
-    _, gradients = answers_and_gradients(layer, feed)
-    assert len(gradients["weights"]) == len(layer.trainable_weights)
-    for name, gradient in [*enumerate(gradients["weights"]), *gradients["feed"].items()]:
-        assert np.all(np.isfinite(gradient)), name
-        assert np.any(np.abs(gradient) > 0), name
-
-
 @pytest.mark.parametrize(
     "options",
-    [{"checkpoint_every": 3}, {"jit_compile": True}, {"jit_compile": True, "checkpoint_every": 2}],
+    [{"checkpoint_every": 3}, {"jit_compile": True, "checkpoint_every": 2}],
     ids=str,
 )
+@pytest.mark.slow
 def test_ways_of_computing_change_no_answer_and_no_gradient(options, made, make_loop, assert_close):
     layer, feed = made(make_loop("tape", "scratch"), traces=ALL, jit_compile=False)
     other = Superloop.from_config(layer.get_config() | options)
@@ -227,7 +210,8 @@ def test_ways_of_computing_change_no_answer_and_no_gradient(options, made, make_
     assert_close(tf.nest.flatten(results[1]), tf.nest.flatten(results[0]))
 
 
-@pytest.mark.parametrize("rows", [1, 2, 3])
+@pytest.mark.slow
+@pytest.mark.parametrize("rows", [1, 3])
 def test_a_batch_of_fewer_rows_than_cores_may_come_where_their_number_is_not_known(rows, made, make_loop):
     layer, feed = made(make_loop("tape", timesteps=4), batch=rows, jit_compile=True)
     specs = {name: tf.TensorSpec([None, *array.shape[1:]]) for name, array in feed.items()}
@@ -285,6 +269,7 @@ def test_a_batch_runs_in_parts_whose_memories_stay_in_the_cache(rows, slots, par
     assert rows_module.count_shards(rows, state) == parts
 
 
+@pytest.mark.slow
 def test_parts_of_a_batch_give_what_the_batch_gives(made, make_loop, assert_close, monkeypatch):
     monkeypatch.setattr(rows_module, "CACHE", 1)
     monkeypatch.setattr(rows_module, "LEAST_ROWS", 2)
@@ -319,8 +304,8 @@ def one_by_one(layer, feed, mask):
     ],
     ids=["padding", "holes"],
 )
-@pytest.mark.parametrize("how", ["argument", "dict", "masking layer"])
-@both
+@pytest.mark.parametrize(("how", "unroll"), [("argument", False), ("dict", True), ("masking layer", False)])
+@pytest.mark.slow
 def test_a_masked_batch_gives_what_the_sequences_give_one_by_one(
     mask, how, unroll, made, make_loop, unrolled, assert_close
 ):
@@ -503,9 +488,8 @@ def test_dropout_is_drawn_in_training_once_for_a_sequence(unroll):
     assert np.any(np.asarray(layer(ones, training=True)) != dropped)
 
 
-@pytest.mark.parametrize(
-    ("cell", "unroll"), [("lstm", False), ("lstm", True), ("gru", False), ("simple_rnn", False)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("cell", "unroll"), [("lstm", True), ("gru", False)])
 def test_dropout_of_inputs_and_states_works_inside_fit(cell, unroll, make_loop, make_feed):
     dropping = {"use": cell, "units": 3, "dropout": 0.3, "recurrent_dropout": 0.3}
     layer = Superloop(make_loop("tape", cells=[dropping], timesteps=4), unroll=unroll)
@@ -521,6 +505,7 @@ def test_dropout_of_inputs_and_states_works_inside_fit(cell, unroll, make_loop, 
     assert np.any(model(feed, training=True) != model(feed))
 
 
+@pytest.mark.slow
 def test_fit_takes_a_loss_down_with_a_mask_and_under_xla(make_loop, make_feed):
     layer = Superloop(make_loop("tape", "scratch", timesteps=4))
     inputs = layer.symbolic_inputs()
@@ -531,25 +516,6 @@ def test_fit_takes_a_loss_down_with_a_mask_and_under_xla(make_loop, make_feed):
     feed["inputs"][:2, 2:] = 0
     losses = model.fit(feed, np.full((4, 4, 2), 0.5), epochs=20, verbose=0).history["loss"]
     assert losses[-1] < losses[0] / 2
-
-
-@both
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "float64"])
-def test_other_dtypes_run_forward_and_backward(policy, unroll, make_loop, make_feed):
-    layer = Superloop(
-        make_loop("tape", "scratch", cells=["lstm", "sgu"]), traces=ALL, unroll=unroll, dtype=policy
-    )
-    layer(make_feed(layer))
-    answer, gradients = answers_and_gradients(
-        layer, make_feed(layer), mask=tf.constant([[True] * 3 + [False]] * 3)
-    )
-    for value in tf.nest.flatten((answer, gradients)):
-        assert np.all(np.isfinite(tf.cast(value, "float64")))
-    exact = "float64" if policy == "float64" else "float32"
-    assert answer["outputs"].dtype == policy.removeprefix("mixed_")
-    for name in ("tape.position", "tape.control", "tape.weights", "scratch.memory"):
-        assert answer[name].dtype == exact, name
-    assert layer.symbolic_inputs()["tape_data"].dtype == exact
 
 
 # Shapes.

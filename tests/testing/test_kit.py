@@ -55,6 +55,9 @@ CAUGHT = [
 ]
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture
 def wrong(tmp_plugin):
     """Install the plugins that are wrong."""

@@ -1,4 +1,4 @@
-"""Usage of the slots, and which is allocated next."""
+"""Usage of the slots, and the allocation weighting."""
 
 import tensorflow as tf
 
@@ -8,24 +8,25 @@ TINY = 1e-30  # log(0 + TINY) is finite, and u + TINY is u for any other usage
 
 
 def next_usage(usage: Tensor, write_weights: Tensor, read_weights: Tensor, free_gates: Tensor) -> Tensor:
-    """Return the usage after the last step's write, and the reads after which slots were freed.
+    """Return the usage after the last step's write, less the slots freed after its reads.
 
     ::
 
-        u' = (u + w - u w) prod_r (1 - f_r w_r)
+        psi = prod_r (1 - f^r w^r)
+        u'  = (u + w^w - u w^w) psi
 
     Args:
-        usage: ``(batch, slots)``, in [0, 1].
-        write_weights: of the last step, ``(batch, slots)``.
-        read_weights: of the last step, ``(batch, read_heads, slots)``.
-        free_gates: ``(batch, read_heads)``.
+        usage: u, ``(batch, slots)``, in [0, 1].
+        write_weights: w^w of the last step, ``(batch, slots)``.
+        read_weights: w^r of the last step, ``(batch, read_heads, slots)``.
+        free_gates: f, ``(batch, read_heads)``.
 
     Returns:
         ``(batch, slots)``, in [0, 1].
     """
-    retention = tf.reduce_prod(1 - free_gates[:, :, None] * read_weights, axis=1)
+    psi = tf.reduce_prod(1 - free_gates[:, :, None] * read_weights, axis=1)  # (batch, slots)
     written = usage + (1 - usage) * write_weights
-    return tf.clip_by_value(written * retention, 0, 1)
+    return tf.clip_by_value(written * psi, 0, 1)
 
 
 def allocation(usage: Tensor) -> Tensor:
@@ -35,9 +36,9 @@ def allocation(usage: Tensor) -> Tensor:
 
         a_j = (1 - u_j) prod_{i before j} u_i        i is before j: u_i < u_j, or they are equal and i < j
 
-    The product is the exponential of a sum of logarithms, so that nothing needs to be sorted; usages whose
-    logarithms are equal count as equal. Which comes before which is constant to the gradient, as in the
-    paper; the rest of it is exact, for usages of 0 too.
+    The product is the exponential of a sum of logarithms, so that nothing is sorted; usages whose logarithms
+    are equal count as equal. The order is a constant for the gradient, as in the paper; the rest of the
+    gradient is exact, also for usages of 0.
 
     Args:
         usage: ``(batch, slots)``, in [0, 1].
@@ -45,13 +46,13 @@ def allocation(usage: Tensor) -> Tensor:
     Returns:
         ``(batch, slots)``; each row sums to 1 at most, and to 0 where every slot is in use.
     """
-    # Compared are logarithms, since these XLA computes once; a usage it would compute for each comparison.
+    # Logarithms are compared, since XLA computes them once; it would compute a usage for each comparison.
     logs = tf.math.log(usage + TINY)
     of_i, of_j = logs[:, :, None], logs[:, None]
     slot = tf.range(usage.shape[1])
     tie = tf.cast(slot[:, None] < slot, usage.dtype)
     before = tf.where(of_i == of_j, tie, tf.cast(of_i < of_j, usage.dtype))  # (batch, slots i, slots j)
     product = tf.exp(tf.squeeze(tf.matmul(logs[:, None], before), axis=1))
-    # What TINY made of a product of 0 is 0 again: else a slot would seem in use that was never written to.
+    # A product of 0 became TINY; make it 0 again, else an unused slot would appear to be in use.
     product -= tf.stop_gradient(tf.where(product > 2 * TINY, tf.zeros_like(product), product))
     return (1 - usage) * product

@@ -4,11 +4,11 @@ import tensorflow as tf
 
 from superloop_core.builder import Tensor
 
-EPSILON = 1e-6  # of a squared length: what is much shorter than 0.001 is like nothing
+EPSILON = 1e-6  # added to squared lengths: vectors much shorter than 0.001 are similar to nothing
 
 
 def content_weights(memory: Tensor, keys: Tensor, strengths: Tensor, top_k: int = 0) -> Tensor:
-    """Weigh slots by how similar they are to keys.
+    """Weigh slots by their similarity to keys.
 
     ::
 
@@ -21,7 +21,7 @@ def content_weights(memory: Tensor, keys: Tensor, strengths: Tensor, top_k: int 
         memory: ``(batch, slots, width)``.
         keys: ``(batch, heads, width)``.
         strengths: ``(batch, heads)``.
-        top_k: weigh only so many slots, those most similar; of equals those that come first. 0: all.
+        top_k: weigh only so many slots, the most similar; among equals, the first ones. 0: all.
 
     Returns:
         ``(batch, heads, slots)``; each sums to 1.
@@ -36,6 +36,6 @@ def content_weights(memory: Tensor, keys: Tensor, strengths: Tensor, top_k: int 
 
 
 def among_largest(x: Tensor, k: int) -> Tensor:
-    """Tell which k entries of the last axis are the largest, of equals those that come first."""
+    """Return a mask of the k largest entries of the last axis; among equals, the first ones."""
     indices = tf.math.top_k(x, k).indices  # (..., k)
     return tf.reduce_any(indices[..., None] == tf.range(x.shape[-1]), axis=-2)

@@ -9,48 +9,42 @@ from superloop_core.builder import Tensor
 from superloop_plugin_dnc.allocation import allocation, next_usage
 from superloop_plugin_dnc.content import content_weights
 from superloop_plugin_dnc.interface import interface
-from superloop_plugin_dnc.links import follow, next_links
+from superloop_plugin_dnc.links import Links, follow, next_links
+from superloop_plugin_dnc.settings import DNCConfig
 
 
 class DNCState(NamedTuple):
-    """What is stored, how much the slots are in use, where it was written and read last, in which order."""
+    """The memory, the usage of its slots, where it was written and read last, and in which order."""
 
     memory: Tensor  # (batch, slots, width)
     usage: Tensor  # (batch, slots)
     write_weights: Tensor  # (batch, slots)
     read_weights: Tensor  # (batch, read_heads, slots)
-    link: Tensor  # (batch, slots, slots)
-    precedence: Tensor  # (batch, slots)
+    links: Links | tuple[()]  # () without links
 
 
-class UnlinkedState(NamedTuple):
-    """The same without the order."""
-
-    memory: Tensor  # (batch, slots, width)
-    usage: Tensor  # (batch, slots)
-    write_weights: Tensor  # (batch, slots)
-    read_weights: Tensor  # (batch, read_heads, slots)
-
-
-class DNC(System):
+class DNC(System[DNCConfig]):
     """A memory that allocates the slots it writes to, and is read by content or in the order of the writes.
 
-    ::
+    In the paper's letters, with the write weighting w^w and the read weightings w^r of the last step::
 
-        u'  = (u + w - u w) prod_r (1 - f_r w_r)                  usage: what was written, less what is freed
-        w'  = g_w (g_a a(u') + (1 - g_a) C(M, k_w, s_w))          where to write
-        M'  = M (1 - w' e) + w' v                                 erase and write
-        L'_ij = (1 - w'_i - w'_j) L_ij + w'_i p_j                 links, 0 on the diagonal
-        p'  = (1 - sum w') p + w'                                 precedence: what was written last
-        w_r' = m_1 L'^T w_r + m_2 L' w_r + m_3 C(M', k_r, s_r)    backward, forward, by content; of each head
-        r   = w_r' M'                                             the reads, of all heads
+        psi   = prod_r (1 - f^r w^r)                              retention
+        u'    = (u + w^w - u w^w) psi                             usage
+        w^w'  = g^w (g^a a(u') + (1 - g^a) C(M, k^w, beta^w))     write weighting
+        M'    = M (1 - w^w' e^T) + w^w' v^T
+        L'_ij = (1 - w^w'_i - w^w'_j) L_ij + w^w'_i p_j           links, 0 on the diagonal
+        p'    = (1 - sum_i w^w'_i) p + w^w'                       precedence
+        b, f  = L'^T w^r,  L' w^r                                 backward, forward
+        w^r'  = pi_1 b + pi_2 C(M', k^r, beta^r) + pi_3 f         read weightings, for each head
+        r     = M'^T w^r'                                         read vectors, side by side
 
-    C is in ``content.py``, a in ``allocation.py``. The control is the interface vector, in the order of the
-    settings' ``interface``. Without links there are no read modes: ``w_r' = C(M', k_r, s_r)``.
+    C is in ``content.py``, a in ``allocation.py``, L in ``links.py``. The control is the interface vector, in
+    the order of the settings' ``interface``; its read modes are ordered backward, forward, content. Without
+    links there are no read modes: w^r' = C(M', k^r, beta^r).
 
-    Sparse links, after Rae et al., keep the ``top_k`` largest entries of each row of L' and of p'. Here it
-    is the DNC's own L that is cut, and it serves both ways. What is cut is not stored sparsely: sparse links
-    and reads by ``top_k`` change what is computed, and cost time rather than save it.
+    Sparse links, after Rae et al., keep the ``top_k`` largest entries of each row of L' and of p'. Here the
+    DNC's own L is cut, and serves both directions. The cut entries are stored as zeros: sparse links and
+    reads by ``top_k`` change the results, and cost time rather than save it.
 
     References: Graves et al., 2016, https://doi.org/10.1038/nature20101; sparse links and reads: Rae et al.,
     2016, https://arxiv.org/abs/1610.09027
@@ -65,45 +59,50 @@ class DNC(System):
 
     @property
     def slot_names(self) -> dict[str, tuple[str, ...]]:
-        """The modes of reading."""
+        """The read modes."""
         return {"read_modes": ("backward", "forward", "content")}
 
-    def initial_state(self, sequence: Sequence) -> DNCState | UnlinkedState:
-        """Start with an empty memory, nothing in use: zeros."""
-        rows, config = sequence.batch_size, self.config
-        slots, heads, linked = config.slots, config.read_heads, config.links != "none"
-        shapes = [(rows, slots, config.width), (rows, slots), (rows, slots), (rows, heads, slots)]
-        shapes += [(rows, slots, slots), (rows, slots)] if linked else []
-        zeros = [tf.zeros(shape, self.variable_dtype) for shape in shapes]
-        return DNCState(*zeros) if linked else UnlinkedState(*zeros)
+    def state_names(self, state: DNCState) -> list[str]:
+        """Return the names of the state's tensors; those of the links stand beside the others."""
+        return [name.removeprefix("links.") for name in super().state_names(state)]
+
+    def initial_state(self, sequence: Sequence) -> DNCState:
+        """Return an empty memory with no slot in use: zeros."""
+        batch, config = sequence.batch_size, self.config
+        slots, heads = config.slots, config.read_heads
+
+        def zeros(*shape: int) -> Tensor:
+            return tf.zeros((batch, *shape), self.variable_dtype)
+
+        return DNCState(
+            memory=zeros(slots, config.width),
+            usage=zeros(slots),
+            write_weights=zeros(slots),
+            read_weights=zeros(heads, slots),
+            links=() if config.links == "none" else Links(zeros(slots, slots), zeros(slots)),
+        )
 
     def step(
-        self, control: Tensor, state: DNCState | UnlinkedState, constants: Any
-    ) -> tuple[Tensor, DNCState | UnlinkedState, dict[str, Tensor]]:
+        self, control: Tensor, state: DNCState, constants: Any
+    ) -> tuple[Tensor, DNCState, dict[str, Tensor]]:
         """Free and allocate, write, link, then read: control ``(batch, control_size)``."""
         del constants
-        config, told = self.config, interface(control, self.config)
+        config = self.config
+        k_r, beta_r, k_w, beta_w, e, v, f, g_a, g_w, pi = interface(control, config)
 
-        usage = next_usage(state.usage, state.write_weights, state.read_weights, told.free_gates)
-        by_content = content_weights(state.memory, told.write_key, told.write_strength)
-        chosen = tf.concat([allocation(usage)[:, None], by_content], axis=1)  # (batch, 2, slots)
-        shares = tf.stack([told.allocation_gate, 1 - told.allocation_gate], axis=-1)  # (batch, 1, 2)
-        write_weights = tf.squeeze(tf.matmul(told.write_gate[:, None] * shares, chosen), axis=1)
+        u = next_usage(state.usage, state.write_weights, state.read_weights, f)  # (batch, slots)
+        c = tf.squeeze(content_weights(state.memory, k_w, beta_w), axis=1)  # (batch, slots)
+        w = g_w * (g_a * allocation(u) + (1 - g_a) * c)  # (batch, slots)
+        memory = state.memory * (1 - w[:, :, None] * e[:, None]) + w[:, :, None] * v[:, None]
 
-        w = write_weights[:, :, None]  # (batch, slots, 1)
-        memory = state.memory * (1 - w * told.erase[:, None]) + w * told.write_vector[:, None]
+        w_r = content_weights(memory, k_r, beta_r, config.top_k)  # (batch, read_heads, slots)
+        named = {"allocation_gate": g_a, "write_gate": g_w, "free_gates": f}
+        links = state.links
+        if isinstance(links, Links) and pi is not None:
+            links = next_links(links, w, config.top_k if config.links == "sparse" else 0)
+            backward, forward = follow(links, state.read_weights)
+            w_r = pi[:, :, 0:1] * backward + pi[:, :, 1:2] * forward + pi[:, :, 2:3] * w_r
+            named["read_modes"] = pi
 
-        read_weights = content_weights(memory, told.read_keys, told.read_strengths, config.top_k)
-        named = {name: getattr(told, name) for name in ("allocation_gate", "write_gate", "free_gates")}
-        links: tuple[Tensor, ...] = ()
-        if config.links != "none":
-            top_k = config.top_k if config.links == "sparse" else 0
-            links = next_links(state.link, state.precedence, write_weights, top_k)
-            backward, forward = follow(links[0], state.read_weights)
-            m = tf.unstack(told.read_modes[..., None], axis=2)  # three, (batch, read_heads, 1)
-            read_weights = m[0] * backward + m[1] * forward + m[2] * read_weights
-            named["read_modes"] = told.read_modes
-
-        read = tf.reshape(tf.matmul(read_weights, memory), [-1, self.output_size])
-        new = type(state)(memory, usage, write_weights, read_weights, *links)
-        return read, new, named
+        read = tf.reshape(tf.matmul(w_r, memory), [-1, config.output_size])
+        return read, DNCState(memory, u, w, w_r, links), named

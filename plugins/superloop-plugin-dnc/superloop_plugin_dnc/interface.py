@@ -5,48 +5,48 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from superloop_core.builder import Tensor
-from superloop_plugin_dnc import DNCConfig
+from superloop_plugin_dnc.settings import DNCConfig
 
 
 class Interface(NamedTuple):
-    """What the controller tells the memory, squashed to its ranges."""
+    """The parts of the interface vector, in the paper's letters, squashed to their ranges."""
 
-    read_keys: Tensor  # (batch, read_heads, width)
-    read_strengths: Tensor  # (batch, read_heads), 1 at least
-    write_key: Tensor  # (batch, 1, width)
-    write_strength: Tensor  # (batch, 1), 1 at least
-    erase: Tensor  # (batch, width), in [0, 1]
-    write_vector: Tensor  # (batch, width)
-    free_gates: Tensor  # (batch, read_heads), in [0, 1]
-    allocation_gate: Tensor  # (batch, 1), in [0, 1]
-    write_gate: Tensor  # (batch, 1), in [0, 1]
-    read_modes: Tensor | None  # (batch, read_heads, 3): backward, forward, content; None without links
+    k_r: Tensor  # read keys (batch, read_heads, width)
+    beta_r: Tensor  # read strengths (batch, read_heads), >= 1
+    k_w: Tensor  # write key (batch, 1, width)
+    beta_w: Tensor  # write strength (batch, 1), >= 1
+    e: Tensor  # erase vector (batch, width), in [0, 1]
+    v: Tensor  # write vector (batch, width)
+    f: Tensor  # free gates (batch, read_heads), in [0, 1]
+    g_a: Tensor  # allocation gate (batch, 1), in [0, 1]
+    g_w: Tensor  # write gate (batch, 1), in [0, 1]
+    pi: Tensor | None  # read modes (batch, read_heads, 3): backward, forward, content; None without links
 
 
-def interface(control: Tensor, config: DNCConfig) -> Interface:
-    """Cut a control ``(batch, control_size)`` into its parts.
+def interface(xi: Tensor, config: DNCConfig) -> Interface:
+    """Split an interface vector ``(batch, control_size)`` into its parts.
 
     ::
 
         strengths  = oneplus(.) = 1 + log(1 + exp(.))
-        erase      = sigmoid(.), and so all gates
-        read modes = softmax(.), of each head
-        keys, and the vector to write, as they are
+        erase      = sigmoid(.), and all gates
+        read modes = softmax(.), for each head
+        keys and the write vector stay as they are
     """
     sizes = config.interface
-    parts: Any = dict(zip(sizes, tf.split(control, list(sizes.values()), axis=-1), strict=True))
-    modes = None
-    if "read_modes" in parts:
-        modes = tf.nn.softmax(tf.reshape(parts["read_modes"], [-1, config.read_heads, 3]))
+    part: Any = dict(zip(sizes, tf.split(xi, list(sizes.values()), axis=-1), strict=True))
+    heads, pi = config.read_heads, None
+    if "read_modes" in part:
+        pi = tf.nn.softmax(tf.reshape(part["read_modes"], [-1, heads, 3]))
     return Interface(
-        read_keys=tf.reshape(parts["read_keys"], [-1, config.read_heads, config.width]),
-        read_strengths=1 + tf.math.softplus(parts["read_strengths"]),
-        write_key=parts["write_key"][:, None],
-        write_strength=1 + tf.math.softplus(parts["write_strength"]),
-        erase=tf.sigmoid(parts["erase"]),
-        write_vector=parts["write_vector"],
-        free_gates=tf.sigmoid(parts["free_gates"]),
-        allocation_gate=tf.sigmoid(parts["allocation_gate"]),
-        write_gate=tf.sigmoid(parts["write_gate"]),
-        read_modes=modes,
+        k_r=tf.reshape(part["read_keys"], [-1, heads, config.width]),
+        beta_r=1 + tf.math.softplus(part["read_strengths"]),
+        k_w=part["write_key"][:, None],
+        beta_w=1 + tf.math.softplus(part["write_strength"]),
+        e=tf.sigmoid(part["erase"]),
+        v=part["write_vector"],
+        f=tf.sigmoid(part["free_gates"]),
+        g_a=tf.sigmoid(part["allocation_gate"]),
+        g_w=tf.sigmoid(part["write_gate"]),
+        pi=pi,
     )

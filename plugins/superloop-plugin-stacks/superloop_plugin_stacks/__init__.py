@@ -1,100 +1,29 @@
 """Stacks."""
 
-from typing import Any, Literal
-
-import attrs
-from attrs.validators import ge
+from collections.abc import Iterator
 
 from superloop_core import SystemSpec, hookimpl
-from superloop_plugin_stacks.neural_settings import NeuralDequeConfig, NeuralQueueConfig, NeuralStackConfig
+from superloop_plugin_stacks.settings import (
+    NeuralDequeConfig,
+    NeuralQueueConfig,
+    NeuralStackConfig,
+    NondeterministicStackConfig,
+    StackConfig,
+)
 
-
-@attrs.frozen(kw_only=True)
-class StackConfig:
-    """Continuous stacks.
-
-    Args:
-        depth: cells of each; what is pushed past the last is lost.
-        width: numbers in a cell.
-        stacks: how many, side by side, each with actions of its own.
-        no_op: whether a stack may stay as it is; otherwise it pushes or pops.
-        value: what is pushed: the control as it is, or its sigmoid.
-    """
-
-    depth: int = attrs.field(default=32, validator=ge(1))
-    width: int = attrs.field(default=8, validator=ge(1))
-    stacks: int = attrs.field(default=1, validator=ge(1))
-    no_op: bool = True
-    value: Literal["linear", "sigmoid"] = "linear"
-
-    @property
-    def actions(self) -> int:
-        """Push, pop and, with ``no_op``, stay."""
-        return 3 if self.no_op else 2
-
-    @property
-    def control_size(self) -> int:
-        """For each stack its actions, and what to push."""
-        return self.stacks * (self.actions + self.width)
-
-    @property
-    def output_size(self) -> int:
-        """The tops."""
-        return self.stacks * self.width
-
-
-@attrs.frozen(kw_only=True)
-class NondeterministicStackConfig:
-    """Nondeterministic stacks: all runs of a pushdown automaton at once.
-
-    Args:
-        states: states of the automaton.
-        symbols: symbols of the stack; the first is also the bottom's.
-        normalize: whether the weights of what the automaton may do under a top are a softmax; otherwise
-            they are the exp of the scores.
-        read: what is read: shares of the ``symbols`` on top, or of ``states_and_symbols``.
-        capacity: how many timesteps back the stack knows what lies below a top, 2 or more, which is the
-            window of the papers; 0: all timesteps of the sequence. Time and memory grow with its square.
-        width: numbers in the vector that comes with a symbol; 0: there is none.
-    """
-
-    states: int = attrs.field(default=2, validator=ge(1))
-    symbols: int = attrs.field(default=3, validator=ge(1))
-    normalize: bool = False
-    read: Literal["symbols", "states_and_symbols"] = "states_and_symbols"
-    capacity: int = attrs.field(default=0, validator=ge(0))
-    width: int = attrs.field(default=0, validator=ge(0))
-
-    @capacity.validator
-    def _no_capacity_of_one(self, attribute: Any, value: int) -> None:
-        del attribute
-        if value == 1:
-            raise ValueError("'capacity' must be 0, or 2 or more: 1, in which nothing can be popped")
-
-    @property
-    def tops(self) -> int:
-        """Pairs of a symbol on top and a state."""
-        return self.symbols * self.states
-
-    @property
-    def actions(self) -> int:
-        """Under each top: push and go to one, replace by one, pop and go to a state."""
-        return self.tops * (2 * self.tops + self.states)
-
-    @property
-    def control_size(self) -> int:
-        """Scores of all actions, and what to push."""
-        return self.actions + self.width
-
-    @property
-    def output_size(self) -> int:
-        """A share, or a vector, of each symbol, or of each symbol and state."""
-        return (self.symbols if self.read == "symbols" else self.tops) * (self.width or 1)
+__all__ = [
+    "NeuralDequeConfig",
+    "NeuralQueueConfig",
+    "NeuralStackConfig",
+    "NondeterministicStackConfig",
+    "StackConfig",
+    "superloop_register",
+]
 
 
 @hookimpl
-def superloop_register():
-    """The stacks."""
+def superloop_register() -> Iterator[SystemSpec]:
+    """Register the stacks."""
     yield SystemSpec(
         name="stack",
         config=StackConfig,
@@ -103,8 +32,8 @@ def superloop_register():
         example={"depth": 4, "width": 3, "stacks": 2},
         reference="Joulin and Mikolov, 2015, https://arxiv.org/abs/1503.01007",
     )
-    # Of these, the examples are such that the kit's finite differences start from no strength that was popped
-    # to nothing and matters still: there the equations have a corner.
+    # The examples of the neural memories keep the kit's finite differences away from a corner of the
+    # equations: a strength that was just popped to zero.
     yield SystemSpec(
         name="neural_stack",
         config=NeuralStackConfig,

@@ -1,4 +1,4 @@
-"""How much a memory with ``capacity = 0`` keeps."""
+"""The capacity of a memory with ``capacity = 0``."""
 
 from typing import Any
 
@@ -6,14 +6,14 @@ from superloop_core import Sequence, SuperloopError
 
 
 def timesteps_of(sequence: Sequence) -> Any:
-    """Return how many timesteps a sequence has.
+    """Return the number of timesteps of a sequence.
 
     Raises:
-        SuperloopError: nobody knows.
+        SuperloopError: it is not known.
     """
     if sequence.timesteps is None:
         raise SuperloopError(
-            "capacity = 0 stands for as many as the sequence has timesteps, and here nobody knows how many "
-            "there will be: set 'capacity'"
+            "capacity = 0 means the number of timesteps of the sequence, which is not known here: "
+            "set 'capacity'"
         )
     return sequence.timesteps

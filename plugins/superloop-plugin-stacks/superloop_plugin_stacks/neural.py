@@ -1,7 +1,7 @@
-"""What the neural stack, queue and deque share: control, state, pop, push and read."""
+"""The base of the neural stack, queue and deque: control, state, pop, push and read."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import tensorflow as tf
 from keras import ops
@@ -9,33 +9,36 @@ from keras import ops
 from superloop_core import Sequence, System
 from superloop_core.builder import Tensor
 from superloop_plugin_stacks.capacity import timesteps_of
+from superloop_plugin_stacks.settings import NeuralMemoryConfig
+
+ConfigT = TypeVar("ConfigT", bound=NeuralMemoryConfig)
 
 POP_BIAS = -1.0
 
 
 class NeuralState(NamedTuple):
-    """What the memories hold, from the top to the bottom: what was pushed last at the top is first."""
+    """Values and strengths from the top to the bottom; the latest push at the top comes first."""
 
     values: Tensor  # (batch, memories, slots, width)
     strengths: Tensor  # (batch, memories, slots)
 
 
-class NeuralMemory(System):
-    """The base of the three: values with strengths, a slot for each timestep and end.
+class NeuralMemory(System[ConfigT]):
+    """The base class: values with strengths, a slot for each timestep and end.
 
     The control holds, for all ends of all memories, first the push strengths d, then the pop strengths u, and
     then the values v: d and u are sigmoids of it, v is its tanh or linear.
 
-    Nothing is learned of the first state: where both are zero, no gradient reaches values or strengths.
+    The initial state cannot be learned: where both are zero, no gradient reaches values or strengths.
     """
 
     learned_fields = ()
 
     def control_bias_initializer(self, shape: tuple[int, ...], dtype: str | None = None) -> Tensor:
-        """Let pops start at sigmoid(-1), the rest at zero.
+        """Initialize pops with sigmoid(-1), and the rest with zero.
 
-        A memory that is popped more than it is pushed is empty, and learns nothing of its use: so the
-        paper, appendix B.
+        A memory that is popped more than it is pushed stays empty, and its use is not learned (the paper,
+        appendix B).
         """
         pushes = pops = shape[0] // (2 + self.config.width)
         values = shape[0] - pushes - pops
@@ -45,7 +48,7 @@ class NeuralMemory(System):
         """Start with empty memories.
 
         Raises:
-            SuperloopError: the capacity is that of the sequence, and nobody knows how long it is.
+            SuperloopError: the capacity is the number of timesteps, which is not known.
         """
         config = self.config
         capacity = config.capacity or timesteps_of(sequence)
@@ -55,7 +58,7 @@ class NeuralMemory(System):
             strengths=ops.zeros(shape, dtype=self.variable_dtype),
         )
 
-    def told(self, control: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def interface(self, control: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Split the control: d and u ``(batch, memories, ends)``, v ``(batch, memories, ends, width)``."""
         config = self.config
         scores, value = ops.split(control, [2 * config.memories * config.ends], axis=-1)
@@ -87,7 +90,7 @@ def below(strengths: Tensor) -> Tensor:
 
 
 def popped(strengths: Tensor, amount: Tensor, nearer: Tensor) -> Tensor:
-    """Take an amount ``(batch, memories, 1)`` of strength away, from an end on.
+    """Remove an amount ``(batch, memories, 1)`` of strength, starting at an end.
 
     ::
 
@@ -97,7 +100,7 @@ def popped(strengths: Tensor, amount: Tensor, nearer: Tensor) -> Tensor:
 
 
 def pushed(state: NeuralState, amount: Tensor, value: Tensor) -> NeuralState:
-    """Put a value on the top, at a strength ``(batch, memories, 1)``; what is at the bottom is lost."""
+    """Put a value on top, with a strength ``(batch, memories, 1)``; the bottom slot is lost."""
     return NeuralState(
         values=ops.concatenate([value, state.values[:, :, :-1]], axis=2),
         strengths=ops.concatenate([amount, state.strengths[:, :, :-1]], axis=2),

@@ -6,10 +6,11 @@ from keras import ops
 
 from superloop_core.builder import Tensor
 from superloop_plugin_stacks.neural import NeuralMemory, NeuralState, above, below, popped
+from superloop_plugin_stacks.settings import NeuralDequeConfig
 
 
-class NeuralDeque(NeuralMemory):
-    """Deques that are popped, pushed and read at both ends, in this order, each value having a strength.
+class NeuralDeque(NeuralMemory[NeuralDequeConfig]):
+    """Deques that are popped, pushed and read at both ends, in this order; each value has a strength.
 
     ::
 
@@ -20,11 +21,11 @@ class NeuralDeque(NeuralMemory):
         r_top = sum_i min(s_i, max(0, 1 - sum of s above i)) V_i
         r_bot = sum_i min(s_i, max(0, 1 - sum of s below i)) V_i
 
-    The sums go over all slots: the bounds of the paper's equations 7 and 8 leave out the topmost, which
-    could not be popped then.
+    The sums go over all slots: with the bounds of the paper's equations 7 and 8 the topmost could not be
+    popped.
 
-    In the middle, what was pushed at the top borders on what was pushed at the bottom, the oldest of each;
-    that is what a full deque loses. An empty one gives zeros.
+    The oldest pushes of both ends meet in the middle, where a full deque drops them. An empty one reads as
+    zeros.
 
     Reference: Grefenstette et al., 2015, https://arxiv.org/abs/1506.02516
 
@@ -43,7 +44,7 @@ class NeuralDeque(NeuralMemory):
     ) -> tuple[Tensor, NeuralState, dict[str, Tensor]]:
         """Pop, push, read: control ``(batch, deques * 2 * (2 + width))``."""
         del constants
-        push, pop, value = self.told(control)
+        push, pop, value = self.interface(control)
         strengths = popped(state.strengths, pop[:, :, :1], above(state.strengths))
         strengths = popped(strengths, pop[:, :, 1:], below(strengths))
         state = NeuralState(_between(value, state.values), _between(push, strengths))
@@ -51,7 +52,7 @@ class NeuralDeque(NeuralMemory):
 
 
 def _between(ends: Tensor, held: Tensor) -> Tensor:
-    """Put what is held between a new top and a new bottom; the two slots in the middle are lost."""
+    """Put the slots between a new top and a new bottom; the two in the middle are lost."""
     top, bottom = ops.split(ends, 2, axis=2)
     upper, lower = ops.split(held, 2, axis=2)
     return ops.concatenate([top, upper[:, :, :-1], lower[:, :, 1:], bottom], axis=2)

@@ -4,10 +4,11 @@ from typing import Any
 
 from superloop_core.builder import Tensor
 from superloop_plugin_stacks.neural import NeuralMemory, NeuralState, above, popped, pushed
+from superloop_plugin_stacks.settings import NeuralStackConfig
 
 
-class NeuralStack(NeuralMemory):
-    """Stacks that are popped, pushed and read, in this order, each value having a strength.
+class NeuralStack(NeuralMemory[NeuralStackConfig]):
+    """Stacks that are popped, pushed and read, in this order; each value has a strength.
 
     ::
 
@@ -16,8 +17,8 @@ class NeuralStack(NeuralMemory):
         (V, s) <- (v, d) on top of (V, s)                        push
         r = sum_i min(s_i, max(0, 1 - sum of s above i)) V_i     read
 
-    Popping takes away a strength of u from the top on, and what is read is the topmost strength of 1. An
-    empty stack gives zeros; a full one loses what was pushed first.
+    A pop removes a strength of u from the top down; a read averages the topmost strength of 1. An empty stack
+    reads as zeros; a full one drops its oldest value.
 
     Reference: Grefenstette et al., 2015, https://arxiv.org/abs/1506.02516
 
@@ -30,7 +31,7 @@ class NeuralStack(NeuralMemory):
     ) -> tuple[Tensor, NeuralState, dict[str, Tensor]]:
         """Pop, push, read: control ``(batch, stacks * (2 + width))``."""
         del constants
-        push, pop, value = self.told(control)
+        push, pop, value = self.interface(control)
         strengths = popped(state.strengths, pop, above(state.strengths))
         state = pushed(state._replace(strengths=strengths), push, value)
         return self.read(state, above), state, {"push": push, "pop": pop}

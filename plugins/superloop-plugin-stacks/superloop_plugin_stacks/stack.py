@@ -7,16 +7,17 @@ from keras import ops
 
 from superloop_core import Sequence, System
 from superloop_core.builder import Tensor
+from superloop_plugin_stacks.settings import StackConfig
 
 
 class StackState(NamedTuple):
-    """What the stacks hold; ``cells[:, :, 0]`` are the tops."""
+    """The cells of the stacks; ``cells[:, :, 0]`` are the tops."""
 
     cells: Tensor  # (batch, stacks, depth, width)
 
 
-class Stack(System):
-    """Stacks that push, pop and stay at once, each by its share; read after that.
+class Stack(System[StackConfig]):
+    """Stacks that push, pop and stay at once, each by its share; the read comes last.
 
     ::
 
