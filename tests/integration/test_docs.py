@@ -174,12 +174,16 @@ def test_the_page_on_the_contract_lists_every_check_with_its_rule():
     assert listed == checks
 
 
-def test_the_readme_tree_names_every_module_and_plugin_and_no_other():
-    tree = README.partition("## What is where")[2]
-    listed = set(re.findall(r"^ {6}(\w+\.py) ", tree, flags=re.MULTILINE))
-    there = {path.name for path in (ROOT / "superloop_core").glob("*.py")} - {"__init__.py"}
+def test_the_readme_tree_names_every_room_and_plugin_and_no_other():
+    core, _, rest = README.partition("## What is where")[2].partition("\n    plugins/")
+    listed = set(re.findall(r"^ {6}([\w.]+)/? ", core, flags=re.MULTILINE))
+    there = {path.name for path in (ROOT / "superloop_core").iterdir()} - {
+        "__init__.py",
+        "__pycache__",
+        "py.typed",
+    }
     assert listed == there
-    listed = set(re.findall(r"^ {6}(superloop-plugin-\w+)/", tree, flags=re.MULTILINE))
+    listed = set(re.findall(r"^ {6}(superloop-plugin-\w+)/", rest, flags=re.MULTILINE))
     assert listed == {path.name for path in (ROOT / "plugins").iterdir()}
 
 

@@ -16,7 +16,7 @@ from superloop_plugin_lab.run_folder import RunFolder
 from superloop_plugin_lab.training import train
 
 from superloop_core import ConfigError
-from superloop_core.loop.unroll import Loop
+from superloop_core.loop.unroll import Unroll
 
 EXAMPLES = Path(__file__).parents[3] / "docs/examples"
 
@@ -117,13 +117,13 @@ def test_the_step_compiled_with_xla_takes_the_same_step(small):
 def test_a_loop_of_open_timesteps_is_compiled_with_xla_too(echo, monkeypatch):
     """Its batches are of one shape, so the timesteps are known where the loop is traced."""
     compiled = []
-    call = Loop.__call__
+    call = Unroll.__call__
 
     def noted(self, *arguments, jit_compile=False, **others):
         compiled.append(jit_compile)
         return call(self, *arguments, jit_compile=jit_compile, **others)
 
-    monkeypatch.setattr(Loop, "__call__", noted)
+    monkeypatch.setattr(Unroll, "__call__", noted)
     results = []
     for xla in ("true", "false"):
         compiled.clear()
