@@ -1,6 +1,6 @@
 """Every error the package raises, under one base class.
 
-An error says where, which rule, what was received and what to do next.
+An error names the place, the rule, the value received and the next move.
 """
 
 import difflib
@@ -12,13 +12,13 @@ import attrs
 class SuperloopError(Exception):
     """The base of every error that superloop_core and its plugins raise on purpose."""
 
-    # Keras marks so an error that has been explained; others it wraps in a dump of the arguments.
+    # Keras marks explained errors so; it wraps others in a dump of the arguments.
     _keras_call_info_injected = True
 
 
 @attrs.frozen
 class Problem:
-    """One thing wrong with a config: ``where`` it stands, and ``what`` is wrong and to be done."""
+    """A problem of a config: ``where`` it is, and ``what`` the rule, the value and the next move are."""
 
     where: str
     what: str
@@ -28,7 +28,7 @@ class Problem:
 
 
 class ConfigError(SuperloopError, ValueError):
-    """A config that cannot be used; ``problems`` lists everything found wrong with it."""
+    """A config that cannot be used; ``problems`` lists all its problems."""
 
     def __init__(self, problems: Iterable[Problem] | str):
         self.problems = (Problem("", problems),) if isinstance(problems, str) else tuple(problems)
@@ -40,15 +40,15 @@ class PluginError(SuperloopError):
 
 
 class UnknownPluginError(PluginError):
-    """There is no plugin of a name."""
+    """There is no plugin with this name."""
 
 
 class SourceError(SuperloopError, ValueError):
-    """An input or a source that a loop was called without, with too much of, or of a wrong shape."""
+    """An input or a source of a call that is missing, unknown or of a wrong shape."""
 
 
 class TraceError(SuperloopError, KeyError):
-    """A trace asked for by a name that the loop does not have."""
+    """A trace name that the loop does not have."""
 
     def __str__(self) -> str:  # KeyError would show the repr
         return str(self.args[0])
@@ -59,14 +59,14 @@ class WeightsError(SuperloopError, ValueError):
 
 
 def message(error: BaseException) -> str:
-    """Return what an error says; attrs's errors carry their attribute and the value besides."""
+    """Return an error's message; attrs's errors have the attribute and the value as further arguments."""
     if len(error.args) > 1 and isinstance(error.args[1], attrs.Attribute):
         return str(error.args[0])
     return str(error)
 
 
-def shown(value: object) -> str:
-    """Return the repr of a value that was received, cut where it is long; it never fails."""
+def short_repr(value: object) -> str:
+    """Return the repr of a value, cut where it is long; never fails."""
     try:
         text = repr(value)
     except (ValueError, RecursionError):  # an integer of more than 4,300 digits; nested very deep

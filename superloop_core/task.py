@@ -1,4 +1,4 @@
-"""Task, the protocol of what there is to train on; its batches are NumPy arrays."""
+"""Task and Metric, the protocols of what a loop is trained on; batches are NumPy arrays."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
@@ -14,8 +14,8 @@ class Batch:
     """Sequences drawn from a task.
 
     Args:
-        inputs: what a ``Superloop`` layer takes, by name, each ``(batch, ...)``.
-        targets: what should come out, ``(batch, ...)``.
+        inputs: the inputs of a ``Superloop`` layer by name, each ``(batch, ...)``.
+        targets: the desired results, ``(batch, ...)``.
     """
 
     inputs: "Mapping[str, np.ndarray]"
@@ -24,13 +24,13 @@ class Batch:
 
 @attrs.frozen(kw_only=True)
 class Annotation:
-    """What a picture says of one sequence.
+    """The labels of a picture of one sequence.
 
     Args:
         title: the sequence and its target in a few words.
         system: the id of the system whose slots are labelled.
         slots: a label for each of that system's slots.
-        target: the slot that is right, if one is.
+        target: the correct slot, if there is one.
     """
 
     title: str
@@ -40,7 +40,7 @@ class Annotation:
 
 
 class Task(Protocol):
-    """A task, made by a :class:`~superloop_core.plugin.TaskSpec`'s factory from its settings.
+    """A task, made by a :class:`~superloop_core.TaskSpec`'s factory from its settings.
 
     Attributes:
         traces: names of the traces that ``loss`` and ``correct`` read besides the outputs.
@@ -49,9 +49,10 @@ class Task(Protocol):
     traces: tuple[str, ...]
 
     def sample(self, rng: "np.random.Generator", batch_size: int) -> Batch:
-        """Draw fresh sequences; the same generator gives the same ones.
+        """Draw sequences; the same generator draws the same ones.
 
-        It may take ``longest`` as well: the longest content to draw, for a curriculum; None: no limit.
+        It may have a parameter ``longest`` as well, for a curriculum: the longest content to draw; None: no
+        limit.
         """
 
     def loss(self, targets: Any, results: Mapping[str, Any]) -> Any:
@@ -63,14 +64,14 @@ class Task(Protocol):
         """
 
     def correct(self, targets: Any, results: Mapping[str, Any]) -> Any:
-        """Tell for each sequence whether it was answered right: a tensor ``(batch,)`` of bool."""
+        """Return whether each sequence is answered correctly: a tensor ``(batch,)`` of bool."""
 
     def annotate(self, batch: Batch, row: int) -> Annotation:
-        """Return what a picture of a row's traces should say."""
+        """Return the labels of a picture of a row's traces."""
 
 
 class Metric(Protocol):
-    """A figure to tell of each sequence, made by a :class:`~superloop_core.plugin.MetricSpec`'s factory.
+    """A figure for each sequence, made by a :class:`~superloop_core.MetricSpec`'s factory.
 
     Attributes:
         traces: names of the traces that it reads besides the outputs.
@@ -79,7 +80,7 @@ class Metric(Protocol):
     traces: tuple[str, ...]
 
     def __call__(self, targets: Any, results: Mapping[str, Any]) -> Any:
-        """Return a number for each sequence, ``(batch,)``; what is told is their mean.
+        """Return a number for each sequence, ``(batch,)``; their mean is reported.
 
         Args:
             targets: a batch's.

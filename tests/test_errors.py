@@ -13,7 +13,7 @@ from superloop_core.errors import (
     TraceError,
     did_you_mean,
     message,
-    shown,
+    short_repr,
 )
 
 
@@ -33,10 +33,10 @@ def test_a_value_is_shown_whole_where_it_is_short_and_never_fails():
     deep = []
     for _ in range(100_000):
         deep = [deep]
-    assert shown("x") == "'x'"
-    assert shown("x" * 1000) == f"'{'x' * 199}..."
-    assert shown(1 << 20_000) == "<int>"
-    assert shown(deep) == "<list>"
+    assert short_repr("x") == "'x'"
+    assert short_repr("x" * 1000) == f"'{'x' * 199}..."
+    assert short_repr(1 << 20_000) == "<int>"
+    assert short_repr(deep) == "<list>"
 
 
 def test_an_error_of_attrs_is_told_without_its_attribute():

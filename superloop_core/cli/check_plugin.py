@@ -19,7 +19,7 @@ STYLES = {"passed": "green", "failed": "red", "excused": "yellow"}
 @click.option("--only", multiple=True, metavar="CHECK", help="Run this check; may be repeated.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for a program to read.")
 def check_plugin(names: tuple[str, ...], every: bool, only: tuple[str, ...], as_json: bool) -> None:
-    """Run the conformance kit: what every plugin must hold to.
+    """Run the conformance kit: the checks that every plugin must pass.
 
     The exit status is 0 only if every check holds, and 1 where one fails.
     """
@@ -32,13 +32,13 @@ def check_plugin(names: tuple[str, ...], every: bool, only: tuple[str, ...], as_
     from superloop_core import testing
     from superloop_core.testing import Result
 
-    def tell(result: Result) -> None:
+    def report(result: Result) -> None:
         if not as_json:
             status = click.style(f"{result.status:<8}", fg=STYLES[result.status])
-            told = f"  {result.message}" if result.message else ""
-            click.echo(f"{status}{result.plugin} ({result.kind}) {result.check}{told}")
+            message = f"  {result.message}" if result.message else ""
+            click.echo(f"{status}{result.plugin} ({result.kind}) {result.check}{message}")
 
-    reports = [testing.check_plugin(name, only=only, tell=tell) for name in names]
+    reports = [testing.check_plugin(name, only=only, tell=report) for name in names]
     counts = {key: sum(report.counts[key] for report in reports) for key in reports[0].counts}
     if as_json:
         results = [attrs.asdict(result) for report in reports for result in report.results]

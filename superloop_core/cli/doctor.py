@@ -31,12 +31,12 @@ VARIABLES = (
 PROBE = """
 import json, sys
 import tensorflow as tf
-told = {"gpus": [gpu.name for gpu in tf.config.list_physical_devices("GPU")], "xla": ""}
+report = {"gpus": [gpu.name for gpu in tf.config.list_physical_devices("GPU")], "xla": ""}
 try:
     tf.function(lambda x: x + 1, jit_compile=True)(tf.zeros([2]))
 except Exception as error:
-    told["xla"] = f"{type(error).__name__}: {error}"
-print(json.dumps(told))
+    report["xla"] = f"{type(error).__name__}: {error}"
+print(json.dumps(report))
 """
 
 
@@ -44,7 +44,7 @@ print(json.dumps(told))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for a program to read.")
 @click.option("--quick", is_flag=True, help="Do not start TensorFlow to look for XLA and GPUs.")
 def doctor(as_json: bool, quick: bool) -> None:
-    """Look whether everything is as it should be: versions, plugins, the environment, XLA and GPUs.
+    """Check versions, plugins, the environment, XLA and GPUs.
 
     The exit status is 1 where there is a problem.
     """
@@ -53,7 +53,7 @@ def doctor(as_json: bool, quick: bool) -> None:
     devices: dict[str, Any] = {} if quick else _devices()
     if failure := devices.get("error") or devices.get("xla"):
         problems.append(f"TensorFlow: {failure}")
-    told = {
+    report = {
         "problems": problems,
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -68,9 +68,9 @@ def doctor(as_json: bool, quick: bool) -> None:
         "devices": devices,
     }  # fmt: skip
     if as_json:
-        click.echo(json.dumps(told, indent=2))
+        click.echo(json.dumps(report, indent=2))
     else:
-        _print(told)
+        _print(report)
     sys.exit(1 if problems else 0)
 
 
@@ -89,7 +89,7 @@ def _problems(registry: Registry, found: list[Distribution]) -> Iterator[str]:
 
 
 def stale(distribution: Distribution) -> Iterator[str]:
-    """Tell what is wrong with how a distribution of plugins is installed."""
+    """Yield the problems of a plugin distribution's installation."""
     name = distribution.metadata["Name"]
     if not name:
         where = distribution.locate_file("")
@@ -119,10 +119,10 @@ def stale(distribution: Distribution) -> Iterator[str]:
 def _editable_folder(distribution: Distribution) -> Path | None:
     """The folder that a distribution was installed from with ``pip install -e``; None for any other."""
     text = distribution.read_text("direct_url.json")
-    told = json.loads(text) if text else {}
-    if not told.get("dir_info", {}).get("editable"):
+    report = json.loads(text) if text else {}
+    if not report.get("dir_info", {}).get("editable"):
         return None
-    return Path(unquote(urlsplit(told["url"]).path))
+    return Path(unquote(urlsplit(report["url"]).path))
 
 
 def _declared(folder: Path) -> Mapping[str, str] | None:
@@ -140,8 +140,8 @@ def _devices() -> dict[str, Any]:
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"it ended with the status {done.returncode}"]
         return {"error": lines[-1]}
-    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return told
+    report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return report
 
 
 def _version(name: str) -> str | None:
@@ -151,17 +151,17 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _print(told: dict[str, Any]) -> None:
+def _print(report: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    devices, environment = told["devices"], told["environment"]
+    devices, environment = report["devices"], report["environment"]
     rows = {
-        "python": f"{told['python']} on {told['platform']}",
-        "packages": ", ".join(f"{name} {number or 'missing'}" for name, number in told["versions"].items()),
-        "plugins": ", ".join(f"{len(names)} {state}" for state, names in told["plugins"].items()),
-        "blocked": ", ".join(told["plugins"]["blocked"]),
+        "python": f"{report['python']} on {report['platform']}",
+        "packages": ", ".join(f"{name} {number or 'missing'}" for name, number in report["versions"].items()),
+        "plugins": ", ".join(f"{len(names)} {state}" for state, names in report["plugins"].items()),
+        "blocked": ", ".join(report["plugins"]["blocked"]),
         "environment": ", ".join(f"{name}={value}" for name, value in environment.items()) or "nothing set",
     }
     if "gpus" in devices:
@@ -174,7 +174,7 @@ def _print(told: dict[str, Any]) -> None:
     console = Console()
     console.print(grid)
     console.print()
-    if not told["problems"]:
+    if not report["problems"]:
         console.print(Text("No problem was found.", style="green"))
-    for problem in told["problems"]:
+    for problem in report["problems"]:
         console.print(Text.assemble(("problem: ", "bold red"), problem))

@@ -28,9 +28,9 @@ LOOP = {
     "-o", "--out", type=click.Path(path_type=Path), help="The file to write; it must not be there yet."
 )
 def init(names: tuple[str, ...], out: Path | None) -> None:
-    """Write a config for the named cells, systems and task, with every setting and what it means.
+    """Write a config for the named cells, systems and task, with every setting and its meaning.
 
-    The config is valid as it is written. A cell is chosen where none is named; a task brings a loop that
+    The config is valid as written. Without a cell one is chosen; a task has a loop that
     it can be trained on, unless cells or systems are named too.
     """
     registry = load_registry()
@@ -115,7 +115,7 @@ def _part(
     yield header
     yield f"use = {toml(_shortest(record))}"
     if id is not None:
-        yield from _setting("id", toml(id), "what its sources and traces are named after")
+        yield from _setting("id", toml(id), "the prefix of its sources and traces")
     for setting in described(record).settings:
         meaning = _meaning(setting)
         if given is not None and setting.name in given:

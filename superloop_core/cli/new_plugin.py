@@ -24,9 +24,9 @@ from superloop_core.registry.specs import snake_case
     "-o", "--out", type=click.Path(path_type=Path), help="Where; superloop-plugin-NAME if it is not given."
 )
 def new_plugin(name: str, kind: str, author: str, out: Path | None) -> None:
-    """Write a plugin that works: a distribution with a light module, an implementation and its tests.
+    """Write a working plugin: a distribution with a light module, an implementation and its tests.
 
-    NAME is as configs will name it, in lower case with underscores.
+    NAME is its name in configs, in lower case with underscores.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         hint = snake_case(name).replace("-", "_")
@@ -68,7 +68,7 @@ def new_plugin(name: str, kind: str, author: str, out: Path | None) -> None:
 
 
 def _files(folder: Traversable, values: dict[str, str], within: Path = Path()) -> list[tuple[Path, str]]:
-    """Return the paths and texts of a folder of templates; ``package`` and ``name`` stand for themselves."""
+    """Return the paths and texts of a folder of templates, names filled in."""
     made = []
     for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
         name = entry.name.replace("package", values["package"]).replace("implementation", values["name"])

@@ -8,13 +8,13 @@ import click
 
 from superloop_core.registry.registry import load_registry
 
-WIDE = 120  # characters that a row needs to stand in a line
+WIDE = 120  # characters that a row needs to fit in a line
 COLUMNS = ("name", "kind", "summary", "distribution", "version", "state")
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for a program to read.")
-@click.option("--broken", is_flag=True, help="Only what is broken, each with its traceback.")
+@click.option("--broken", is_flag=True, help="List broken plugins only, with tracebacks.")
 @click.option("--timings", is_flag=True, help="Tell how long each takes to import, the slowest first.")
 def plugins(as_json: bool, broken: bool, timings: bool) -> None:
     """List the cells, systems, tasks and metrics that are installed."""

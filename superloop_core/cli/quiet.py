@@ -1,4 +1,4 @@
-"""TensorFlow started without the notes that it writes to the terminal whatever its log level is."""
+"""Start TensorFlow without the notes that it prints at any log level."""
 
 import os
 import sys
@@ -6,9 +6,9 @@ import tempfile
 
 
 def start_tensorflow() -> None:
-    """Import TensorFlow with what it writes to stderr held back; shown if the import fails.
+    """Import TensorFlow and suppress its output to stderr, unless the import fails.
 
-    Its warnings are for programmers (a function traced again for sequences of another length).
+    Its warnings are for programmers (a function traced again for another sequence length).
     """
     if "tensorflow" in sys.modules or "TF_CPP_MAX_VLOG_LEVEL" in os.environ:
         return

@@ -13,7 +13,7 @@ MAX_DEPTH = 32
 
 
 def load_dict(source: str | Path | Mapping[str, Any]) -> dict[str, Any]:
-    """Return a config as a plain dict; a path's ending, ``.toml`` or ``.json``, tells the format."""
+    """Return a config as a plain dict; a path's ending, ``.toml`` or ``.json``, is the format."""
     if isinstance(source, Mapping):
         data, where = dict(source), "config"
     elif not isinstance(source, str | Path):
@@ -111,7 +111,7 @@ def _short(name: Any) -> str:
 
 
 def _toml_value(text: str) -> Any:
-    """``16`` -> 16, ``[1, 2]`` -> [1, 2]; what is no TOML value is a string: ``adam`` -> "adam"."""
+    """``16`` -> 16, ``[1, 2]`` -> [1, 2]; other text is a string: ``adam`` -> "adam"."""
     try:
         parsed = tomllib.loads(f"value = {text}")
     except (tomllib.TOMLDecodeError, RecursionError):

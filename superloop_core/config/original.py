@@ -9,7 +9,7 @@ from attrs.validators import ge, min_len
 from superloop_core.config.files import load_dict
 from superloop_core.config.reader import Reader, read_loop
 from superloop_core.config.schema import LoopConfig
-from superloop_core.errors import shown
+from superloop_core.errors import short_repr
 from superloop_core.registry.registry import Registry
 
 
@@ -22,8 +22,8 @@ def _false_or_positive(instance: Any, attribute: Any, value: Any) -> None:
 class OriginalConfig:
     """The keys of the original's config, with its defaults where it had any.
 
-    ``recurrent_model`` and ``superloop_models`` hold names; the settings of a system stand under
-    its name. ``printvalues`` is False, or how many values of a trace to print at each timestep.
+    ``recurrent_model`` and ``superloop_models`` hold names; a system's settings are under its
+    name. ``printvalues`` is False, or how many values of a trace to print at each timestep.
     """
 
     timesteps: int = attrs.field(validator=ge(1))
@@ -86,7 +86,7 @@ def _system(name: str, data: Mapping[str, Any], reader: Reader) -> dict[str, Any
     """Return a system's table, its settings by today's names."""
     settings = data.get(name)
     if not isinstance(settings, Mapping):
-        what = f"the settings of {name!r} must stand under its name, as a dict: {shown(settings)}"
+        what = f"the settings of {name!r} must be a dict under its name: {short_repr(settings)}"
         reader.report("config", what)
         return {}
     plugin = reader.resolve("system", name, "config.superloop_models")
@@ -95,7 +95,7 @@ def _system(name: str, data: Mapping[str, Any], reader: Reader) -> dict[str, Any
     today = plugin.spec.original_names
     for theirs, ours in today.items():
         if theirs in settings and ours in settings:
-            reader.report(f"config.{name}", f"{theirs!r} and {ours!r} are one setting; give one of them")
+            reader.report(f"config.{name}", f"{theirs!r} and {ours!r} are one setting; use one of them")
     renamed = {today.get(key, key): value for key, value in settings.items()}
     reader.settings(plugin.spec.config, renamed, f"config.{name}")
     return {"use": name, "id": name} | renamed

@@ -23,7 +23,7 @@ from superloop_core.config.schema import (
     named_sources,
 )
 from superloop_core.config.settings import read_settings
-from superloop_core.errors import ConfigError, PluginError, Problem, shown
+from superloop_core.errors import ConfigError, PluginError, Problem, short_repr
 from superloop_core.registry.records import PluginRecord
 from superloop_core.registry.registry import Registry
 from superloop_core.registry.specs import TableSpec, snake_case
@@ -87,21 +87,21 @@ class Reader:
 
     def config(self, data: Mapping[str, Any]) -> Config | None:
         """Read a whole config."""
-        tables = {}
-        for name in data:
-            if name not in ("loop", "plugins"):
-                try:
-                    tables[name] = self.table(data[name], self.registry.resolve_table(name))
-                except PluginError as error:
-                    self.report("", str(error))
+        specs = {}
+        for name in (name for name in data if name not in ("loop", "plugins")):
+            try:
+                specs[name] = self.registry.resolve_table(name)
+            except PluginError as error:
+                self.report("", str(error))
+        if "loop" not in data:
+            self.report("", "a table [loop] is missing")
+        loop = self.loop(data["loop"], "loop") if "loop" in data else None
+        tables = {name: self.table(data[name], specs[name]) for name in data if name in specs}
         versions = data.get("plugins", {})
         if self._is_table(versions, "plugins"):
             for name, version in versions.items():
                 if not isinstance(version, str):
-                    self.report("plugins", f"{name!r} must be a string: {shown(version)}")
-        if "loop" not in data:
-            self.report("", "a table [loop] is missing")
-        loop = self.loop(data["loop"], "loop") if "loop" in data else None
+                    self.report("plugins", f"{name!r} must be a string: {short_repr(version)}")
         return None if loop is None else Config(loop=loop, tables=tables, plugins=versions)
 
     def loop(self, data: Any, where: str, within: str | None = None) -> LoopConfig | None:
@@ -127,7 +127,7 @@ class Reader:
         """Read a list of tables, each of which names a plugin of a kind."""
         if not _is_list(tables):
             hint = f"; write [[{_table_of(where)}]]" if isinstance(tables, Mapping) else ""
-            self.report(where, f"must be a list of tables: {shown(tables)}{hint}")
+            self.report(where, f"must be a list of tables: {short_repr(tables)}{hint}")
             return []
         parts = [self.part(table, kind, cls, f"{where}[{index}]") for index, table in enumerate(tables)]
         return [part for part in parts if part is not None]
@@ -157,7 +157,11 @@ class Reader:
         name = table.get("use")
         if isinstance(name, str):
             return self.resolve(kind, name, where)
-        what = f"'use' must be the name of a {kind}: {shown(name)}" if "use" in table else "'use' is missing"
+        what = (
+            f"'use' must be the name of a {kind}: {short_repr(name)}"
+            if "use" in table
+            else "'use' is missing"
+        )
         self.report(where, f"{what}; write use = NAME")
         return None
 
@@ -199,7 +203,7 @@ class Reader:
 
     def _is_table(self, data: Any, where: str) -> bool:
         if not isinstance(data, Mapping):
-            self.report(where, f"must be a table: {shown(data)}")
+            self.report(where, f"must be a table: {short_repr(data)}")
         return isinstance(data, Mapping)
 
 

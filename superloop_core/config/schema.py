@@ -39,7 +39,7 @@ class CellConfig(PartConfig):
 
     @property
     def sources(self) -> dict[str, Shape]:
-        """Shapes, less the batch, of what a loop that is a cell reads, by their names in the whole."""
+        """Source shapes of a loop that is a cell, by full name, without the batch axis."""
         return sources_of(self.settings)
 
 
@@ -49,7 +49,7 @@ class SystemConfig(PartConfig):
 
     Args:
         learn_initial_state: whether its memory at t = 0 is learned.
-        learn_initial_read: whether what the cells see of it at t = 0 is learned, instead of zeros.
+        learn_initial_read: whether its read vector at t = 0 is learned, instead of zeros.
     """
 
     id: str
@@ -58,7 +58,7 @@ class SystemConfig(PartConfig):
 
     @property
     def sources(self) -> dict[str, Shape]:
-        """Shapes, less the batch, of what the system reads, by its own names for them."""
+        """Source shapes by the system's own names, without the batch axis."""
         return sources_of(self.settings)
 
 
@@ -67,13 +67,12 @@ class LoopConfig:
     """A superloop: stacked cells, and the external systems that the loop closes through.
 
     Args:
-        timesteps: timesteps of a sequence; 0: as many as the input has.
+        timesteps: number of timesteps of a sequence; 0: that of the input.
         inputs: size of the external input at each timestep; 0: none.
-        outputs: size of the output at each timestep; 0: no projection, the loop gives the last
-            cell's output.
-        suppress_output: how many timesteps at the start give no output.
-        outputs_read_systems: let the output at t also read what the systems answer at t, as the
-            DNC does.
+        outputs: size of the output at each timestep; 0: no projection, the output is the
+            last cell's.
+        suppress_output: number of timesteps at the start without output.
+        outputs_read_systems: let the output at t also read the read vectors of t + 1, as in the DNC.
         cells: the stack of recurrent cells, from the input up.
         systems: the external systems.
     """
@@ -88,17 +87,17 @@ class LoopConfig:
 
     @property
     def feedback_size(self) -> int:
-        """How many numbers the systems together answer with at each timestep."""
+        """Size of all read vectors together."""
         return sum(system.settings.output_size for system in self.systems)
 
     @property
     def sources(self) -> dict[str, Shape]:
-        """Shapes, less the batch, of every system's sources, named ``<id>_<source>``."""
+        """Shapes of all sources, named ``<id>_<source>``, without the batch axis."""
         return dict(named_sources(self))
 
     @property
     def learned(self) -> tuple[str, ...]:
-        """Paths of what is learned of the state at t = 0: ``cells.0``, ``tape``, ``tape.read``."""
+        """Paths of the learned parts of the state at t = 0: ``cells.0``, ``tape``, ``tape.read``."""
         cells = [cell for cell in self.cells for _ in range(cell.layers)]
         return (
             *(f"cells.{index}" for index, cell in enumerate(cells) if cell.learn_initial_state),

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import attrs
 import cattrs
 
-from superloop_core.errors import ConfigError, Problem, did_you_mean, message, nearest, shown
+from superloop_core.errors import ConfigError, Problem, did_you_mean, message, nearest, short_repr
 
 T = TypeVar("T")
 
@@ -91,7 +91,7 @@ def _structured(value: Any, field: "attrs.Attribute[Any]") -> Any:
         kind, hint = f" ({type(value).__name__})", ""
         if typing.get_origin(field.type) is typing.Literal and isinstance(value, str):
             kind, hint = "", nearest(value, map(str, typing.get_args(field.type)))
-        what = f"{field.alias!r} must be {expected(field.type)}: {shown(value)}{kind}{hint}"
+        what = f"{field.alias!r} must be {expected(field.type)}: {short_repr(value)}{kind}{hint}"
         raise _Unsuitable(what) from error
 
 
@@ -152,7 +152,7 @@ def _nulls(settings: Any, untyped: bool = False) -> list[str]:
         if field.default is attrs.NOTHING:
             found.append(what)
         elif (default := _default(field, settings)) is not None:
-            found.append(f"{what}, or leave it out for its default, {shown(default)}")
+            found.append(f"{what}, or leave it out for its default, {short_repr(default)}")
     return found
 
 

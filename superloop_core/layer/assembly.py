@@ -7,7 +7,7 @@ from superloop_core.builder.keras_cell import as_builder
 from superloop_core.builder.protocol import Builder
 from superloop_core.builder.system import System
 from superloop_core.config.schema import LoopConfig, PartConfig, SystemConfig
-from superloop_core.errors import ConfigError, PluginError, Problem, shown
+from superloop_core.errors import ConfigError, PluginError, Problem, short_repr
 from superloop_core.loop.wiring import Wiring
 from superloop_core.registry.registry import load_registry
 
@@ -48,14 +48,14 @@ def _cell(config: PartConfig, where: str) -> Builder:
     builder = as_builder(made)
     if builder is None:
         rule = "its factory must return a Keras RNN cell or a Builder"
-        raise PluginError(f"{config.use}: {rule}: {shown(made)}")
+        raise PluginError(f"{config.use}: {rule}: {short_repr(made)}")
     return builder
 
 
 def _system(config: SystemConfig, where: str) -> System[Any]:
     made = _made("system", config, f'{where} "{config.id}"')
     if not isinstance(made, System):
-        raise PluginError(f"{config.use}: its factory must return a System: {shown(made)}")
+        raise PluginError(f"{config.use}: its factory must return a System: {short_repr(made)}")
     return made
 
 

@@ -18,18 +18,18 @@ from superloop_core.layer.assembly import assemble
 
 @keras.saving.register_keras_serializable("superloop_core")
 class SuperloopCell(keras.layers.Layer):  # type: ignore[misc]
-    """A loop without sources as a cell for ``keras.layers.RNN``, and whatever else takes one.
+    """A loop without sources as a cell for ``keras.layers.RNN``.
 
-    :class:`~superloop_core.layer.Superloop` is faster, and gives traces; this is for code that wants a
-    cell. Keras's states are flat: each tensor of the loop's state is one ``(batch, numbers)``, in the
-    compute dtype. Dropout is drawn anew at each timestep.
+    :class:`~superloop_core.layer.Superloop` is faster, and has traces; this class is for code that
+    needs a cell. Keras's states are flat: each tensor of the loop's state becomes ``(batch, numbers)``, in
+    the compute dtype. Dropout is drawn anew at each timestep.
 
     Args:
         config: as for ``Superloop``; ``timesteps`` and ``suppress_output`` are not set.
 
     Raises:
         ConfigError: the config cannot be used.
-        SuperloopError: the loop reads sources, which a cell cannot be given.
+        SuperloopError: the loop reads sources, which a cell cannot have.
     """
 
     def __init__(self, config: LoopConfig | Mapping[str, Any] | str | Path, **kwargs: Any):
@@ -37,11 +37,9 @@ class SuperloopCell(keras.layers.Layer):  # type: ignore[misc]
         self.config = read_any(config)
         if self.config.sources:
             names = ", ".join(self.config.sources)
-            raise SuperloopError(f"a Keras cell cannot be given sources, but this loop reads {names}")
+            raise SuperloopError(f"a Keras cell has no sources, but this loop reads {names}")
         if self.config.suppress_output or self.config.timesteps:
-            raise SuperloopError(
-                "a Keras cell knows of no timesteps; leave 'timesteps' and 'suppress_output' out"
-            )
+            raise SuperloopError("a Keras cell has no timesteps; remove 'timesteps' and 'suppress_output'")
         self.wiring = assemble(self.config, self.dtype_policy)
         self.supports_jit = self.wiring.supports_jit
         self._specs = self.wiring.state_specs(timesteps=None)
@@ -58,7 +56,7 @@ class SuperloopCell(keras.layers.Layer):  # type: ignore[misc]
         self.wiring.build(self.config.inputs)
 
     def call(self, inputs: Tensor, states: Any, training: bool = False) -> tuple[Tensor, list[Tensor]]:
-        """Take one timestep: inputs ``(batch, inputs)``, states as :meth:`get_initial_state` gives them."""
+        """Take one timestep: inputs ``(batch, inputs)``, states as in :meth:`get_initial_state`."""
         constants = self.wiring.constants(self._sequence(ops.shape(inputs)[0], training))
         output, state, _ = self.wiring.step(inputs, self._packed(states), constants)
         return output, self._flat(state)

@@ -1,4 +1,4 @@
-"""What a loop is called with: its inputs and sources, checked, cast and masked."""
+"""The inputs of a call: checked, cast and masked."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,23 +10,23 @@ from keras import ops
 from superloop_core.builder.dtypes import addressing_dtype
 from superloop_core.builder.protocol import Tensor
 from superloop_core.config.schema import LoopConfig
-from superloop_core.errors import SourceError, did_you_mean, shown
+from superloop_core.errors import SourceError, did_you_mean, short_repr
 
 INPUTS, OUTPUTS, FEEDBACK, LENGTHS = "inputs", "outputs", "initial_feedback", "lengths"
 
 
 @attrs.frozen(kw_only=True, eq=False)
 class Feed:
-    """Everything that a loop was called with.
+    """The inputs of a call.
 
     Args:
         batch_size: rows; an int, or a scalar tensor where it is not known yet.
-        timesteps: an int, a scalar tensor where it is not known yet, or None where nothing tells.
+        timesteps: an int, a scalar tensor where it is not known yet, or None where it is unknown.
         inputs: ``(batch, timesteps, inputs)``, or None where the loop takes none.
         mask: ``(batch, timesteps)`` of bool, False where there is padding; or None.
-        sources: what the systems read, by full name; zeros where it is masked.
+        sources: by full name; zeros where they are masked.
         source_masks: the masks of the sources that had one, ``(batch, slots, ...)`` of bool.
-        feedback: what the cells see of the systems at t = 0, ``(batch, feedback_size)``, or None.
+        feedback: the read vectors at t = 0, ``(batch, feedback_size)``, or None.
     """
 
     batch_size: Any
@@ -44,7 +44,7 @@ class Feed:
 
     @property
     def lengths(self) -> Tensor | None:
-        """Valid timesteps of each row, ``(batch,)`` of int32, or None where nothing tells."""
+        """Valid timesteps of each row, ``(batch,)`` of int32, or None where it is unknown."""
         if self.mask is None and self.timesteps is None:
             return None
         if self.mask is None:
@@ -53,11 +53,11 @@ class Feed:
 
 
 class FeedReader:
-    """Reads what a loop is called with.
+    """Reads the inputs of calls.
 
     Args:
         config: the loop's.
-        name: who is called, for messages.
+        name: the layer's, for messages.
         policy: the layer's dtype policy.
     """
 
@@ -68,7 +68,7 @@ class FeedReader:
 
     @property
     def shapes(self) -> dict[str, tuple[int | None, ...]]:
-        """Shapes, less the batch, of what the loop must be called with, by name."""
+        """Shapes of the inputs that a call must have, by name, without the batch axis."""
         config = self._config
         shapes = dict(config.sources)
         if config.inputs:
@@ -76,7 +76,7 @@ class FeedReader:
         return shapes or {FEEDBACK: (config.feedback_size,)}
 
     def dtype_of(self, name: str) -> str:
-        """What something is computed in; mixed precision leaves sources, which may be addresses, alone."""
+        """Return the dtype of an input; mixed precision leaves sources alone, which may be addresses."""
         if name == LENGTHS:
             return "int32"
         if name in self._config.sources:
@@ -84,15 +84,15 @@ class FeedReader:
         return str(self._policy.compute_dtype)
 
     def read(self, inputs: Any, mask: Any = None, *, one_timestep: bool = False) -> Feed:
-        """Return what was given, or refuse it.
+        """Return the checked inputs.
 
         Args:
             inputs: the tensor of inputs, or a dict of everything by name.
-            mask: of the inputs, or a dict of masks by name; None: what Keras attached to the tensors.
-            one_timestep: everything but what comes at each timestep is expected.
+            mask: of the inputs, or a dict of masks by name; None: those that Keras attached to the tensors.
+            one_timestep: expect everything but the inputs of each timestep.
 
         Raises:
-            SourceError: something is missing, unknown or of a wrong shape.
+            SourceError: an input is missing, unknown or of a wrong shape.
         """
         if isinstance(inputs, list | tuple):
             names = ", ".join(map(repr, self.shapes))
@@ -122,7 +122,7 @@ class FeedReader:
         )
 
     def mask_of_inputs(self, inputs: Any, mask: Any) -> Tensor | None:
-        """The mask that a call goes by, for the layers that come after it."""
+        """Return the mask of a call, for the next layers."""
         given = by_name(inputs)
         return self._valid(given) if given.get(LENGTHS) is not None else by_name(mask).get(INPUTS)
 
@@ -133,7 +133,7 @@ class FeedReader:
                 raise SourceError(f"{self._name}: a mask of {unknown!r}, which is not given")
         else:
             masks = {INPUTS: mask}
-        for name in (INPUTS, *self._config.sources):  # Keras hands masks on where there is one argument only
+        for name in (INPUTS, *self._config.sources):  # Keras passes masks on for a single argument only
             if masks.get(name) is None:
                 masks[name] = getattr(given.get(name), "_keras_mask", None)
         return {name: tf.cast(_tensor(m), tf.bool) for name, m in masks.items() if m is not None}
@@ -167,7 +167,7 @@ class FeedReader:
         everything = {**given} | {f"mask of {name}": mask for name, mask in masks.items()}
         rows = {name: tensor.shape[0] for name, tensor in everything.items() if tensor.shape[0] is not None}
         if len(set(rows.values())) > 1:
-            raise SourceError(f"{self._name}: everything must have the same number of rows: {rows}")
+            raise SourceError(f"{self._name}: everything must have the same batch size: {rows}")
 
     def _check_shape(self, name: str, tensor: Tensor, expected: tuple[int | None, ...]) -> None:
         received = tuple(tensor.shape)
@@ -181,7 +181,7 @@ class FeedReader:
             )
 
     def _valid(self, given: Mapping[str, Tensor]) -> Tensor:
-        """The mask ``(batch, timesteps)`` that the lengths say; of Keras's symbolic tensors, too."""
+        """Return the mask ``(batch, timesteps)`` of the lengths; works for Keras's symbolic tensors."""
         if INPUTS in given:
             counted = ops.cumsum(ops.ones_like(given[INPUTS][:, :, 0], dtype="int32"), axis=1)
         else:
@@ -191,28 +191,28 @@ class FeedReader:
     def _check_lengths(self, lengths: Tensor, mask: Tensor | None, timesteps: Any) -> None:
         if mask is not None:
             raise SourceError(
-                f"{self._name}: both a mask and {LENGTHS!r} are given; give one of them, or a mask that "
-                "says both"
+                f"{self._name}: both a mask and {LENGTHS!r} are given; pass one of them, or a mask that "
+                "covers both"
             )
         if tf.executing_eagerly():
             short = [int(length) for length in lengths if not 0 <= length <= timesteps]
             if short:
                 what = f"{LENGTHS!r} must be from 0 to the {int(timesteps)} timesteps there are"
-                raise SourceError(f"{self._name}: {what}: {shown(short)}")
+                raise SourceError(f"{self._name}: {what}: {short_repr(short)}")
 
 
 def by_name(given: Any) -> Mapping[str, Any]:
-    """What a loop is called with, or its shapes, by name: a tensor by itself is the inputs."""
+    """Return inputs, or their shapes, by name: a tensor alone is the inputs."""
     return given if isinstance(given, Mapping) else {INPUTS: given}
 
 
 def _tensor(value: Any) -> Tensor:
-    """A list's or an array's tensor; what is a tensor of Keras or of TensorFlow stays as it is."""
+    """Convert lists and arrays; leave tensors alone."""
     return value if hasattr(value, "shape") and hasattr(value, "dtype") else tf.convert_to_tensor(value)
 
 
 def _masked(source: Tensor, mask: Tensor) -> Tensor:
-    """Zeros where the mask ``(batch, ...)`` is False."""
+    """Return zeros where the mask ``(batch, ...)`` is False."""
     sizes = tf.concat([tf.shape(mask), [1] * (len(source.shape) - len(mask.shape))], axis=0)
     return tf.where(tf.reshape(mask, sizes), source, tf.zeros_like(source))
 

@@ -12,10 +12,10 @@ from superloop_core.layer.feed import OUTPUTS
 
 @keras.saving.register_keras_serializable("superloop_core")
 class PrintTraces(keras.layers.Layer):  # type: ignore[misc]
-    """Prints the systems' traces as JSON lines whenever the model runs, and passes them on.
+    """Prints the systems' traces as JSON lines when the model runs, and returns them.
 
-    Each line is ``{"timestep": 0, "trace": "Attention.position", "values": [...]}``, a trace's values
-    of all rows in order, ``limit`` of them at most.
+    Each line is ``{"timestep": 0, "trace": "Attention.position", "values": [...]}``, at most
+    ``limit`` values of a trace, of all rows in order.
     """
 
     def __init__(self, limit: int, **kwargs: Any):

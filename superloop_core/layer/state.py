@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from superloop_core.builder.protocol import State, Tensor
-from superloop_core.errors import SourceError, did_you_mean, shown
+from superloop_core.errors import SourceError, did_you_mean, short_repr
 
 
 def with_initial_state(state: State, names: list[str], given: Any, owner: str) -> State:
@@ -40,7 +40,7 @@ def with_initial_state(state: State, names: list[str], given: Any, owner: str) -
         tensor = tf.cast(tf.convert_to_tensor(value), tensors[name].dtype)
         shape = tensors[name].shape
         if not tensor.shape.is_compatible_with(shape):
-            received = shown(tuple(tensor.shape))
+            received = short_repr(tuple(tensor.shape))
             raise SourceError(f"{owner}: {name!r} of the state must have the shape {shape}: {received}")
         tensors[name] = tf.ensure_shape(tensor, shape)
     return tf.nest.pack_sequence_as(state, list(tensors.values()))

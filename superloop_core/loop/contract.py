@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from superloop_core.builder.protocol import Builder, State, Tensor
-from superloop_core.errors import PluginError, shown
+from superloop_core.errors import PluginError, short_repr
 from superloop_core.loop.paths import paths_of
 
 
@@ -47,7 +47,7 @@ def take_step(
     for name, tensor in named.items():
         if not len(getattr(tensor, "shape", ())):
             rule = f"must name tensors (batch, ...), but {name!r} is none"
-            raise _broken(path, builder, rule, shown(tensor))
+            raise _broken(path, builder, rule, short_repr(tensor))
         # A loop within the loop names tensors of its state itself: the same tensor by the same name.
         if name in reserved or before.get(f"{path}.{name}", tensor) is not tensor:
             rule = f"must give its traces names of their own, but {name!r} is"

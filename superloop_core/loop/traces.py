@@ -4,7 +4,7 @@ import fnmatch
 from collections.abc import Collection
 from typing import Any
 
-from superloop_core.errors import SuperloopError, TraceError, did_you_mean, shown
+from superloop_core.errors import SuperloopError, TraceError, did_you_mean, short_repr
 
 ALL = "all"
 
@@ -18,7 +18,7 @@ def checked_traces(traces: Any) -> tuple[str, ...] | str:
     if isinstance(traces, str):
         return traces if traces == ALL else (traces,)
     if not (isinstance(traces, list | tuple | set | frozenset) and all(isinstance(t, str) for t in traces)):
-        raise SuperloopError(f"traces must be names, patterns or {ALL!r}: {shown(traces)}")
+        raise SuperloopError(f"traces must be names, patterns or {ALL!r}: {short_repr(traces)}")
     return tuple(traces)
 
 

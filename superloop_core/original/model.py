@@ -1,7 +1,7 @@
 """Model: the interface of the original superloop (csirmaz/superloop, 2018), on today's wiring.
 
-A thin facade: it reads the original's config and files of weights, and answers with what the
-original's attributes held after its last timestep.
+A thin facade: it reads the original's config and files of weights, and has the values that the original's
+attributes had after its last timestep.
 """
 
 import json
@@ -50,7 +50,7 @@ class Model:
             for name, shape in self.layer.input_shapes.items()
         }
         if not loop.inputs:
-            # The original had no other way to say zeros than to be fed them.
+            # The original had to be fed zeros.
             size = loop.feedback_size
             self._inputs.setdefault(FEEDBACK, keras.Input((size,), name=self._named("NoInputInput")))
         self.superloop_models = [
@@ -116,7 +116,7 @@ class Model:
         """Load Keras's format; Keras itself would overlook weights that there is no layer for here."""
         model = self._built()
         with tempfile.TemporaryDirectory() as folder:
-            copy = Path(folder) / "copy.weights.h5"  # Keras refuses other endings
+            copy = Path(folder) / "copy.weights.h5"  # Keras rejects other endings
             model.save_weights(copy)
             with h5py.File(copy, "r") as own:
                 refuse_others(arrays_in(file), arrays_in(own))
@@ -171,10 +171,10 @@ class Model:
 
 
 class SuperloopModel:
-    """A system of a :class:`Model`, with what the original's attributes held.
+    """A system of a :class:`Model`, with the attributes of the original.
 
-    Each is what the cells saw as they took the last timestep: the original left out the system's own
-    part of the last one.
+    Their values are those that the cells saw at the last timestep: the original did not step its systems
+    in it.
 
     Attributes:
         id: the system's name in ``superloop_models``.

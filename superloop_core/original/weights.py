@@ -7,7 +7,7 @@ import h5py
 
 from superloop_core.errors import WeightsError
 
-PARTS = "superloop_parts"  # the attribute of a file of weights that names what they are of
+PARTS = "superloop_parts"  # the attribute of a weights file that names its plugins
 
 
 def arrays_in(group: h5py.Group) -> dict[str, h5py.Dataset]:

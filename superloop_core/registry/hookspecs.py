@@ -25,9 +25,9 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 @hookspec
 def superloop_register() -> Iterable[PluginSpec]:  # type: ignore[empty-body]
-    """Yield a spec for each cell, system, task and metric that the plugin brings.
+    """Yield a spec for each cell, system, task and metric of the plugin.
 
-    Called once, when the plugin is first read.
+    Called once, when the plugin is loaded.
     """
 
 
@@ -35,7 +35,7 @@ def superloop_register() -> Iterable[PluginSpec]:  # type: ignore[empty-body]
 def superloop_config_tables() -> Iterable[TableSpec]:  # type: ignore[empty-body]
     """Yield a spec for each top-level table of a config file (beside ``[loop]``) that the plugin owns.
 
-    Called once, when the plugin is first read.
+    Called once, when the plugin is loaded.
     """
 
 

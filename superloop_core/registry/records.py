@@ -1,4 +1,4 @@
-"""What is known of a plugin by where it comes from: ready, blocked or broken."""
+"""Records of plugins: ready, blocked or broken, and where each comes from."""
 
 from importlib.metadata import EntryPoint
 from typing import ClassVar
@@ -15,7 +15,7 @@ class Origin:
     Args:
         distribution: what pip installs, by its normalized name.
         version: the distribution's.
-        entry_point: the entry point's name; one entry point may bring several plugins.
+        entry_point: the entry point's name; one entry point may register several plugins.
     """
 
     distribution: str
@@ -24,7 +24,7 @@ class Origin:
 
     @classmethod
     def of(cls, entry_point: EntryPoint) -> "Origin":
-        """Return what an entry point tells; without a distribution, its package stands for it."""
+        """Return the origin of an entry point; without a distribution, its package is used."""
         if entry_point.dist is None:
             return cls(distribution=entry_point.value.partition(".")[0], entry_point=entry_point.name)
         return cls(
@@ -40,7 +40,7 @@ class PluginRecord(Origin):
 
     Args:
         module: the light module that registers it, which other plugins may share.
-        seconds: what it took to import that.
+        seconds: the time to import that.
     """
 
     state: ClassVar[str] = "ready"
@@ -66,13 +66,13 @@ class PluginRecord(Origin):
 
     @property
     def qualified_name(self) -> str:
-        """``distribution:name``, which always resolves and is what saved files hold."""
+        """``distribution:name``, which always resolves, and which saved files contain."""
         return f"{self.distribution}:{self.spec.name}"
 
 
 @attrs.frozen(kw_only=True)
 class BlockedPlugin(Origin):
-    """A plugin, or an entry point with all that it would bring, that may not be used, and why.
+    """A plugin, or a whole entry point, that may not be used, with the reason.
 
     Args:
         name: the plugin's, or the entry point's.
@@ -92,18 +92,18 @@ class BlockedPlugin(Origin):
         return self.reason
 
     def answers_to(self, kind: str, name: str) -> bool:
-        """Whether it may be what is asked for."""
+        """Whether it may be the plugin that is asked for."""
         distribution, _, short = name.rpartition(":")
         return self.kind in (kind, None) and self.name == short and distribution in ("", self.distribution)
 
 
 @attrs.frozen(kw_only=True)
 class BrokenPlugin(Origin):
-    """An entry point that could not be read.
+    """An entry point that could not be loaded.
 
     Args:
         reason: why, in a line.
-        traceback: all that Python tells.
+        traceback: Python's.
     """
 
     state: ClassVar[str] = "broken"
@@ -115,7 +115,7 @@ class BrokenPlugin(Origin):
 
     @property
     def name(self) -> str:
-        """The entry point's: what it would bring is not known."""
+        """The entry point's: its plugins are unknown."""
         return self.entry_point
 
     @property

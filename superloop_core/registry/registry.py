@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import click
 
 CORE_TABLES = ("loop", "plugins")
-_PIP_NAME = re.compile(r"\w[\w.-]*")  # what may be shown as an argument of pip
+_PIP_NAME = re.compile(r"\w[\w.-]*")  # safe to print as an argument of pip
 
 
 class Registry:
@@ -240,7 +240,7 @@ class Registry:
                 self._by_name[spec.kind, f"{origin.distribution}:{name}"].append(record)
 
     def _refuse_duplicates(self, brought: Contribution) -> None:
-        """Reject what one distribution registers twice, since no name would tell them apart."""
+        """Reject names and tables that one distribution registers twice."""
         distribution = brought.origin.distribution
         plugins = [(spec.kind, name) for spec in brought.specs for name in spec.names]
         for (kind, name), count in Counter(plugins).items():
@@ -278,12 +278,12 @@ class Registry:
         )
         if "did you mean" not in hint and _PIP_NAME.fullmatch(name):
             likely = snake_case(name).partition(".")[0].replace("_", "-")
-            hint += f"; a plugin may bring it (look whether there is a superloop-plugin-{likely})"
+            hint += f"; a plugin may provide it (look for superloop-plugin-{likely})"
         broken = list(dict.fromkeys(plugin.distribution for plugin in self._broken))
         if len(broken) == 1:
             return hint + self._broken_note(broken[0])
         if broken:
-            hint += f"; of what is broken, one may bring it: {', '.join(broken)} (superloop plugins --broken)"
+            hint += f"; a broken plugin may provide it: {', '.join(broken)} (superloop plugins --broken)"
         return hint
 
     def _qualified_hint(self, kind: str, distribution: str, name: str) -> str:

@@ -17,8 +17,8 @@ class Selection:
     Names are normalized, as a distribution's are: ``-`` and ``_`` are one, and so are capitals and not.
 
     Args:
-        allowed: if not None, nothing else may be used.
-        blocked: what may not be used, be it allowed or not.
+        allowed: if not None, the only ones that may be used.
+        blocked: excluded, even if allowed.
         strict: whether a broken plugin is an error.
     """
 

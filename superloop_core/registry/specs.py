@@ -1,4 +1,4 @@
-"""What a plugin tells of itself, before anything of Keras is imported."""
+"""Specs: what a plugin declares, without Keras."""
 
 import importlib
 import re
@@ -25,17 +25,17 @@ class PluginSpec:
     """A cell, system, task or metric by name: its settings, and where its implementation is.
 
     Args:
-        name: how configs name it: lower case with underscores; ``.v2`` may follow.
+        name: the name in configs: lower case with underscores; ``.v2`` may follow.
         config: the attrs class of its settings, which are validated by its fields' validators.
         factory: ``"package.module:attribute"``, imported when a config names the plugin and called
             with the settings.
         summary: one line for ``superloop plugins``.
         example: settings that make a small, valid instance.
         reference: where it was published: authors, year and link.
-        aliases: other names that configs may use.
-        original_names: settings that the original superloop named otherwise, theirs to ours.
+        aliases: other names for configs.
+        original_names: settings with other names in the original superloop: theirs to ours.
         expected_failures: checks of the conformance kit (:mod:`superloop_core.testing`) that it is known to
-            fail, each with the reason. One that passes after all fails the kit.
+            fail, with the reasons. If one passes after all, the kit fails.
     """
 
     kind: ClassVar[str]
@@ -53,7 +53,7 @@ class PluginSpec:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Every name that it answers to: its own, the same with ``.v1`` or without, and its aliases."""
+        """All its names: its own, with and without ``.v1``, and its aliases."""
         base, _, version = self.name.partition(".")
         other = {"": (f"{base}.v1",), "v1": (base,)}.get(version, ())
         return (self.name, *other, *self.aliases)
@@ -77,7 +77,7 @@ class PluginSpec:
 
 @attrs.frozen(kw_only=True)
 class CellSpec(PluginSpec):
-    """A recurrent cell. The factory returns a Keras RNN cell (``keras.layers.RNN`` tells what that is)."""
+    """A recurrent cell. The factory returns a Keras RNN cell (see ``keras.layers.RNN``)."""
 
     kind: ClassVar[str] = "cell"
     own_keys: ClassVar[frozenset[str]] = frozenset({"use", "layers", "learn_initial_state"})
@@ -96,7 +96,7 @@ class TaskSpec(PluginSpec):
     """A task to train on. The factory returns a :class:`superloop_core.task.Task`.
 
     Args:
-        example_loop: a small ``[loop]`` that ``example`` can be trained on.
+        example_loop: a small ``[loop]`` for ``example``.
     """
 
     kind: ClassVar[str] = "task"
@@ -106,20 +106,20 @@ class TaskSpec(PluginSpec):
 
 @attrs.frozen(kw_only=True)
 class MetricSpec(PluginSpec):
-    """A figure to tell of each sequence. The factory returns a :class:`superloop_core.task.Metric`."""
+    """A figure for each sequence. The factory returns a :class:`superloop_core.task.Metric`."""
 
     kind: ClassVar[str] = "metric"
 
 
 @attrs.frozen(kw_only=True)
 class TableSpec:
-    """A top-level table of a config file, and the schema of what it holds.
+    """A top-level table of a config file, and its schema.
 
     Args:
         name: the table's name, such as ``"train"``.
         config: the attrs class of its settings; ``None`` where the table names a plugin with ``use``.
         kind: the kind of plugin that ``use`` names.
-        many: whether it is a list of tables, ``[[metrics]]``, each with a ``use`` of its own.
+        many: whether it is a list of tables, ``[[metrics]]``, each with its own ``use``.
     """
 
     name: str = attrs.field(validator=[instance_of(str), _NAME])

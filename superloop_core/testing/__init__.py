@@ -1,4 +1,4 @@
-"""The conformance kit: what every plugin must hold to, checked in the same way for all.
+"""The conformance kit: the checks that every plugin must pass.
 
 In a plugin's tests::
 
@@ -9,8 +9,8 @@ In a plugin's tests::
     def test_conformance(check):
         check()
 
-``superloop check-plugin my_system`` runs the same checks. Each makes its own small loop of the spec's
-``example``, with weights at random; none looks at a plugin's name.
+``superloop check-plugin my_system`` runs the same checks. Each makes a small loop of the spec's
+``example`` with random weights; none looks at a plugin's name.
 """
 
 from superloop_core.testing.kit import Check, check_plugin, conformance

@@ -1,4 +1,4 @@
-"""The cell that the kit puts before a system, so that it needs no other plugin: a light module."""
+"""The cell that the kit uses with a system, so that it needs no other plugin: a light module."""
 
 from types import ModuleType
 from typing import Any
@@ -41,7 +41,7 @@ def make(settings: ControllerConfig) -> Any:
 
 
 def add_controller(registry: Registry) -> None:
-    """Let a registry know the controller."""
+    """Register the controller."""
     module = ModuleType(NAME)
     module.superloop_register = superloop_register  # type: ignore[attr-defined]
     if all(record.distribution != DISTRIBUTION for record in registry.records):

@@ -1,6 +1,6 @@
-"""A fresh process that loads saved models: one serves all the checks of a run.
+"""A new process that loads saved models: one serves all checks of a run.
 
-``python -m superloop_core.testing.fresh`` is that process: it takes a request a line, in JSON, and
+``python -m superloop_core.testing.fresh`` is that process. It reads one request per line, in JSON, and
 answers with a line of JSON.
 """
 
@@ -20,11 +20,11 @@ import numpy as np
 from superloop_core.testing.report import CheckFailed
 
 TIMEOUT = 120.0  # seconds, to load a model and run it
-TOLD_LINES = 10  # of what the process printed before it ended
+LAST_LINES = 10  # of the output of a process that ended
 
 
 def answers_in_a_fresh_process(model: Path, feed: dict[str, Any]) -> dict[str, Any]:
-    """Load a model in the fresh process, and return what it answers there.
+    """Load a model in the new process, and return its results there.
 
     Raises:
         CheckFailed: it cannot be loaded, fails, or takes more than :data:`TIMEOUT`.
@@ -54,9 +54,9 @@ def answers_in_a_fresh_process(model: Path, feed: dict[str, Any]) -> dict[str, A
         printed = _end(process, log)
         what = f"did not answer within {TIMEOUT:g} s, and was stopped" if late.is_set() else "ended"
         raise CheckFailed("\n".join([f"the process that was to load the model {what}", *printed]))
-    told = json.loads(reply)
-    if told["error"]:
-        raise CheckFailed(f"the saved model cannot be loaded in a fresh process: {told['error']}")
+    answer = json.loads(reply)
+    if answer["error"]:
+        raise CheckFailed(f"the saved model cannot be loaded in a new process: {answer['error']}")
     with np.load(answered) as arrays:
         return dict(arrays)
 
@@ -83,7 +83,7 @@ def _end(process: "subprocess.Popen[str]", log: IO[bytes]) -> list[str]:
     process.communicate()  # which waits, and closes its files
     with log:
         log.seek(0)
-        return log.read().decode(errors="replace").strip().splitlines()[-TOLD_LINES:]
+        return log.read().decode(errors="replace").strip().splitlines()[-LAST_LINES:]
 
 
 def _serve() -> None:
@@ -92,7 +92,7 @@ def _serve() -> None:
     from superloop_core.testing.controller import add_controller
 
     replies = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever a plugin prints is no reply
+    os.dup2(2, 1)  # the output of plugins is not a reply
     for line in sys.stdin:
         request = json.loads(line)
         sys.path[:] = request["path"]

@@ -1,4 +1,4 @@
-"""Checks, what they come to, and which there are for a plugin."""
+"""The checks of a plugin, and how to run them."""
 
 import time
 import traceback
@@ -35,19 +35,19 @@ class Check:
 
     @property
     def rule(self) -> str:
-        """What must hold, in a sentence."""
+        """The rule, in a sentence."""
         return (self.function.__doc__ or "").strip().splitlines()[0]
 
     def run(self) -> Result:
-        """Run it, whatever it raises."""
+        """Run it, and catch all errors."""
         began = time.perf_counter()
         excuse = self.record.spec.expected_failures.get(self.name)
         try:
             self.function(self.record)
-            failure = "" if excuse is None else "passes, although expected_failures has it; take it out"
+            failure = "" if excuse is None else "passes, but expected_failures has it: remove it there"
             status: Status = "passed" if excuse is None else "failed"
         except (Exception, SystemExit) as error:
-            status, failure = ("failed", _told(error)) if excuse is None else ("excused", excuse)
+            status, failure = ("failed", _described(error)) if excuse is None else ("excused", excuse)
         return Result(
             plugin=self.record.qualified_name,
             kind=self.record.kind,
@@ -61,7 +61,7 @@ class Check:
         """Run it.
 
         Raises:
-            CheckFailed: it does not hold, and is not expected to fail; or holds against expectation.
+            CheckFailed: it fails unexpectedly, or passes although it is expected to fail.
         """
         result = self.run()
         if result.status == "failed":
@@ -147,8 +147,8 @@ def _functions() -> dict[str, list[Callable[[PluginRecord], None]]]:
     }
 
 
-def _told(error: BaseException) -> str:
-    """What an error says; of one that the kit did not raise, where it came from too."""
+def _described(error: BaseException) -> str:
+    """Return an error's message, with its origin where the kit did not raise it."""
     if isinstance(error, CheckFailed):
         return str(error)
     frame = traceback.extract_tb(error.__traceback__)[-1]

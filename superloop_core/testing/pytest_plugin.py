@@ -17,7 +17,7 @@ Distribution = Callable[..., Path]
 
 @pytest.fixture
 def superloop_registry() -> Iterator[Registry]:
-    """An empty registry in the place of what is installed: ``register`` light modules with it."""
+    """Replaces the installed plugins by an empty registry: ``register`` light modules with it."""
     registry = Registry()
     with registry_in_use(registry):
         yield registry
@@ -25,7 +25,7 @@ def superloop_registry() -> Iterator[Registry]:
 
 @pytest.fixture
 def fake_distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Distribution]:
-    """Makes what pip would have installed, and puts it on the path, also of the processes begun by the test.
+    """Makes an installed distribution on the path, also for processes that the test starts.
 
     ``fake_distribution("superloop-plugin-x", {"x": "text of x.py"})`` makes a distribution with modules,
     and an entry point for each light module among them; it returns the folder that holds them.
@@ -71,7 +71,7 @@ def fake_distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 @pytest.fixture
 def tmp_plugin(fake_distribution: Distribution) -> Iterator[Callable[..., Registry]]:
-    """Installs a plugin for one test, beside those that are there.
+    """Installs a plugin for one test, beside the installed ones.
 
     ``tmp_plugin("superloop-plugin-x", {"x": "text of x.py"})`` takes what ``fake_distribution`` takes, and
     returns the registry, found anew.

@@ -16,15 +16,15 @@ class CheckFailed(SuperloopError, AssertionError):
 
 @attrs.frozen(kw_only=True)
 class Result:
-    """What a check came to.
+    """The result of a check.
 
     Args:
         plugin: the qualified name.
         kind: the plugin's.
         check: the check's name.
-        status: ``passed``, ``failed``, or ``excused``: it failed, as the spec says it would.
-        message: why it failed, or the reason that the spec gives.
-        seconds: what it took.
+        status: ``passed``, ``failed``, or ``excused``: it failed as the spec expects.
+        message: why it failed, or the spec's reason.
+        seconds: its duration.
     """
 
     plugin: str
@@ -37,7 +37,7 @@ class Result:
 
 @attrs.frozen(kw_only=True)
 class Report:
-    """What all checks came to."""
+    """The results of all checks."""
 
     results: tuple[Result, ...]
 
@@ -53,7 +53,7 @@ class Report:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many checks were run, and of them passed, failed and were excused."""
+        """The number of checks that were run, passed, failed and excused."""
         counted = Counter(result.status for result in self.results)
         return {"run": len(self.results)} | {s: counted[s] for s in ("passed", "failed", "excused")}
 

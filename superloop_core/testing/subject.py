@@ -1,4 +1,4 @@
-"""What is under test: a small loop of a plugin's example, and the part by itself."""
+"""The subject of the checks: a small loop of a plugin's example, and the part alone."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -39,7 +39,7 @@ def part_config(record: PluginRecord) -> PartConfig:
 
 
 def draw(layer: Superloop, rows: int = ROWS, timesteps: int = TIMESTEPS, seed: int = 0) -> dict[str, Any]:
-    """Draw everything that a layer must be called with."""
+    """Draw all inputs of a layer."""
     rng = np.random.default_rng(seed)
     sizes = {"inputs": timesteps}
     return {
@@ -51,7 +51,7 @@ def draw(layer: Superloop, rows: int = ROWS, timesteps: int = TIMESTEPS, seed: i
 
 
 def made(record: PluginRecord, loop: Mapping[str, Any] | None = None, **options: Any) -> Superloop:
-    """Make the loop, with weights at random, the same for every set of options; it records all traces."""
+    """Make the loop with random weights, the same for every set of options; it records all traces."""
     settings: dict[str, Any] = {"traces": ALL, "return_state": True} | options
     keras.utils.set_random_seed(0)  # of weights that are drawn, and not trained
     layer = Superloop(loop or loop_of(record), **settings)
@@ -61,7 +61,7 @@ def made(record: PluginRecord, loop: Mapping[str, Any] | None = None, **options:
 
 
 def draw_weights(layer: keras.layers.Layer, seed: int = 7) -> None:
-    """Set a layer's weights to numbers at random, biases too; more of them are smaller, as in a new layer."""
+    """Set a layer's weights and biases to random numbers, smaller in larger matrices, as in a new layer."""
     rng = np.random.default_rng(seed)
     for variable in layer.trainable_weights:
         added = variable.shape[0] if len(variable.shape) > 1 else 1
@@ -71,11 +71,11 @@ def draw_weights(layer: keras.layers.Layer, seed: int = 7) -> None:
 
 @attrs.frozen(kw_only=True, eq=False)
 class Part:
-    """The plugin's Builder by itself, with weights, in a batch of rows.
+    """The plugin's Builder alone, with weights and a batch.
 
     Args:
         builder: a system, or a cell as a Builder.
-        size: of what a step takes, the control or the cell's inputs.
+        size: of a step's input: the control, or the cell's inputs.
         rows: of the batch.
         constants: of the batch.
         first: the state at t = 0.
@@ -112,12 +112,12 @@ class Part:
         return cls(builder=builder, size=size, rows=rows, constants=constants, first=first, dtype=dtype)
 
     def inputs(self, timesteps: int = TIMESTEPS, seed: int = 1) -> list[Tensor]:
-        """Draw what a step takes, for each of some timesteps."""
+        """Draw the inputs of some timesteps."""
         rng = np.random.default_rng(seed)
         return [tf.constant(rng.normal(size=(self.rows, self.size)), self.dtype) for _ in range(timesteps)]
 
     def run(self, inputs: list[Tensor], state: State | None = None) -> tuple[list[Tensor], State]:
-        """Take a step for each of the inputs; return the answers, and the state after."""
+        """Take a step for each of the inputs; return the outputs and the final state."""
         state = self.first if state is None else state
         answers = []
         for at_t in inputs:
@@ -132,7 +132,7 @@ class Part:
 
 
 class Answer(NamedTuple):
-    """What a small loop gives in one dynamic loop without XLA."""
+    """The results of a small loop, in one dynamic loop without XLA."""
 
     layer: Superloop
     feed: dict[str, Any]
@@ -153,7 +153,7 @@ def plain_answer(record: PluginRecord) -> Answer:
 
 
 def with_gradients(layer: Superloop, feed: Mapping[str, Any], *, graph: bool = True, **how: Any) -> Any:
-    """Return what a layer answers, and the gradients of its weights and of what it was fed."""
+    """Return a layer's results, and the gradients of its weights and inputs."""
 
     def run(feed: Mapping[str, Tensor]) -> Any:
         floats = {name: tensor for name, tensor in feed.items() if tensor.dtype.is_floating}

@@ -17,7 +17,7 @@ def test_a_plugin_is_described_with_settings_sizes_and_source(superloop):
         "required": False,
         "default": 32,
         "range": ">= 1",
-        "meaning": "cells of each; what is pushed past the last is lost.",
+        "meaning": "cells of each stack; a push past the last cell is lost.",
     }
     assert settings["value"]["type"] == "one of 'linear', 'sigmoid'"
     assert told["sizes"] == {"control_size": 12, "output_size": 6}

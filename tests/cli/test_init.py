@@ -50,7 +50,7 @@ def test_cells_and_systems_stand_in_the_order_they_are_named_in(superloop, tmp_p
     config = read_config(out, load_registry())
     assert [cell.use.rpartition(":")[2] for cell in config.loop.cells] == ["gru", "lstm"]
     assert [system.id for system in config.loop.systems] == ["stack", "stack_2", "attention"]
-    assert "# cells of each; what is pushed past the last is lost; >= 1" in out.read_text()
+    assert "# cells of each stack; a push past the last cell is lost; >= 1" in out.read_text()
 
 
 def test_a_file_that_is_there_is_left_alone(superloop, tmp_path):

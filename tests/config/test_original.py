@@ -66,9 +66,7 @@ def test_every_problem_is_told_at_once_in_the_originals_words():
 
 
 def test_a_system_without_settings_or_unknown_is_told():
-    assert told(Attention=None) == [
-        "config: the settings of 'Attention' must stand under its name, as a dict: None"
-    ]
+    assert told(Attention=None) == ["config: the settings of 'Attention' must be a dict under its name: None"]
     settings = {"superloop_models": ["Atention", "RegisterMemory"], "Atention": {}}
     assert "config.superloop_models: no system 'Atention'; did you mean 'attention'?" in told(**settings)
 
@@ -97,7 +95,7 @@ def test_a_wrong_key_a_wrong_system_and_a_wrong_cell_are_told_together():
 
 def test_a_setting_given_by_both_its_names_is_refused():
     problems = told(Attention={"datapoints": 7, "outputs": 2, "width": 2})
-    assert problems == ["config.Attention: 'outputs' and 'width' are one setting; give one of them"]
+    assert problems == ["config.Attention: 'outputs' and 'width' are one setting; use one of them"]
 
 
 def test_the_two_forms_are_told_apart():

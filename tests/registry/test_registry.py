@@ -215,7 +215,7 @@ def test_a_conflict_is_told_once(registry_of):
 
 def test_where_many_are_broken_their_names_are_told_and_no_more(registry_of):
     registry = registry_of(fake_one="import nowhere", fake_two="import nowhere")
-    with pytest.raises(PluginError, match="one may bring it: fake-one, fake-two") as refused:
+    with pytest.raises(PluginError, match="a broken plugin may provide it: fake-one, fake-two") as refused:
         registry.resolve("system", "tape")
     assert "nowhere" not in str(refused.value)
 

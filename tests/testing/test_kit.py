@@ -19,14 +19,14 @@ CAUGHT = [
     ("untyped", "description", "the setting 'depth' must have a type"),
     ("drifting", "round_trip", "came back from a saved config as"),
     ("takes_anything", "mistakes", "takes depth = "),
-    ("wide", "sizes", "output_size of its Builder is 3, but it answers with 4 numbers"),
+    ("wide", "sizes", "output_size of its Builder is 3, but its output has 4 numbers"),
     ("growing", "weights", ""),
     ("counting", "pure", "a step changed Counting.count"),
-    ("noisy", "pure", "the same step twice gives two answers"),
+    ("noisy", "pure", "the same step twice gives two outputs"),
     ("widening", "state", "(3, 3) float32 of the state became (3, 9)"),
-    ("late", "loop_closes", "does not show in its answer at t = 2, and shows only in the answer at t = 3"),
-    ("deaf", "loop_closes", "does not show in its answer at t = 2, and in none after"),
-    ("deaf_cell", "loop_closes", "does not show in its answer at t = 2, and in none after"),
+    ("late", "loop_closes", "does not affect its output at t = 2, but only at t = 3"),
+    ("deaf", "loop_closes", "does not affect its output at t = 2, nor later"),
+    ("deaf_cell", "loop_closes", "does not affect its output at t = 2, nor later"),
     ("averaging", "rows_independent", "another first row changed the others'"),
     ("squeezed", "one_row", ""),
     ("sharing", "two_instances", "another instance's weights and steps changed this one's answers"),
@@ -35,23 +35,23 @@ CAUGHT = [
     ("doubled", "gradients_match", "it and the finite difference differ by"),
     ("counting", "static_is_dynamic", "unrolled and in one loop it gives other answers"),
     ("bypython", "xla_is_eager", ""),
-    ("bytimesteps", "masked_is_unpadded", "a sequence of 1 timesteps, padded to 5, gives something else"),
-    ("unmasked", "masked_source", "padding of the source 'it_book' that is masked changed"),
+    ("bytimesteps", "masked_is_unpadded", "a sequence of 1 timesteps, padded to 5, gives other results"),
+    ("unmasked", "masked_source", "masked padding of the source 'it_book' changed"),
     ("averaged", "masked_source", "answers must be finite where all of a row's source 'it_book' is masked"),
-    ("restarting", "chunks_are_the_whole", "in two parts it gives something else"),
+    ("restarting", "chunks_are_the_whole", "in two parts it gives other results"),
     ("narrow", "mixed_precision", "the state 'it.memory' of a system is in float16"),
     ("exploding", "stays_finite", "answers and states after 1,000 timesteps must be finite"),
     ("saturating", "stays_finite_in_training", "weights after 2,000 training steps must be finite"),
-    ("ofthisprocess", "saved_and_loaded", "loaded in a fresh process it gives something else"),
+    ("ofthisprocess", "saved_and_loaded", "loaded in a new process it gives other results"),
     ("onerow", "samples", "of 3 sequences has the shape (1, 4, 2)"),
-    ("unseeded", "seeded", "the same generator gives two different batches"),
+    ("unseeded", "seeded", "the same generator draws two different batches"),
     ("lossofeachrow", "fits_its_loop", "the loss must be a scalar: (3,)"),
     ("howright", "fits_its_loop", "'correct' must be of bool: float32"),
     ("no_loop", "fits_its_loop", "its spec must have an example_loop"),
     ("notdifferentiable", "can_be_learned", "no gradient of the loss reaches a weight"),
     ("wrongsystem", "annotates", "it labels slots of 'tape', but the loop has echo"),
     ("traceless", "can_be_made", "'traces' must be a tuple of names"),
-    ("passes_after_all", "pure", "passes, although expected_failures has it; take it out"),
+    ("passes_after_all", "pure", "passes, but expected_failures has it: remove it there"),
 ]
 
 
@@ -160,7 +160,7 @@ def test_a_check_called_by_a_test_raises_with_the_rule_and_what_was_found(wrong)
         check()
     told = str(failed.value)
     assert told.startswith(
-        "superloop-plugin-wrong:late (system), loop_closes: What it is told at t, it answers"
+        "superloop-plugin-wrong:late (system), loop_closes: Its input at t affects its output"
     )
     with pytest.raises(CheckFailed, match="shows only in the answer at t = 3"):
         check_plugin("late", only=["loop_closes"]).raise_failures()

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from superloop_core import ConfigError
-from superloop_core.errors import did_you_mean, message, shown
+from superloop_core.errors import did_you_mean, message, short_repr
 from superloop_plugin_cells.settings import PACKAGES, RegisteredConfig
 
 
@@ -33,7 +33,7 @@ def registered(settings: RegisteredConfig) -> keras.layers.Layer:
         cell = cls.from_config(copy.deepcopy(settings.config))
         _ = cell.state_size  # some classes check their config only here
     except Exception as error:  # a class may raise anything
-        value, hints = shown(settings.config), "".join(_hints(cls, settings.config))
+        value, hints = short_repr(settings.config), "".join(_hints(cls, settings.config))
         what = f"'config' must be valid for {settings.cell}: {value}{hints} ({_reason(error)})"
         raise ConfigError(what) from error
     return cell

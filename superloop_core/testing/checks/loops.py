@@ -15,22 +15,22 @@ from superloop_core.testing.require import require, require_close, require_finit
 from superloop_core.testing.subject import ID, TIMESTEPS, draw, made, plain_answer, with_gradients
 
 LONG, LONGEST = 1_000, 10_000
-TRAINED, LEARNING_RATE, TARGETS = 2_000, 0.3, 30.0  # steps; a hundred times what is usual; far out of reach
+TRAINED, LEARNING_RATE, TARGETS = 2_000, 0.3, 30.0  # steps; a hundred times a usual rate; out of reach
 
 
 def static_is_dynamic(record: PluginRecord) -> None:
-    """Timesteps unrolled one by one, and in one loop, give the same answers and gradients."""
+    """Static unrolling and one dynamic loop give the same results and gradients."""
     _require_same(record, "unrolled and in one loop", unroll=True)
 
 
 def xla_is_eager(record: PluginRecord) -> None:
-    """Compiled with XLA it gives the same answers and gradients."""
+    """XLA gives the same results and gradients."""
     if plain_answer(record).layer.wiring.supports_jit:
         _require_same(record, "with XLA and without", jit_compile=True)
 
 
 def masked_is_unpadded(record: PluginRecord) -> None:
-    """A padded sequence gives what it gives without the padding, and the padding is never read."""
+    """A padded sequence gives the same results as without padding, and the padding is never read."""
     layer, feed, plain, _ = plain_answer(record)
     lengths = np.array([TIMESTEPS, 1, 3])
     padded = dict(feed)
@@ -45,14 +45,14 @@ def masked_is_unpadded(record: PluginRecord) -> None:
         else:
             alone = {name: array[row : row + 1] for name, array in feed.items()}
             expected, *final = layer(alone | {"inputs": alone["inputs"][:, :length]})
-        rule = f"a sequence of {length} timesteps, padded to {TIMESTEPS}, gives something else"
+        rule = f"a sequence of {length} timesteps, padded to {TIMESTEPS}, gives other results"
         of_row = {name: trace[row : row + 1, :length] for name, trace in traces.items()}
         require_close(of_row, expected, rule)
         require_close([tensor[row : row + 1] for tensor in state], final, f"{rule} as its state")
 
 
 def masked_source(record: PluginRecord) -> None:
-    """A source that is padded and masked gives what it gives without; all of a row's may be masked."""
+    """A padded and masked source gives the same results as without padding; a whole row may be masked."""
     layer = made(record, jit_compile=False, return_state=False)
     feed = draw(layer)
     open_ended = [name for name, shape in layer.config.sources.items() if shape and shape[0] is None]
@@ -63,7 +63,7 @@ def masked_source(record: PluginRecord) -> None:
         mask = np.arange(slots + 2) < np.full((rows, 1), slots)
         expected, answer = layer(feed), layer(padded, mask={name: mask})
         seen = ("outputs", f"{ID}.read")
-        rule = f"padding of the source {name!r} that is masked changed what the cells see"
+        rule = f"masked padding of the source {name!r} changed what the cells see"
         require_close({n: answer[n] for n in seen}, {n: expected[n] for n in seen}, rule)
     for name in (name for name, shape in layer.config.sources.items() if len(shape) == 2):
         mask = np.ones(feed[name].shape[:2], bool)
@@ -75,7 +75,7 @@ def masked_source(record: PluginRecord) -> None:
 
 
 def chunks_are_the_whole(record: PluginRecord) -> None:
-    """The state is all there is: a sequence in two parts, the state handed on, gives what the whole gives."""
+    """A sequence in two parts, with the state passed on, gives the same results as the whole."""
     layer = made(record, jit_compile=False)
     feed = draw(layer)
     whole, *final = layer(feed)
@@ -84,12 +84,12 @@ def chunks_are_the_whole(record: PluginRecord) -> None:
         answer, *state = layer(feed | {"inputs": feed["inputs"][:, part]}, initial_state=state)
         parts.append(answer)
     joined = {name: tf.concat([part[name] for part in parts], axis=1) for name in whole}
-    require_close(joined, whole, "in two parts it gives something else")
+    require_close(joined, whole, "in two parts it gives other results")
     require_close(state, final, "in two parts it ends with another state")
 
 
 def mixed_precision(record: PluginRecord) -> None:
-    """In mixed precision it gives nearly the same, and a system's state is in float32 at least."""
+    """Mixed precision gives nearly the same results, and a system's state is in float32 at least."""
     plain, mixed = made(record), made(record, dtype="mixed_float16")
     feed = draw(plain)
     (expected, *_), (answer, *state) = plain(feed), mixed(feed)
@@ -114,7 +114,7 @@ def stays_finite(record: PluginRecord) -> None:
 
 
 def stays_finite_in_training(record: PluginRecord) -> None:
-    """Two thousand training steps towards what it cannot reach leave its weights and answers finite."""
+    """Weights and results stay finite in two thousand training steps towards targets out of reach."""
     layer = made(record, traces=(), return_state=False, jit_compile=False)
     optimizer = keras.optimizers.Adam(LEARNING_RATE)
     optimizer.build(layer.trainable_variables)
@@ -142,7 +142,7 @@ def stays_finite_in_training(record: PluginRecord) -> None:
 
 
 def saved_and_loaded(record: PluginRecord) -> None:
-    """A model that holds it is saved, and loaded in a fresh process in safe mode, with equal answers."""
+    """A saved model with it loads in a new process in safe mode, with equal results."""
     layer = made(record, return_state=False)
     inputs = layer.symbolic_inputs()
     model = keras.Model(inputs, layer(inputs))
@@ -154,7 +154,7 @@ def saved_and_loaded(record: PluginRecord) -> None:
             model.save(path)
         loaded = answers_in_a_fresh_process(path, feed)
     expected = {name: np.asarray(trace) for name, trace in layer(feed).items()}
-    require_close(loaded, expected, "loaded in a fresh process it gives something else")
+    require_close(loaded, expected, "loaded in a new process it gives other results")
 
 
 CHECKS = (

@@ -1,4 +1,4 @@
-"""Static checks: of what a plugin tells of itself, before anything of Keras is imported."""
+"""Static checks: of a plugin's declarations, without Keras."""
 
 import importlib.metadata
 import json
@@ -56,7 +56,7 @@ def metadata(record: PluginRecord) -> None:
 
 
 def description(record: PluginRecord) -> None:
-    """Every setting has a type, and is described in its class's docstring."""
+    """Every setting has a type, and a description in its class's docstring."""
     for setting in described(record).settings:
         if setting.type == "anything":
             raise CheckFailed(f"the setting {setting.name!r} must have a type")
@@ -68,7 +68,7 @@ def description(record: PluginRecord) -> None:
 
 
 def light_module(record: PluginRecord) -> None:
-    """What registers it imports neither Keras nor TensorFlow, nor anything else that is slow."""
+    """Its light module imports neither Keras nor TensorFlow, nor another slow package."""
     imported = set(_imported(record.module)["modules"])
     if heavy := sorted(imported.intersection(HEAVY)):
         raise CheckFailed(
@@ -77,14 +77,14 @@ def light_module(record: PluginRecord) -> None:
 
 
 def import_time(record: PluginRecord) -> None:
-    """What registers it is imported in half a second."""
+    """Its light module is imported in half a second."""
     seconds = min(_imported(record.module, attempt)["seconds"] for attempt in range(2))
     if seconds > IMPORT_SECONDS:
         raise CheckFailed(f"importing {record.module} takes {seconds:.2f} s (at most {IMPORT_SECONDS})")
 
 
 def round_trip(record: PluginRecord) -> None:
-    """Its example is valid, and comes back from a saved config as it was."""
+    """Its example is valid, and a saved config restores it."""
     first = _read(record, record.spec.example)
     saved = json.loads(json.dumps(settings_to_dict(first)))
     again = _read(record, saved)
@@ -93,7 +93,7 @@ def round_trip(record: PluginRecord) -> None:
 
 
 def mistakes(record: PluginRecord) -> None:
-    """A setting that is misspelt, or of a wrong type, is refused with a message."""
+    """A misspelt setting, or one of a wrong type, is rejected with a message."""
     example = dict(record.spec.example)
     wrong: list[tuple[str, dict[str, Any]]] = [("misspelt_setting", example | {"misspelt_setting": 1})]
     for field in attrs.fields(record.spec.config):
@@ -104,7 +104,7 @@ def mistakes(record: PluginRecord) -> None:
             read = _read(record, settings)
         except ConfigError as error:
             if name not in str(error):
-                raise CheckFailed(f"what is told of a wrong {name!r} does not name it: {error}") from error
+                raise CheckFailed(f"the message about a wrong {name!r} does not name it: {error}") from error
         else:
             raise CheckFailed(f"takes {name} = {settings[name]!r}: {read}")
 
@@ -138,5 +138,5 @@ def _imported(module: str, attempt: int = 0) -> dict[str, Any]:
     )
     if done.returncode:
         raise CheckFailed(f"cannot import {module} by itself: {done.stderr.strip().splitlines()[-1]}")
-    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return told
+    printed: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return printed

@@ -1,4 +1,4 @@
-"""Checks of one timestep: a cell or a system by itself, stepped by hand."""
+"""Checks of one timestep: a cell or a system alone, stepped by hand."""
 
 from typing import Any
 
@@ -14,18 +14,18 @@ NUDGE = 1e-5  # of the finite differences, in float64
 
 
 def sizes(record: PluginRecord) -> None:
-    """The sizes that its settings and its attributes declare are the real ones."""
+    """The sizes that its settings and attributes declare are correct."""
     settings, part = part_config(record).settings, Part.of(record)
     answer = part.run(part.inputs(1))[0][0]
     declared = {"output_size of its Builder": part.builder.output_size}
     if hasattr(settings, "output_size"):
         declared["output_size of its settings"] = settings.output_size
     for name, size in declared.items():
-        require(size == answer.shape[-1], f"{name} is {size}, but it answers with {answer.shape[-1]} numbers")
+        require(size == answer.shape[-1], f"{name} is {size}, but its output has {answer.shape[-1]} numbers")
 
 
 def weights(record: PluginRecord) -> None:
-    """A step makes no weights, and the weights do not grow with the timesteps."""
+    """A step makes no weights, and their number does not depend on the timesteps."""
     counted = {}
     for timesteps in (2, 7):
         layer = made(record, loop_of(record, timesteps=timesteps))
@@ -39,20 +39,20 @@ def weights(record: PluginRecord) -> None:
 
 
 def pure(record: PluginRecord) -> None:
-    """A step depends on nothing but what it is given, and changes nothing of its own."""
+    """A step depends on its arguments only, and changes no attribute."""
     part = Part.of(record)
     state, inputs = part.warm, part.inputs(1, seed=5)
     first = part.builder.step(inputs[0], state, part.constants)
     kept = _attributes(part.builder)
     part.run(part.inputs(2, seed=6))
     changed = [name for name, value in _attributes(part.builder).items() if kept.get(name) != value]
-    require(not changed, f"a step changed {', '.join(changed)}; what goes from step to step is the state's")
+    require(not changed, f"a step changed {', '.join(changed)}; only the state may go from step to step")
     again = part.builder.step(inputs[0], state, part.constants)
-    require_close(again, first, "the same step twice gives two answers", 0.0)
+    require_close(again, first, "the same step twice gives two outputs", 0.0)
 
 
 def state(record: PluginRecord) -> None:
-    """A step keeps the state's structure, shapes and dtypes, with the rows first."""
+    """A step preserves the state's structure, shapes and dtypes, with the batch axis first."""
     part = Part.of(record)
     _, after = part.run(part.inputs(2))
     before = tf.nest.flatten(part.first)
@@ -64,7 +64,7 @@ def state(record: PluginRecord) -> None:
 
 
 def loop_closes(record: PluginRecord) -> None:
-    """What it is told at t, it answers with at t: the cells see it at t + 1, and not before."""
+    """Its input at t affects its output at t: the cells see it at t + 1, and not before."""
     part = Part.of(record)
     inputs = part.inputs(6)
     usual, _ = part.run(inputs)
@@ -72,15 +72,15 @@ def loop_closes(record: PluginRecord) -> None:
     nudged[2] = inputs[2] + tf.constant(np.random.default_rng(9).normal(size=inputs[2].shape), part.dtype)
     other, _ = part.run(nudged)
     for t in (0, 1):
-        require_close(other[t], usual[t], f"what it is told at t = 2 changed its answer at t = {t}", 0.0)
+        require_close(other[t], usual[t], f"its input at t = 2 changed its output at t = {t}", 0.0)
     apart = [float(np.max(np.abs(np.asarray(o) - np.asarray(u)))) for o, u in zip(other, usual, strict=True)]
     late = next((t for t in range(3, 6) if apart[t] > 1e-6), None)
-    told = f"and shows only in the answer at t = {late}" if late else "and in none after"
-    require(apart[2] > 1e-6, f"what it is told at t = 2 does not show in its answer at t = 2, {told}")
+    when = f"but only at t = {late}" if late else "nor later"
+    require(apart[2] > 1e-6, f"its input at t = 2 does not affect its output at t = 2, {when}")
 
 
 def rows_independent(record: PluginRecord) -> None:
-    """No row of a batch has a part in another's answers."""
+    """No row of a batch affects another."""
     layer = made(record)
     feed = draw(layer)
     other = {name: np.concatenate([array[:1] * -2 + 1, array[1:]]) for name, array in feed.items()}
@@ -89,17 +89,17 @@ def rows_independent(record: PluginRecord) -> None:
 
 
 def one_row(record: PluginRecord) -> None:
-    """A batch of one row gives what the row gives among others."""
+    """A batch of one row gives the same results as that row among others."""
     layer = made(record)
     feed = draw(layer)
     alone = layer({name: array[:1] for name, array in feed.items()})
     among = layer(feed)
     first = tf.nest.map_structure(lambda tensor: tensor[:1], among)
-    require_close(tf.nest.flatten(alone), tf.nest.flatten(first), "the first row alone gives something else")
+    require_close(tf.nest.flatten(alone), tf.nest.flatten(first), "the first row alone gives other results")
 
 
 def two_instances(record: PluginRecord) -> None:
-    """Two of it live side by side, each with weights and a state of its own."""
+    """Two instances in one loop have separate weights and states."""
     one = Part.of(record)
     inputs = one.inputs(3)
     before, _ = one.run(inputs)
@@ -113,7 +113,7 @@ def two_instances(record: PluginRecord) -> None:
 
 
 def no_lambda(record: PluginRecord) -> None:
-    """It is made without Lambda layers, which a saved model cannot be loaded with in safe mode."""
+    """It contains no Lambda layers, which prevent loading in safe mode."""
     part = Part.of(record)
     if isinstance(part.builder, keras.layers.Layer):
         found = [one.name for one in part.builder._flatten_layers() if isinstance(one, keras.layers.Lambda)]
@@ -121,17 +121,17 @@ def no_lambda(record: PluginRecord) -> None:
 
 
 def gradients_reach(record: PluginRecord) -> None:
-    """Gradients are finite, and reach every number that it is told, from a state in use."""
+    """Gradients are finite, and reach every number of its input, from a state in use."""
     part = Part.of(record, rows=8, dtype="float64")
     gradient = _gradient(part, part.inputs(3, seed=11), part.warm)[0]
-    require_finite([gradient], "the gradient of what it is told must be finite")
+    require_finite([gradient], "the gradient of its input must be finite")
     dead = [index for index in range(part.size) if not np.any(np.abs(gradient[:, index]) > 1e-12)]
-    rule = f"no gradient reaches the numbers {dead} of the {part.size} that it is told, in any of 8 rows"
+    rule = f"no gradient reaches the numbers {dead} of the {part.size} of its input, in any of 8 rows"
     require(not dead, rule)
 
 
 def gradients_match(record: PluginRecord) -> None:
-    """Gradients are those that finite differences in float64 give."""
+    """Gradients equal finite differences in float64."""
     part = Part.of(record, rows=2, dtype="float64")
     inputs, warm = part.inputs(3, seed=11), part.warm
     gradient, of_state = _gradient(part, inputs, warm)
@@ -139,7 +139,7 @@ def gradients_match(record: PluginRecord) -> None:
         step = np.zeros((1, part.size))
         step[0, index] = NUDGE
         slope = (_loss(part, inputs, warm, step) - _loss(part, inputs, warm, -step)) / (2 * NUDGE)
-        rule = f"the gradient of number {index} that it is told"
+        rule = f"the gradient of number {index} of its input"
         require_close(tf.reduce_sum(gradient[:, index]), slope, rule, 1e-4, "it and the finite difference")
     rng = np.random.default_rng(13)
     directions = [rng.normal(size=t.shape) if t.dtype.is_floating else None for t in tf.nest.flatten(warm)]
@@ -184,7 +184,7 @@ def _gradient(part: Part, inputs: list[Any], state: Any) -> tuple[Any, list[Any]
         answers, _ = part.run(inputs, tf.nest.pack_sequence_as(state, tensors))
         loss = _weighed(answers)
     first, of_state = tape.gradient(loss, (inputs[0], tensors))
-    require(first is not None, "no gradient reaches what it is told")
+    require(first is not None, "no gradient reaches its input")
     return first, of_state
 
 
@@ -198,7 +198,7 @@ def _weighed(answers: list[Any]) -> Any:
 
 
 def _attributes(builder: Any) -> dict[str, Any]:
-    """What an object and the cell in it hold, by name: the things themselves, and how long lists are."""
+    """Return the attributes of an object and of its cell by name: values, identities, lengths of lists."""
     held = {}
     for owner in (builder, getattr(builder, "cell", None)):
         for name, value in (*_own(owner), *_of_class(owner)):

@@ -18,7 +18,7 @@ ROWS = 3
 
 
 def samples(record: PluginRecord) -> None:
-    """It draws as many sequences as it is asked for, of finite numbers."""
+    """It draws the requested number of sequences, of finite numbers."""
     for rows in (1, ROWS):
         batch = _task(record).sample(np.random.default_rng(0), rows)
         require(isinstance(batch, Batch), f"'sample' must return a Batch: {type(batch).__name__}")
@@ -29,14 +29,14 @@ def samples(record: PluginRecord) -> None:
 
 
 def seeded(record: PluginRecord) -> None:
-    """The same generator gives the same sequences, and another gives others."""
+    """The same generator draws the same sequences, and another draws others."""
     first, again, other = (_task(record).sample(np.random.default_rng(seed), 8) for seed in (1, 1, 2))
-    require(_equal(first, again), "the same generator gives two different batches; draw from 'rng' only")
-    require(not _equal(first, other), "two generators give the same batch")
+    require(_equal(first, again), "the same generator draws two different batches; draw from 'rng' only")
+    require(not _equal(first, other), "two generators draw the same batch")
 
 
 def fits_its_loop(record: PluginRecord) -> None:
-    """Its ``example_loop`` takes what it draws; its loss is a scalar, and every row is right or wrong."""
+    """Its ``example_loop`` accepts its batches; its loss is a scalar, and every row is correct or not."""
     task, layer = _task(record), _loop(record)
     batch = task.sample(np.random.default_rng(0), ROWS)
     results = _results(layer, batch)
@@ -61,7 +61,7 @@ def can_be_learned(record: PluginRecord) -> None:
 
 
 def annotates(record: PluginRecord) -> None:
-    """It says of each sequence what a picture should, of a system that the loop has."""
+    """It labels a picture of each sequence, for a system that the loop has."""
     task, layer = _task(record), _loop(record)
     batch = task.sample(np.random.default_rng(0), ROWS)
     ids = [system.id for system in layer.config.systems]
@@ -74,9 +74,9 @@ def annotates(record: PluginRecord) -> None:
 
 
 def can_be_made(record: PluginRecord) -> None:
-    """Its factory returns something to call, which tells what traces it reads."""
+    """Its factory returns a callable that declares the traces it reads."""
     metric = _task(record)
-    require(callable(metric), f"its factory must return something to call: {metric!r}")
+    require(callable(metric), f"its factory must return a callable: {metric!r}")
     traces = getattr(metric, "traces", None)
     require(isinstance(traces, tuple), f"'traces' must be a tuple of names: {traces!r}")
 
