@@ -141,8 +141,8 @@ def _sizes(record: PluginRecord) -> dict[str, Any]:
         return {}
     known = ("control_size", "output_size", "sources")
     sizes = {name: getattr(settings, name) for name in known if hasattr(settings, name)}
-    if "sources" in sizes:
-        sizes["sources"] = {name: list(shape) for name, shape in sizes["sources"].items()}
+    if sources := sizes.pop("sources", None):
+        sizes["sources"] = {name: list(shape) for name, shape in sources.items()}
     return sizes
 
 

@@ -162,7 +162,7 @@ def test_a_check_called_by_a_test_raises_with_the_rule_and_what_was_found(wrong)
     assert told.startswith(
         "superloop-plugin-wrong:late (system), loop_closes: Its input at t affects its output"
     )
-    with pytest.raises(CheckFailed, match="shows only in the answer at t = 3"):
+    with pytest.raises(CheckFailed, match="but only at t = 3"):
         check_plugin("late", only=["loop_closes"]).raise_failures()
 
 
