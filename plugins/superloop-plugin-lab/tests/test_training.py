@@ -13,6 +13,7 @@ from superloop_plugin_lab import training
 from superloop_plugin_lab.evaluation import evaluate_run, open_run, trace_run
 from superloop_plugin_lab.experiment import Measurement, TrainingError, measure, read_experiment
 from superloop_plugin_lab.run_folder import RunFolder
+from superloop_plugin_lab.step import compiled_step, new_optimizer
 from superloop_plugin_lab.training import train
 
 from superloop_core import ConfigError
@@ -41,7 +42,7 @@ def assert_equal(weights, others):
 
 
 def step_of(experiment):
-    return training.compiled_step(experiment, training.new_optimizer(experiment))
+    return compiled_step(experiment, new_optimizer(experiment))
 
 
 def test_training_lowers_the_loss(small, folder):
