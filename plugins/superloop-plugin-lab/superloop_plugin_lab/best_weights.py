@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from superloop_plugin_lab.checkpoint import Checkpoint, variables_of
-from superloop_plugin_lab.experiment import Measurement
+from superloop_plugin_lab.measurement import Measurement
 
 
 @attrs.define(eq=False)

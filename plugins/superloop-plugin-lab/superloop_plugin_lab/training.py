@@ -7,9 +7,10 @@ import numpy as np
 
 from superloop_plugin_lab.best_weights import BestWeights
 from superloop_plugin_lab.checkpoint import Checkpoint, optimizer_state, put_back, variables_of
-from superloop_plugin_lab.diagnosis import find_not_finite
-from superloop_plugin_lab.experiment import Experiment, Measurement, TrainingError, measure
+from superloop_plugin_lab.diagnosis import TrainingError, find_not_finite
+from superloop_plugin_lab.experiment import Experiment
 from superloop_plugin_lab.interrupt import interrupts
+from superloop_plugin_lab.measurement import Measurement, measure
 from superloop_plugin_lab.progress import progress
 from superloop_plugin_lab.recorder import Recorder
 from superloop_plugin_lab.run_folder import RunFolder
@@ -223,6 +224,6 @@ class Run:
         """Note in the metrics that training failed at a step, and return the error to raise."""
         self._folder.add_metrics(step=step, failed=reason)
         return TrainingError(
-            f"step {step}: {reason}; the weights kept in {self._folder.weights(saved)} are those of step "
-            f"{saved_step}; try a lower train.learning_rate or train.clip_norm"
+            f"step {step}: {reason}; {self._folder.weights(saved)} holds the weights of step {saved_step}; "
+            "try a lower train.learning_rate or train.clip_norm"
         )
