@@ -12,7 +12,8 @@ import attrs
 import keras
 import numpy as np
 import pytest
-from superloop_plugin_lab.experiment import measure, read_experiment
+from superloop_plugin_lab.experiment import read_experiment
+from superloop_plugin_lab.measurement import measure
 
 import superloop_core
 from superloop_core.config import read_config

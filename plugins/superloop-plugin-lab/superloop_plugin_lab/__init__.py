@@ -1,7 +1,8 @@
-"""The commands train, resume, eval and trace: from a config file to a run folder, figures and pictures."""
+"""The commands train, resume, eval and trace, and the tables of a config that they need."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
 import attrs
@@ -15,21 +16,21 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class TrainConfig:
-    """How to train.
+    """Settings of training.
 
     Args:
-        steps: training steps, of one batch each.
+        steps: training steps, one batch each.
         batch_size: sequences in a batch.
-        optimizer: which of Keras's optimizers.
-        learning_rate: where it starts.
-        schedule: ``cosine`` lets the learning rate fall to 0 at the last step; ``constant`` does not.
-        clip_norm: the largest norm of all gradients together; a larger one is scaled down.
+        optimizer: one of Keras's optimizers.
+        learning_rate: at the first step.
+        schedule: ``cosine``: the learning rate falls to 0 at the last step; ``constant``: it stays.
+        clip_norm: largest norm of all gradients together; larger ones are scaled down.
         seed: of the weights, the sequences and the dropout.
         log_every: steps between two lines of ``metrics.jsonl``.
-        evaluate_every: steps between two measurements on fresh sequences, which tell the best weights.
-        evaluate_on: how many fresh sequences that takes; the last one takes ``final_on``.
-        final_on: how many fresh sequences the final figures are measured on.
-        xla: whether to compile the loop with XLA, once for each shape of a batch.
+        evaluate_every: steps between two measurements on test sequences, which decide the best weights.
+        evaluate_on: number of test sequences in each of these measurements.
+        final_on: number of test sequences for the final figures.
+        xla: compile the loop with XLA, once for each shape of a batch.
     """
 
     steps: int = attrs.field(default=1500, validator=ge(1))
@@ -48,16 +49,16 @@ class TrainConfig:
 
 @attrs.frozen(kw_only=True)
 class CurriculumConfig:
-    """Short sequences first: the longest length that is drawn grows up to the task's ``length``.
+    """Short sequences first: the longest length in training grows up to the task's ``length``.
 
-    It is for training; what is measured on fresh sequences is of all lengths from the start. The task's
-    ``sample`` must take ``longest``. Source: Zaremba and Sutskever, Learning to Execute, 2014,
-    https://arxiv.org/abs/1410.4615, whose naive strategy it is.
+    Test sequences have all lengths from the start. The task's ``sample`` must take ``longest``. Source: the
+    naive strategy of Zaremba and Sutskever, Learning to Execute, 2014, https://arxiv.org/abs/1410.4615.
 
     Args:
-        start: the longest length at first.
-        steps: training steps until it is the task's ``length``.
-        shape: how it grows: ``linear``, by as much in each step; ``geometric``, by the same factor.
+        start: the longest length at the first step.
+        steps: training steps until the longest length is the task's ``length``.
+        shape: ``linear``: each step adds the same amount; ``geometric``: each step multiplies by the same
+            factor.
     """
 
     start: int = attrs.field(default=1, validator=ge(1))
@@ -65,7 +66,7 @@ class CurriculumConfig:
     shape: Literal["linear", "geometric"] = "linear"
 
     def longest(self, step: int, length: int) -> int:
-        """The longest length in a step, where the task's is ``length``: from ``start`` to ``length``."""
+        """Return the longest length at a step, from ``start`` to the task's ``length``."""
         share = step / self.steps
         if share >= 1:
             return length
@@ -75,11 +76,8 @@ class CurriculumConfig:
 
 
 @hookimpl
-def superloop_config_tables():
-    """``[task]`` names a task with ``use``, ``[[metrics]]`` what to tell of it, ``[train]`` how to train.
-
-    ``[curriculum]`` says how lengths grow.
-    """
+def superloop_config_tables() -> Iterator[TableSpec]:
+    """Own the tables ``[task]``, ``[[metrics]]``, ``[train]`` and ``[curriculum]``."""
     yield TableSpec(name="task", kind="task")
     yield TableSpec(name="metrics", kind="metric", many=True)
     yield TableSpec(name="train", config=TrainConfig)

@@ -1,4 +1,4 @@
-"""All that a training run needs to go on exactly as if it had not been stopped."""
+"""A checkpoint: what a training run needs to resume bit by bit."""
 
 import json
 from collections.abc import Sequence
@@ -11,23 +11,23 @@ import numpy as np
 
 from superloop_core import WeightsError
 
-NESTS = ("variables", "optimizer", "best")
+NESTS = ("variables", "optimizer", "best")  # fields that are lists of arrays
 
 
 @attrs.frozen(kw_only=True, eq=False)
 class Checkpoint:
-    """A run after some step, in NumPy's arrays and JSON's values.
+    """The state of a training run after a step, as NumPy arrays and JSON values.
 
     Args:
-        step: how many were taken.
-        variables: the model's, the state of its dropout's seeds among them.
-        optimizer: the optimizer's variables, but its learning rate, which is the config's.
-        best: the model's variables when it measured best.
-        best_step: at which step that was.
-        merit: how well it measured then.
+        step: training steps taken.
+        variables: the model's variables, with the states of its dropout's seeds.
+        optimizer: the optimizer's variables without the learning rate, which the config sets.
+        best: the model's variables at the best measurement.
+        best_step: the step of the best measurement.
+        merit: accuracy and negated loss of the best measurement.
         recent: loss and accuracy of each step since the last line of the metrics.
-        generator: the state of the generator of the sequences.
-        metrics_size: how many bytes ``metrics.jsonl`` had.
+        generator: the state of the generator of training sequences.
+        metrics_size: size of ``metrics.jsonl`` in bytes.
         seconds: of training so far.
     """
 
@@ -44,50 +44,57 @@ class Checkpoint:
 
     def save(self, path: Path) -> None:
         """Write one ``.npz`` file, without a pickle."""
-        told = attrs.asdict(self, filter=lambda field, _: field.name not in NESTS)
-        arrays = {f"{name}.{i}": a for name in NESTS for i, a in enumerate(getattr(self, name))}
-        np.savez(path, told=np.array(json.dumps(told)), **arrays)
+        values = attrs.asdict(self, filter=lambda field, _: field.name not in NESTS)
+        arrays: dict[str, Any] = {
+            f"{name}.{index}": array for name in NESTS for index, array in enumerate(getattr(self, name))
+        }
+        np.savez(path, told=np.array(json.dumps(values)), **arrays)
 
     @classmethod
     def load(cls, path: Path) -> "Checkpoint":
-        """Read what :meth:`save` wrote.
+        """Read a file that :meth:`save` wrote.
 
         Raises:
-            WeightsError: it cannot be read.
+            WeightsError: the file cannot be read.
         """
         try:
             with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-                told = json.loads(str(file["told"]))
-                arrays = {
-                    name: [file[f"{name}.{i}"] for i in range(sum(k.startswith(f"{name}.") for k in file))]
-                    for name in NESTS
-                }
-            told |= {"merit": tuple(told["merit"]), "recent": [tuple(pair) for pair in told["recent"]]}
-            return cls(**told, **arrays)
-        except Exception as error:  # what NumPy raises on a broken file depends on where it is broken
+                values: dict[str, Any] = json.loads(str(file["told"]))
+                for name in NESTS:
+                    count = sum(key.startswith(f"{name}.") for key in file)
+                    values[name] = [file[f"{name}.{index}"] for index in range(count)]
+            values["merit"] = tuple(values["merit"])
+            values["recent"] = [tuple(pair) for pair in values["recent"]]
+            return cls(**values)
+        except Exception as error:  # NumPy raises many kinds of errors on a broken file
             raise WeightsError(f"{path}: cannot be loaded: {error}") from error
 
 
 def variables_of(model: keras.Model) -> list[np.ndarray]:
-    """A copy of a model's variables."""
+    """Return a copy of a model's variables."""
     return [np.array(variable) for variable in model.variables]
 
 
 def optimizer_state(optimizer: keras.optimizers.Optimizer) -> list[Any]:
-    """An optimizer's variables, but the learning rate, which the config decides."""
+    """Return an optimizer's variables without the learning rate, which the config sets."""
     return [variable for variable in optimizer.variables if variable.name != "learning_rate"]
 
 
 def put_back(variables: Sequence[Any], saved: Sequence[np.ndarray], whose: str) -> None:
-    """Set variables to what was saved of them.
+    """Set variables to their saved values.
+
+    Args:
+        variables: the variables.
+        saved: their values.
+        whose: what they belong to, for the message of the error.
 
     Raises:
-        WeightsError: they are others.
+        WeightsError: the shapes differ; no variable is changed.
     """
-    needed, given = [tuple(v.shape) for v in variables], [array.shape for array in saved]
+    needed, given = [tuple(variable.shape) for variable in variables], [array.shape for array in saved]
     if needed != given:
         raise WeightsError(
-            f"the checkpoint holds {whose} of the shapes {given}, but the run needs {needed}; undo --set"
+            f"the checkpoint holds {whose} of shapes {given}, but the run needs {needed}; undo --set"
         )
     for variable, array in zip(variables, saved, strict=True):
         variable.assign(array)

@@ -1,4 +1,4 @@
-"""The commands; what they need of Keras is imported when they run."""
+"""The commands; each imports Keras only when it runs."""
 
 import sys
 from pathlib import Path
@@ -14,22 +14,24 @@ SET = click.option(
     "overrides",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Set a key of the config, such as loop.cells.0.units=32; may be repeated.",
+    help="Set a key of the config, such as loop.cells.0.units=32.  May be repeated.",
 )
-SEED = click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Seed of the fresh sequences.")
-LENGTH = "Length of all sequences, instead of those trained on; a fixed number of timesteps grows alike."
+SEED = click.option(
+    "--seed", type=click.IntRange(0, 2**32 - 1), help="Seed of the test sequences.  [default: the run's]"
+)
+LENGTH = "Length of all sequences; a fixed number of timesteps is scaled with it.  [default: as in training]"
 
 
 @click.command()
 @click.argument("config", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="The run folder.  [default: runs/CONFIG]")
-@click.option("--steps", type=int, help="Training steps, instead of the config's.")
-@click.option("--seed", type=int, help="Seed, instead of the config's.")
+@click.option("--out", type=click.Path(path_type=Path), help="Run folder to create.  [default: runs/CONFIG]")
+@click.option("--steps", type=int, help="Number of training steps.  [default: the config's]")
+@click.option("--seed", type=int, help="Seed.  [default: the config's]")
 @SET
 def train(
     config: Path, out: Path | None, steps: int | None, seed: int | None, overrides: tuple[str, ...]
 ) -> None:
-    """Train what CONFIG describes, and write a run folder."""
+    """Train the model that CONFIG describes, and write a run folder."""
     given = {"train.steps": steps, "train.seed": seed}
     overrides += tuple(f"{key}={value}" for key, value in given.items() if value is not None)
     start_tensorflow()
@@ -48,18 +50,18 @@ def train(
 
 @click.command()
 @RUN
-@click.option("--steps", type=int, help="Training steps in all, instead of the config's.")
+@click.option("--steps", type=int, help="Number of training steps in all.  [default: the config's]")
 @SET
 def resume(run: Path, steps: int | None, overrides: tuple[str, ...]) -> None:
-    """Go on with a run that was stopped, as if it had not been.
+    """Resume a stopped run, to the same results as a run that was not stopped.
 
-    It goes on from where Ctrl-C stopped it, or from the last time it was measured. One that has taken all of
-    its steps takes more with --steps.
+    Training resumes at the step where Ctrl-C stopped it, or else at the last measurement. For a run that has
+    taken all of its steps, set more with --steps.
     """
     if steps is not None:
         overrides += (f"train.steps={steps}",)
     start_tensorflow()
-    from superloop_plugin_lab.evaluation import tell_other_versions
+    from superloop_plugin_lab.evaluation import warn_of_other_versions
     from superloop_plugin_lab.experiment import read_experiment
     from superloop_plugin_lab.report import report
     from superloop_plugin_lab.run_folder import RunFolder
@@ -71,9 +73,9 @@ def resume(run: Path, steps: int | None, overrides: tuple[str, ...]) -> None:
     if start.step >= experiment.settings.steps:
         raise ConfigError(
             f"{run}: has taken {start.step:,} steps, and train.steps = {experiment.settings.steps:,}; "
-            "give it more with --steps"
+            "set more with --steps"
         )
-    tell_other_versions(folder, experiment)
+    warn_of_other_versions(folder, experiment)
     outcome = train(experiment, folder, start)
     report(experiment, folder, outcome)
     if outcome.interrupted:
@@ -81,24 +83,21 @@ def resume(run: Path, steps: int | None, overrides: tuple[str, ...]) -> None:
 
 
 def _name(config: Path) -> str:
-    """A file's name, or its folder's where it is a run's own config.toml."""
+    """Return the name of a config's file, or of a run's own config.toml the name of its folder."""
     return config.absolute().parent.name if config.name == "config.toml" else config.stem
 
 
-class LengthRange(click.ParamType):
-    """``40:500:20`` -> 40, 60, ... 500, as Python's range, but with its end."""
+def length_range(text: str) -> range:
+    """``40:500:20`` -> 40, 60, ... 500: a range that includes its end.
 
-    name = "START:STOP:STEP"
-
-    def convert(self, value: str | range, param: click.Parameter | None, ctx: click.Context | None) -> range:
-        """Return the lengths, or refuse what is none."""
-        if isinstance(value, range):
-            return value
-        numbers = [int(part) if part.isdecimal() else 0 for part in value.split(":")]
-        if len(numbers) not in (2, 3) or min(numbers) < 1 or numbers[0] > numbers[1]:
-            rule = "whole numbers from 1, START <= STOP, such as 40:500:20"
-            self.fail(f"{value!r} must be START:STOP or START:STOP:STEP of {rule}", param, ctx)
-        return range(numbers[0], numbers[1] + 1, *numbers[2:])
+    Raises:
+        click.BadParameter: the text is not such a range.
+    """
+    numbers = [int(part) if part.isdecimal() else 0 for part in text.split(":")]
+    if len(numbers) not in (2, 3) or min(numbers) < 1 or numbers[0] > numbers[1]:
+        rule = "whole numbers from 1, START <= STOP, such as 40:500:20"
+        raise click.BadParameter(f"{text!r} must be START:STOP or START:STOP:STEP of {rule}")
+    return range(numbers[0], numbers[1] + 1, *numbers[2:])
 
 
 @click.command("eval")
@@ -107,31 +106,32 @@ class LengthRange(click.ParamType):
 @click.option(
     "--lengths",
     "ranges",
-    type=LengthRange(),
+    type=length_range,
     multiple=True,
-    help="Many lengths: 40:500:20 is 40, 60, and so on up to 500.  May be repeated.",
+    metavar="START:STOP:STEP",
+    help="A range of lengths: 40:500:20 is 40, 60, and so on up to 500.  May be repeated.",
 )
 @click.option(
     "--sequences",
     type=click.IntRange(1),
-    help="How many of each length.  [default: 4096; 1024 with --lengths]",
+    help="Number of sequences of each length.  [default: 4096; 1024 with --lengths]",
 )
 @click.option(
     "--metric",
     "metrics",
     multiple=True,
     metavar="NAME",
-    help="Measure this, besides the metrics that the config names, such as token_accuracy.  May be repeated.",
+    help="A metric besides the config's, such as token_accuracy.  May be repeated.",
 )
 @click.option(
     "--plot",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE.png",
-    help="Draw accuracy against length, a line for each run.",
+    help="Draw accuracy against length, a line for each run, as .png, .pdf or .svg.",
 )
 @SEED
 @SET
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, for a program to read.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def evaluate(
     runs: tuple[Path, ...],
     single: tuple[int, ...],
@@ -143,14 +143,14 @@ def evaluate(
     overrides: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Measure trained models on fresh sequences, longer ones too.
+    """Measure trained models on test sequences: newly drawn, and longer ones too.
 
-    Each RUN_DIR is a folder that train wrote. Without a length, sequences are such as it was trained on; with
-    one they are all of exactly that length.
+    Each RUN_DIR is a folder that train wrote. With a length, all sequences have exactly that length; without
+    one, their lengths are drawn as in training.
     """
     start_tensorflow()
-    from superloop_plugin_lab.curves import check_plot, draw_curves
     from superloop_plugin_lab.evaluation import evaluate_run
+    from superloop_plugin_lab.pictures.curves import check_plot, draw_curves
     from superloop_plugin_lab.progress import progress
     from superloop_plugin_lab.report import print_evaluations
 
@@ -166,7 +166,7 @@ def evaluate(
                 run, lengths, sequences=count, seed=seed, metrics=metrics, overrides=overrides
             ):
                 rows.append(row)
-                show(len(rows), f"{row.measured.accuracy:.1%} right at length {row.length} of {run}")
+                show(len(rows), f"accuracy {row.measured.accuracy:.1%} at length {row.length} of {run}")
     print_evaluations(rows, as_json=as_json)
     if plot is not None:
         draw_curves(rows, plot)
@@ -176,22 +176,27 @@ def evaluate(
 @click.command()
 @RUN
 @click.option(
-    "--out", type=click.Path(path_type=Path), required=True, help="The .npz file; the .png stands beside it."
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The .npz file to write; a .png is written beside it.",
 )
-@click.option("--sequences", type=click.IntRange(1), default=4, show_default=True, help="How many.")
+@click.option(
+    "--sequences", type=click.IntRange(1), default=4, show_default=True, help="Number of sequences."
+)
 @click.option("--length", type=click.IntRange(1), help=LENGTH)
 @SEED
 @SET
 def trace(
     run: Path, out: Path, sequences: int, length: int | None, seed: int | None, overrides: tuple[str, ...]
 ) -> None:
-    """Save what every cell and system did on fresh sequences, as arrays and as a picture."""
+    """Save the traces of every cell and system on test sequences, as arrays and as a picture."""
     start_tensorflow()
     from superloop_plugin_lab.evaluation import trace_run
 
-    arrays, picture, not_drawn = trace_run(
+    arrays, picture, left_out = trace_run(
         run, out, sequences=sequences, length=length, seed=seed, overrides=overrides
     )
     click.echo(f"{arrays}\n{picture}")
-    if not_drawn:
-        click.echo(f"not drawn, being too large or too many: {', '.join(not_drawn)}", err=True)
+    if left_out:
+        click.echo(f"not drawn (too large or too many): {', '.join(left_out)}", err=True)

@@ -1,27 +1,29 @@
 """Where the first number that is not finite came from."""
 
-from typing import Any
-
 import keras
 import numpy as np
 import tensorflow as tf
 
-from superloop_core import Superloop
+from superloop_core import Superloop, SuperloopError
 from superloop_core.task import Batch, Task
+from superloop_plugin_lab.tracing import compute_traces
+
+
+class TrainingError(SuperloopError):
+    """A loss, a gradient or a weight is not finite."""
 
 
 def find_not_finite(layer: Superloop, model: keras.Model, task: Task, batch: Batch) -> str:
-    """Name the first tensor, in the order of computing, that is not finite for this batch.
+    """Name the first tensor that is not finite for a batch.
 
-    The sequences come first, then every trace by timestep, then the loss, then the gradients, then the
-    weights.
+    They are searched in the order of computing: the sequences, the traces by timestep, the loss, the
+    gradients, and last the updated weights.
     """
     for name, array in batch.inputs.items():
         if not np.isfinite(array).all():
             return f"the task's {name}"
-    traces = traced(layer, batch)
-    if bad := _first_bad(traces):
-        timestep, names = bad
+    if found := _first_not_finite(compute_traces(layer, batch)):
+        timestep, names = found
         return f"{', '.join(names)} at timestep {timestep}"
     with tf.GradientTape() as tape:
         loss = task.loss(batch.targets, model(dict(batch.inputs), training=True))
@@ -36,24 +38,14 @@ def find_not_finite(layer: Superloop, model: keras.Model, task: Task, batch: Bat
     return "the weights after the update"
 
 
-def traced(layer: Superloop, batch: Batch) -> dict[str, np.ndarray]:
-    """Return every trace of a batch, each ``(batch, timesteps, ...)``, by a copy of the layer."""
-    config = layer.get_config() | {"traces": "all", "name": None}
-    copy = Superloop.from_config(config)
-    copy.build(None)
-    copy.set_weights(layer.get_weights())
-    run = tf.function(lambda inputs: copy(inputs, training=False), autograph=False)
-    results = run({name: tf.constant(array) for name, array in batch.inputs.items()})
-    return {name: tensor.numpy() for name, tensor in results.items()}
-
-
-def _first_bad(traces: dict[str, np.ndarray]) -> tuple[int, list[str]] | None:
-    """The earliest timestep at which a trace is not finite, and which are."""
+def _first_not_finite(traces: dict[str, np.ndarray]) -> tuple[int, list[str]] | None:
+    """Return the earliest timestep at which a trace is not finite, and the names of those that are not."""
     first: dict[str, int] = {}
     for name, trace in traces.items():
-        bad: Any = ~np.isfinite(trace).all(axis=tuple(i for i in range(trace.ndim) if i != 1))
-        if bad.any():
-            first[name] = int(bad.argmax())
+        others = tuple(axis for axis in range(trace.ndim) if axis != 1)
+        not_finite = ~np.isfinite(trace).all(axis=others)  # (timesteps,)
+        if not_finite.any():
+            first[name] = int(not_finite.argmax())
     if not first:
         return None
     timestep = min(first.values())

@@ -1,4 +1,4 @@
-"""A run folder's model, on fresh sequences: figures, traces and pictures."""
+"""Figures, traces and pictures of a run folder's model on test sequences."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -10,10 +10,11 @@ import numpy as np
 
 from superloop_core import ConfigError, WeightsError, load_model
 from superloop_core.config import load_dict
-from superloop_plugin_lab.diagnosis import traced
-from superloop_plugin_lab.experiment import Experiment, Measurement, measure, read_experiment
-from superloop_plugin_lab.picture import draw, slot_names
+from superloop_plugin_lab.experiment import Experiment, read_experiment
+from superloop_plugin_lab.measurement import Measurement, measure
+from superloop_plugin_lab.pictures.traces import draw_traces, slot_names
 from superloop_plugin_lab.run_folder import RunFolder
+from superloop_plugin_lab.tracing import compute_traces
 
 
 @attrs.frozen(kw_only=True)
@@ -22,10 +23,13 @@ class Evaluation:
 
     Args:
         run: its folder.
-        trained: the shortest and the longest length that it was trained on; None for a task that has no
-            setting ``length``.
-        length: what was measured, None for such a task. Sequences are of exactly this length if it was
-            asked for, and as in training if not.
+        trained: the shortest and the longest length in training; None for a task without a setting
+            ``length``.
+        length: of all sequences if it was asked for; else the longest of those in training; None for a task
+            without a setting ``length``.
+        timesteps: of the longest sequence.
+        sequences: their number.
+        measured: the figures.
     """
 
     run: Path
@@ -45,30 +49,31 @@ def evaluate_run(
     metrics: Iterable[str] = (),
     overrides: Iterable[str] = (),
 ) -> Iterator[Evaluation]:
-    """Measure a run's model on fresh sequences of exactly each length, or on such as it was trained on.
+    """Measure a run's model on test sequences, once for each length.
 
     Args:
         run: its folder.
-        lengths: of the sequences.
-        sequences: how many, of each length.
+        lengths: each is that of all sequences of one measurement; none: one measurement on the lengths of
+            training.
+        sequences: number of sequences of each length.
         seed: of the sequences; None: the run's.
-        metrics: names of metrics to measure besides those that its config names.
-        overrides: changes of its config.
+        metrics: names of metrics to measure besides those that the run's config names.
+        overrides: changes of the run's config, each ``KEY=VALUE``.
 
     Raises:
         ConfigError: there is no run folder, or its task has no ``length`` to change.
-        WeightsError: the overrides make another loop than the one trained.
+        WeightsError: the overrides change the shapes of the weights.
     """
     trained = _Trained.of(run)
     for index, length in enumerate(list(lengths) or [None]):
-        experiment = trained.experiment(length, metrics, overrides, tell=index == 0)
+        experiment = trained.experiment(length, metrics, overrides, warn=index == 0)
         yield Evaluation(
             run=run,
             trained=trained.lengths,
             length=getattr(experiment.config.tables["task"].settings, "length", None),
             timesteps=experiment.timesteps,
             sequences=sequences,
-            measured=measure(experiment, _fresh(experiment, seed, "final"), sequences),
+            measured=measure(experiment, _generator(experiment, seed, "final"), sequences),
         )
 
 
@@ -81,43 +86,62 @@ def trace_run(
     seed: int | None = None,
     overrides: Iterable[str] = (),
 ) -> tuple[Path, Path, list[str]]:
-    """Save every trace on fresh sequences to ``out``, and a picture beside it.
+    """Save every trace on test sequences, as arrays and as a picture.
 
-    Return both paths, and the traces that have slots and are not drawn, too large or too many.
+    Args:
+        run: the run's folder.
+        out: the ``.npz`` file to write. It holds each trace by its name, ``(sequences, timesteps, ...)``, and
+            the task's ``inputs.<name>`` and ``targets``. The picture ``.png`` is written beside it.
+        sequences: number of sequences.
+        length: of all sequences; None: as in training.
+        seed: of the sequences; None: the run's.
+        overrides: changes of the run's config, each ``KEY=VALUE``.
 
-    The ``.npz`` file holds each trace by its name, ``(sequences, timesteps, ...)``, and the task's
-    ``inputs.<name>`` and ``targets``.
+    Returns:
+        the paths of both files, and the names of the traces that the picture leaves out.
+
+    Raises:
+        ConfigError: a file cannot be written, or would replace the run's own picture.
+        WeightsError: the overrides change the shapes of the weights.
     """
     out = out if out.suffix == ".npz" else Path(f"{out}.npz")
     picture = out.with_suffix(".png")
     if picture.resolve() == RunFolder.open(run).picture.resolve():
         raise ConfigError(
-            f"--out {out}: its picture would replace the run's own, {picture}; choose another name"
+            f"--out {out}: the picture would replace the run's own, {picture}; choose another name"
         )
     experiment = open_run(run, length=length, overrides=overrides)
-    batch = experiment.task.sample(_fresh(experiment, seed, "picture"), sequences)
-    traces = traced(experiment.layer, batch)
+    batch = experiment.task.sample(_generator(experiment, seed, "picture"), sequences)
+    traces = compute_traces(experiment.layer, batch)
     inputs = {f"inputs.{name}": array for name, array in batch.inputs.items()}
+    arrays: dict[str, Any] = {"targets": batch.targets, **inputs, **traces}
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(out, targets=batch.targets, **inputs, **traces)
-        not_drawn = draw(experiment.task, batch, traces, picture, slot_names(experiment.layer))
+        np.savez_compressed(out, **arrays)
+        left_out = draw_traces(experiment.task, batch, traces, picture, slot_names(experiment.layer))
     except OSError as error:
         raise ConfigError(f"--out {out}: cannot be written: {error.strerror}") from error
-    return out, picture, not_drawn
+    return out, picture, left_out
 
 
 def open_run(run: Path, *, length: int | None = None, overrides: Iterable[str] = ()) -> Experiment:
-    """Return a run's experiment with its best weights, for sequences of exactly one length if it is given.
+    """Return a run's experiment with its best weights.
 
-    A number of timesteps that the config sets is scaled as the length is.
+    Args:
+        run: the run's folder.
+        length: of all sequences; the config's number of timesteps is scaled with it. None: as in training.
+        overrides: changes of the run's config, each ``KEY=VALUE``.
+
+    Raises:
+        ConfigError: there is no run folder, or its task has no ``length`` to change.
+        WeightsError: the overrides change the shapes of the weights.
     """
     return _Trained.of(run).experiment(length, overrides=overrides)
 
 
 @attrs.frozen
 class _Trained:
-    """What a run folder holds: its config, and its best weights."""
+    """The config and the best weights of a run folder."""
 
     folder: RunFolder
     config: dict[str, Any]
@@ -130,7 +154,7 @@ class _Trained:
 
     @property
     def lengths(self) -> tuple[int, int] | None:
-        """The shortest and the longest trained on."""
+        """The shortest and the longest length in training."""
         task = self.config["task"]
         return (task.get("min_length", task["length"]), task["length"]) if "length" in task else None
 
@@ -140,24 +164,26 @@ class _Trained:
         metrics: Iterable[str] = (),
         overrides: Iterable[str] = (),
         *,
-        tell: bool = True,
+        warn: bool = True,
     ) -> Experiment:
-        """Make the experiment; ``tell`` of plugins that are not those trained with."""
+        """Make the experiment; ``warn`` of plugins of other versions than in training."""
         changes = [*self._at_length(length), *overrides]
         experiment = read_experiment(self._with_metrics(metrics), changes)
-        if tell:
-            tell_other_versions(self.folder, experiment)
+        if warn:
+            warn_of_other_versions(self.folder, experiment)
         shapes = [weight.shape for weight in self.weights]
         needed = [tuple(weight.shape) for weight in experiment.model.weights]
         if shapes != needed:
-            given = " ".join(f"--set {override}" for override in changes)
-            what = f"holds weights of the shapes {shapes}, but the loop needs {needed}; undo {given}"
-            raise WeightsError(f"{self.folder.model}: {what}")
+            undo = " ".join(f"--set {override}" for override in changes)
+            raise WeightsError(
+                f"{self.folder.model}: holds weights of shapes {shapes}, but the loop needs {needed}; "
+                f"undo {undo}"
+            )
         experiment.model.set_weights(self.weights)
         return experiment
 
     def _at_length(self, length: int | None) -> Iterator[str]:
-        """What to override in the config so that sequences are of one length."""
+        """Yield the overrides of the config that make all sequences of one length."""
         if length is None:
             return
         task = self.config["task"]
@@ -171,7 +197,7 @@ class _Trained:
         yield f"loop.timesteps={-(-self.config['loop']['timesteps'] * length // task['length'])}"
 
     def _with_metrics(self, names: Iterable[str]) -> dict[str, Any]:
-        """The config with each metric that it does not name yet, and without what is for training only."""
+        """Return the config with more metrics, each once, and without the curriculum."""
         metrics = list(self.config.get("metrics", ()))
         named = {_short(metric["use"]) for metric in metrics}
         metrics += [{"use": name} for name in dict.fromkeys(names) if _short(name) not in named]
@@ -184,18 +210,20 @@ def _short(name: str) -> str:
     return name.rpartition(":")[2]
 
 
-def tell_other_versions(folder: RunFolder, experiment: Experiment) -> None:
-    """Warn of every plugin in use that is of another version than the run was trained with."""
+def warn_of_other_versions(folder: RunFolder, experiment: Experiment) -> None:
+    """Warn of every plugin in use whose version differs from that in training."""
     now = experiment.config.plugins
     for distribution, then in load_dict(folder.config).get("plugins", {}).items():
         if distribution in now and now[distribution] != then:
-            what = (
-                f"{folder.path}: was trained with {distribution} {then}, and {now[distribution]} is installed"
+            click.echo(
+                f"warning: {folder.path}: was trained with {distribution} {then}, "
+                f"but {now[distribution]} is installed; figures may differ",
+                err=True,
             )
-            click.echo(f"warning: {what}; figures may differ", err=True)
 
 
-def _fresh(experiment: Experiment, seed: int | None, purpose: str) -> np.random.Generator:
+def _generator(experiment: Experiment, seed: int | None, purpose: str) -> np.random.Generator:
+    """Return the generator of a purpose, of another seed than the run's if one is given."""
     if seed is not None:
         experiment = attrs.evolve(experiment, settings=attrs.evolve(experiment.settings, seed=seed))
     return experiment.generator(purpose)

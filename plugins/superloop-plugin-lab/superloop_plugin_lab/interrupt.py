@@ -17,7 +17,10 @@ class Interrupt:
 
 @contextmanager
 def interrupts() -> Iterator[Interrupt]:
-    """Note the first Ctrl-C, so that nothing is left half written; the second raises as ever."""
+    """Note the first Ctrl-C instead of raising it; the second raises ``KeyboardInterrupt``.
+
+    In another thread than the main one, and where another handler is installed, Ctrl-C is left alone.
+    """
     interrupt = Interrupt()
 
     def ask(*_: object) -> None:

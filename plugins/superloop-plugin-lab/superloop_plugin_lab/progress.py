@@ -1,4 +1,4 @@
-"""A bar that tells how far something is, on stderr."""
+"""A progress bar on stderr."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,9 +18,14 @@ from rich.progress import (
 def progress(
     what: str, total: int, figures: str = "", *, done: int = 0, leaves_no_trace: bool = False
 ) -> Iterator[Callable[[int, str], None]]:
-    """Give what shows how many are done, and a few figures.
+    """Show a progress bar, and yield the function that updates it with a count and a few figures.
 
-    A bar that leaves no trace is shown on a terminal only.
+    Args:
+        what: what is under way.
+        total: the count at the end.
+        figures: the text shown at first.
+        done: the count at first.
+        leaves_no_trace: remove the bar at the end, and show it on a terminal only.
     """
     columns = (
         TextColumn(what),

@@ -1,4 +1,4 @@
-"""What the commands show when they are done."""
+"""The output of the commands: the summary of a run, and the table of an evaluation."""
 
 import json
 import sys
@@ -9,25 +9,25 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from superloop_plugin_lab.curves import run_names
-from superloop_plugin_lab.diagnosis import traced
 from superloop_plugin_lab.evaluation import Evaluation
 from superloop_plugin_lab.experiment import Experiment
-from superloop_plugin_lab.picture import draw, slot_names
+from superloop_plugin_lab.pictures.curves import run_names
+from superloop_plugin_lab.pictures.traces import draw_traces, slot_names
 from superloop_plugin_lab.run_folder import RunFolder
+from superloop_plugin_lab.tracing import compute_traces
 from superloop_plugin_lab.training import Outcome
 
-PICTURED = 4
-PIPED_WIDTH = 200  # of a table that no terminal shows, so that no name in it is cut
+PICTURED = 4  # sequences
+PIPED_WIDTH = 200  # columns of a table that is not shown on a terminal, so that no name is cut
 
 
 def report(experiment: Experiment, folder: RunFolder, outcome: Outcome) -> None:
-    """Draw the picture of a run, and print its table."""
+    """Draw the picture of a run, and print its summary."""
     batch = experiment.task.sample(experiment.generator("picture"), PICTURED)
-    traces = traced(experiment.layer, batch)
-    not_drawn = draw(experiment.task, batch, traces, folder.picture, slot_names(experiment.layer))
-    sequences = f"on {experiment.settings.final_on:,} fresh sequences"
-    steps = f"{outcome.steps:,} in {outcome.seconds:.0f} s; the best was {outcome.best_step:,}"
+    traces = compute_traces(experiment.layer, batch)
+    left_out = draw_traces(experiment.task, batch, traces, folder.picture, slot_names(experiment.layer))
+    sequences = f"on {experiment.settings.final_on:,} test sequences"
+    steps = f"{outcome.steps:,} in {outcome.seconds:.0f} s; best weights at step {outcome.best_step:,}"
     rows = {
         "accuracy": f"{outcome.final.accuracy:.2%} {sequences}",
         "loss": f"{outcome.final.loss:.4g}",
@@ -35,16 +35,16 @@ def report(experiment: Experiment, folder: RunFolder, outcome: Outcome) -> None:
         "steps": steps + ("  (interrupted)" if outcome.interrupted else ""),
         "run folder": str(folder.path),
         "picture": str(folder.picture),
-        **({"not drawn": ", ".join(not_drawn)} if not_drawn else {}),
+        **({"not drawn": ", ".join(left_out)} if left_out else {}),
     }
-    console = Console(soft_wrap=True)  # a path is not to be broken or cut
+    console = Console(soft_wrap=True)  # a path must not be broken or cut
     width = max(map(len, rows)) + 2
     for name, value in rows.items():
         console.print(Text.assemble((f"{name:<{width}}", "bold"), value))
 
 
 def print_evaluations(rows: Iterable[Evaluation], *, as_json: bool) -> None:
-    """Print a row for each run and length."""
+    """Print a row for each run and length, as a table or as JSON."""
     rows = list(rows)
     if as_json:
         print(json.dumps([_flat(row) for row in rows], indent=2))
@@ -61,8 +61,8 @@ def print_evaluations(rows: Iterable[Evaluation], *, as_json: bool) -> None:
         length = "" if row.length is None else str(row.length)
         figures = (f"{row.measured.loss:.4g}", f"{row.measured.accuracy:.2%}")
         of_row = row.measured.metrics
-        told = [_figure(name, of_row[name]) if name in of_row else "" for name in metrics]
-        table.add_row(*run, length, str(row.timesteps), f"{row.sequences:,}", *figures, *told)
+        others = [_figure(name, of_row[name]) if name in of_row else "" for name in metrics]
+        table.add_row(*run, length, str(row.timesteps), f"{row.sequences:,}", *figures, *others)
     Console(width=None if sys.stdout.isatty() else PIPED_WIDTH).print(table)
 
 

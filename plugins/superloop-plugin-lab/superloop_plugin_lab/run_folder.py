@@ -1,4 +1,4 @@
-"""A run folder: what a training run leaves behind. Every file is there whole, or as it was before."""
+"""A run folder: the files of a training run. A file is replaced as a whole or not at all."""
 
 import json
 import os
@@ -19,19 +19,23 @@ from superloop_plugin_lab.checkpoint import Checkpoint
 class RunFolder:
     """``config.toml``, ``metrics.jsonl``, ``tensorboard/``, weights, ``model.keras`` and ``traces.png``.
 
-    ``model.keras`` and ``best.weights.h5`` hold the weights that measured best on fresh sequences;
-    ``last.weights.h5`` those of the last step, and after a failure of the last good one;
-    ``checkpoint.npz`` all that training needs to go on.
+    ``model.keras`` and ``best.weights.h5`` hold the weights of the best measurement. ``last.weights.h5``
+    holds those of the last step, or after a failure those before it. ``checkpoint.npz`` is the state from
+    which training resumes.
     """
 
     path: Path
 
     @classmethod
     def create(cls, path: Path | None, default: Path) -> "RunFolder":
-        """Make an empty folder at ``path``; without one at ``default``, numbered if that is taken.
+        """Create an empty folder.
+
+        Args:
+            path: of the folder; None: at ``default``, or if that exists at ``default-2`` and so on.
+            default: of the folder, without a ``path``.
 
         Raises:
-            ConfigError: there is something at ``path`` already.
+            ConfigError: ``path`` exists and is not an empty folder, or cannot be created.
         """
         if path is None:
             path, number = default, 1
@@ -39,11 +43,11 @@ class RunFolder:
                 number += 1
                 path = default.with_name(f"{default.name}-{number}")
         elif path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise ConfigError(f"--out {path}: is there already, and is not empty; name another folder")
+            raise ConfigError(f"--out {path}: exists and is not empty; choose another folder")
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise ConfigError(f"--out {path}: cannot be made: {error.strerror}") from error
+            raise ConfigError(f"--out {path}: cannot be created: {error.strerror}") from error
         return cls(path)
 
     @classmethod
@@ -51,15 +55,15 @@ class RunFolder:
         """Return the run folder at ``path``.
 
         Raises:
-            ConfigError: there is none.
+            ConfigError: it does not exist, or lacks the config or the model.
         """
         folder = cls(path)
         if not path.is_dir():
-            raise ConfigError(f"{path}: there is no such folder; name one that `superloop train` wrote")
+            raise ConfigError(f"{path}: no such folder; give a folder that `superloop train` wrote")
         if not folder.config.is_file():
-            raise ConfigError(f"{path}: is no folder that `superloop train` wrote: no {folder.config.name}")
+            raise ConfigError(f"{path}: not a folder that `superloop train` wrote: no {folder.config.name}")
         if not folder.model.is_file():
-            raise ConfigError(f"{path}: its training ended before there was a model: no {folder.model.name}")
+            raise ConfigError(f"{path}: training ended before a model was saved: no {folder.model.name}")
         return folder
 
     @property
@@ -74,12 +78,12 @@ class RunFolder:
 
     @property
     def checkpoint(self) -> Path:
-        """Where training can go on."""
+        """The state from which training resumes."""
         return self.path / "checkpoint.npz"
 
     @property
     def picture(self) -> Path:
-        """What the systems did on a few fresh sequences."""
+        """The traces of the systems on a few test sequences."""
         return self.path / "traces.png"
 
     @property
@@ -89,11 +93,11 @@ class RunFolder:
 
     @property
     def metrics(self) -> Path:
-        """Loss and accuracy as they came, a JSON object a line."""
+        """Loss and accuracy in the order of training, one JSON object a line."""
         return self.path / "metrics.jsonl"
 
     def weights(self, name: str) -> Path:
-        """The ``best`` or the ``last`` weights."""
+        """Return the path of the ``best`` or the ``last`` weights."""
         return self.path / f"{name}.weights.h5"
 
     def write_config(self, config: Config) -> None:
@@ -107,7 +111,7 @@ class RunFolder:
             file.write(json.dumps(values, allow_nan=False) + "\n")
 
     def cut_metrics(self, size: int) -> None:
-        """Leave the first lines of the metrics, of so many bytes."""
+        """Cut the metrics to their first ``size`` bytes."""
         if self.metrics.is_file():
             os.truncate(self.metrics, min(size, self.metrics.stat().st_size))
 
@@ -115,11 +119,11 @@ class RunFolder:
         """Return the checkpoint.
 
         Raises:
-            ConfigError: there is none.
+            ConfigError: the folder has none.
             WeightsError: it cannot be read.
         """
         if not self.checkpoint.is_file():
-            raise ConfigError(f"{self.path}: cannot go on: no {self.checkpoint.name}")
+            raise ConfigError(f"{self.path}: cannot be resumed: no {self.checkpoint.name}")
         return Checkpoint.load(self.checkpoint)
 
     def write_checkpoint(self, checkpoint: Checkpoint) -> None:
@@ -127,7 +131,7 @@ class RunFolder:
         _replace(self.checkpoint, checkpoint.save)
 
     def write_weights(self, model: keras.Model, name: str) -> None:
-        """Write ``best`` or ``last`` weights."""
+        """Write the ``best`` or the ``last`` weights."""
         _replace(self.weights(name), model.save_weights)
 
     def write_model(self, model: keras.Model) -> None:
@@ -136,7 +140,7 @@ class RunFolder:
 
 
 def _replace(path: Path, write: Callable[[Path], Any]) -> None:
-    """Write beside ``path``, and put it there in one move."""
+    """Write a new file beside ``path``, and move it to ``path`` at once."""
     new = path.with_name(f"new.{path.name}")
     try:
         write(new)

@@ -9,9 +9,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 from importlib.metadata import entry_points
 
 import attrs
+import numpy as np
 import pytest
 import tomli_w
 
+from superloop_core import Batch
 from superloop_core.registry import Registry, registry_in_use
 
 CONFIG = {
@@ -41,8 +43,8 @@ SCRATCH = {"id": "scratch", "use": "register_memory", "depth": 3, "width": 2}
 
 
 @pytest.fixture(autouse=True, scope="session")
-def ctrl_c_is_heard():
-    """Ctrl-C as in a terminal; a shell's background jobs ignore it."""
+def ctrl_c_works():
+    """Ctrl-C works as in a terminal; a shell's background jobs ignore it."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -69,7 +71,7 @@ def small_with_registers():
 
 @pytest.fixture(scope="session")
 def echo():
-    """A config of the task of ``echo.py``, whose sequences are of many lengths."""
+    """A config of the task of ``echo.py``, whose sequences have many lengths."""
     spec = importlib.util.spec_from_file_location("superloop_lab_echo", Path(__file__).with_name("echo.py"))
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
@@ -83,7 +85,7 @@ def echo():
 
 @pytest.fixture(scope="session")
 def echo_run(echo, train_to, tmp_path_factory):
-    """A run folder of the echo; look, but leave it as it is."""
+    """A run folder of the echo; read only."""
     return train_to(echo, tmp_path_factory.mktemp("runs") / "echo")
 
 
@@ -101,13 +103,13 @@ def trained_folder(config, path):
 
 @pytest.fixture(scope="session")
 def train_to():
-    """Trains what a config describes, to a run folder at a path."""
+    """Trains the model of a config, and returns the run folder at a path."""
     return trained_folder
 
 
 @pytest.fixture(scope="session")
 def run(tmp_path_factory):
-    """The run folder of the small config; look, but leave it as it is."""
+    """A run folder of the small config; read only."""
     return trained_folder(CONFIG, tmp_path_factory.mktemp("runs") / "small")
 
 
@@ -118,7 +120,7 @@ def run_with_registers(tmp_path_factory, small_with_registers):
 
 @pytest.fixture
 def superloop(monkeypatch, capfd):
-    """Runs the command line here; gives the exit code, and what was written to both streams."""
+    """Runs the command line in this process; returns exit code, stdout and stderr."""
     from superloop_core.cli import main
 
     def call(*arguments):
@@ -133,7 +135,7 @@ def superloop(monkeypatch, capfd):
 
 @pytest.fixture
 def experiment_that():
-    """Makes the small experiment with a task that calls ``act(batch)`` before it gives a batch."""
+    """Makes the small experiment with a task that calls ``act(batch)`` on each new batch."""
     from superloop_plugin_lab.experiment import read_experiment
 
     class Acting:
@@ -151,5 +153,67 @@ def experiment_that():
     def make(act, *overrides):
         experiment = read_experiment(CONFIG, overrides)
         return attrs.evolve(experiment, task=Acting(experiment.task, act))
+
+    return make
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """An empty run folder."""
+    from superloop_plugin_lab.run_folder import RunFolder
+
+    return RunFolder.create(tmp_path / "run", default=tmp_path)
+
+
+class Summing:
+    """A task whose target is the sum of a sequence; sequences have several lengths."""
+
+    traces = ()
+
+    def __init__(self, config):
+        del config
+
+    def sample(self, rng, batch_size):
+        lengths = rng.integers(1, 6, batch_size).astype("int32")
+        inputs = rng.normal(size=(batch_size, 5, 1)).astype("float32")
+        inputs[np.arange(5) >= lengths[:, None]] = np.nan  # must never be read
+        return Batch(inputs=self.feed(inputs, lengths), targets=np.nansum(inputs, axis=1))
+
+    def feed(self, inputs, lengths):
+        return {"inputs": inputs, "lengths": lengths}
+
+    def loss(self, targets, results):
+        from keras import ops
+
+        return ops.mean((results["outputs"][:, -1] - targets) ** 2)
+
+    def correct(self, targets, results):
+        from keras import ops
+
+        return ops.abs(results["outputs"][:, -1, 0] - targets[:, 0]) < 0.1
+
+
+@pytest.fixture
+def summing():
+    return Summing
+
+
+@pytest.fixture
+def experiment_of(monkeypatch):
+    """Reads an experiment whose task is an instance of a class of the tests."""
+    from superloop_plugin_lab.experiment import read_experiment
+
+    from superloop_core import TaskSpec
+
+    def make(task):
+        create = TaskSpec.create
+        monkeypatch.setattr(
+            TaskSpec,
+            "create",
+            lambda spec, settings: task(settings) if spec.kind == "task" else create(spec, settings),
+        )
+        loop = {"inputs": 1, "outputs": 1, "cells": [{"use": "gru", "units": 4}]}
+        table = {"use": "last_two_before_nine", "length": 4}
+        return read_experiment({"loop": loop, "task": table, "train": {"xla": False}})
 
     return make

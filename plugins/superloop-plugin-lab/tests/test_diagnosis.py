@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 import pytest
-from superloop_plugin_lab.diagnosis import find_not_finite, traced
+from superloop_plugin_lab.diagnosis import find_not_finite
 from superloop_plugin_lab.experiment import read_experiment
 
 
@@ -41,7 +41,7 @@ def test_a_trace_is_named_with_the_timestep_at_which_it_is_first_not_finite(expe
     assert found(experiment, batch) == "tape.control, tape.weights at timestep 0"
 
 
-def test_a_loss_that_is_not_finite_is_named_where_every_trace_is_finite(experiment, batch):
+def test_a_loss_that_is_not_finite_is_named_if_every_trace_is_finite(experiment, batch):
     task = WithLoss(lambda position: keras.ops.log(keras.ops.sum(position) * 0 - 1))
     assert found(experiment, batch, task) == "the loss"
 
@@ -51,19 +51,10 @@ def test_a_gradient_that_is_not_finite_is_named_after_its_weights(experiment, ba
     assert found(experiment, batch, task).startswith("the gradient of superloop/")
 
 
-def test_gradients_too_large_together_are_told_from_each(experiment, batch):
+def test_the_norm_of_all_gradients_is_named_if_each_gradient_is_finite(experiment, batch):
     task = WithLoss(lambda position: keras.ops.sum(position) * 1e30)
     assert found(experiment, batch, task) == "the norm of all gradients"
 
 
-def test_where_all_is_finite_only_the_update_is_left(experiment, batch):
+def test_the_update_is_named_if_all_else_is_finite(experiment, batch):
     assert found(experiment, batch) == "the weights after the update"
-
-
-def test_every_trace_is_recorded_with_the_weights_of_the_layer(experiment, batch):
-    traces = traced(experiment.layer, batch)
-    expected = experiment.model.predict_on_batch(dict(batch.inputs))
-    assert {"cells.0.h", "tape.control", "tape.weights", "outputs"} <= traces.keys()
-    for name, array in expected.items():
-        np.testing.assert_allclose(traces[name], array, rtol=1e-5, atol=1e-6)
-    assert all(isinstance(trace, np.ndarray) and trace.shape[:2] == (3, 6) for trace in traces.values())

@@ -9,7 +9,8 @@ import attrs
 import numpy as np
 import pytest
 from superloop_plugin_lab.checkpoint import Checkpoint
-from superloop_plugin_lab.experiment import TrainingError, read_experiment
+from superloop_plugin_lab.diagnosis import TrainingError
+from superloop_plugin_lab.experiment import read_experiment
 from superloop_plugin_lab.run_folder import RunFolder
 from superloop_plugin_lab.training import train
 
@@ -21,7 +22,7 @@ CURRICULUM = ("curriculum.start=2", "curriculum.steps=40", "train.optimizer=rmsp
 
 
 class Interrupted:
-    """A task in whose ``at``-th batch to train on Ctrl-C is pressed."""
+    """A task that presses Ctrl-C as its ``at``-th training batch is drawn."""
 
     def __init__(self, task, at, times):
         self._task, self._at, self._times = task, at, times
@@ -39,7 +40,7 @@ class Interrupted:
 
 
 def trained(config, path, *, stop=None, times=1):
-    """A run folder, of a run that was stopped in a step if one is named."""
+    """A run folder; with ``stop``, Ctrl-C is pressed that many times in this step."""
     experiment = read_experiment(config, LONG)
     if stop is not None:
         experiment = attrs.evolve(experiment, task=Interrupted(experiment.task, stop, times))
@@ -73,7 +74,7 @@ def assert_same(folder, other):
 
 @pytest.fixture(scope="module")
 def configs(small, echo):
-    """Two configs, one with dropout, one of sequences of many lengths with a curriculum, and XLA."""
+    """Two configs: one with dropout; one with XLA and a curriculum over many lengths."""
     from superloop_core.config.files import apply_overrides
 
     return {"dropout": apply_overrides(small, DROPOUT), "curriculum": apply_overrides(echo, CURRICULUM)}
@@ -81,14 +82,14 @@ def configs(small, echo):
 
 @pytest.fixture(scope="module")
 def whole(configs, tmp_path_factory):
-    """A run folder of each config, of a run of 60 steps that nothing stopped."""
+    """Run folders of 60 steps without a stop, one for each config."""
     folder = tmp_path_factory.mktemp("whole")
     return {name: trained(config, folder / name) for name, config in configs.items()}
 
 
 @pytest.fixture(scope="module")
 def stopped(configs, tmp_path_factory):
-    """The same, stopped in step 30; copy them."""
+    """Run folders of the same configs, stopped in step 30; copy them before use."""
     folder = tmp_path_factory.mktemp("stopped")
     return {name: trained(config, folder / name, stop=30) for name, config in configs.items()}
 
@@ -102,7 +103,7 @@ def copied(stopped, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["dropout", "curriculum"])
-def test_thirty_steps_and_thirty_more_are_sixty_bit_by_bit(whole, copied, name):
+def test_thirty_steps_and_thirty_more_equal_sixty_bit_by_bit(whole, copied, name):
     folder = copied(name)
     assert folder.read_checkpoint().step == 30
     assert lines(folder)[-1]["steps"] == 30
@@ -111,7 +112,8 @@ def test_thirty_steps_and_thirty_more_are_sixty_bit_by_bit(whole, copied, name):
     assert_same(folder, whole[name])
 
 
-def test_another_process_goes_on_with_the_same_bits(whole, copied):
+@pytest.mark.slow
+def test_another_process_resumes_bit_by_bit(whole, copied):
     folder = copied("dropout")
     done = subprocess.run(
         [sys.executable, "-m", "superloop_core.cli", "resume", folder.path],
@@ -123,14 +125,14 @@ def test_another_process_goes_on_with_the_same_bits(whole, copied):
     assert_same(folder, whole["dropout"])
 
 
-def test_a_run_that_ended_at_once_goes_on_from_where_it_was_last_measured(whole, configs, tmp_path):
+def test_a_run_that_ended_at_once_resumes_from_its_last_measurement(whole, configs, tmp_path):
     folder = trained(configs["dropout"], tmp_path / "run", stop=30, times=2)
     assert folder.read_checkpoint().step == 25
     resumed(folder)
     assert_same(folder, whole["dropout"])
 
 
-def test_a_run_may_be_stopped_again(whole, copied):
+def test_a_resumed_run_can_be_stopped_again(whole, copied):
     folder = copied("dropout")
     experiment = read_experiment(folder.config)
     experiment = attrs.evolve(experiment, task=Interrupted(experiment.task, 7, 1))
@@ -140,11 +142,11 @@ def test_a_run_may_be_stopped_again(whole, copied):
     assert_same(folder, whole["dropout"])
 
 
-def test_a_run_that_is_done_takes_more_steps_if_it_is_given_more(superloop, small, train_to, tmp_path):
-    folder = train_to(small, tmp_path / "run")
+def test_a_complete_run_is_resumed_only_with_more_steps(superloop, run, tmp_path):
+    folder = RunFolder.open(shutil.copytree(run.path, tmp_path / "run"))
     code, _, err = superloop("resume", folder.path)
     assert code == 2
-    assert "has taken 7 steps, and train.steps = 7; give it more with --steps" in err
+    assert "has taken 7 steps, and train.steps = 7; set more with --steps" in err
     code, out, err = superloop("resume", folder.path, "--steps", 11)
     assert code == 0
     assert "11 in" in out
@@ -152,7 +154,7 @@ def test_a_run_that_is_done_takes_more_steps_if_it_is_given_more(superloop, smal
     assert [line["step"] for line in lines(folder)[:-1]] == [0, 2, 3, 4, 6, 6, 7, 8, 9, 10, 11, 11]
 
 
-def test_a_run_that_failed_goes_on_with_another_learning_rate(small, tmp_path):
+def test_a_failed_run_resumes_with_another_learning_rate(small, tmp_path):
     folder = RunFolder.create(tmp_path / "run", default=tmp_path)
     sgd = ["train.optimizer=sgd", "train.schedule=constant", "train.clip_norm=1e3"]
     with pytest.raises(TrainingError, match="step 1"):
@@ -168,11 +170,11 @@ def test_a_run_that_failed_goes_on_with_another_learning_rate(small, tmp_path):
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("loop.cells.0.units=5", "the checkpoint holds weights of the shapes .* undo --set"),
-        ("train.optimizer=sgd", "the checkpoint holds an optimizer of the shapes .* undo --set"),
+        ("loop.cells.0.units=5", "the checkpoint holds weights of shapes .* undo --set"),
+        ("train.optimizer=sgd", "the checkpoint holds an optimizer of shapes .* undo --set"),
     ],
 )
-def test_a_checkpoint_of_another_model_is_refused_and_the_folder_is_left_alone(copied, override, message):
+def test_a_checkpoint_of_another_model_is_rejected_and_the_folder_is_left_alone(copied, override, message):
     folder = copied("dropout")
     before = {path.name: path.read_bytes() for path in folder.path.iterdir() if path.is_file()}
     with pytest.raises(WeightsError, match=message):
@@ -180,18 +182,18 @@ def test_a_checkpoint_of_another_model_is_refused_and_the_folder_is_left_alone(c
     assert before == {path.name: path.read_bytes() for path in folder.path.iterdir() if path.is_file()}
 
 
-def test_a_folder_without_a_checkpoint_or_with_a_broken_one_is_refused(superloop, copied):
+def test_a_missing_or_broken_checkpoint_is_rejected(superloop, copied):
     folder = copied("dropout")
     folder.checkpoint.write_bytes(folder.checkpoint.read_bytes()[:1000])
     code, _, err = superloop("resume", folder.path)
     assert code == 2
     assert "checkpoint.npz: cannot be loaded" in err
     folder.checkpoint.unlink()
-    with pytest.raises(ConfigError, match=r"cannot go on: no checkpoint\.npz"):
+    with pytest.raises(ConfigError, match=r"cannot be resumed: no checkpoint\.npz"):
         folder.read_checkpoint()
 
 
-def test_a_checkpoint_is_read_as_it_was_written(tmp_path):
+def test_a_checkpoint_is_loaded_as_it_was_saved(tmp_path):
     rng = np.random.default_rng(3)
     rng.random(7)
     saved = Checkpoint(

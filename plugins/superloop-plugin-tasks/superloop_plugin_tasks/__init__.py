@@ -1,5 +1,6 @@
 """Tasks to train superloops on."""
 
+from collections.abc import Iterator
 from typing import Literal
 
 import attrs
@@ -24,9 +25,9 @@ class LastTwoBeforeNineConfig:
     """Find the last 2 before a 9.
 
     Args:
-        length: how many numbers a sequence has.
-        system: the id of the attention that reads them, and whose final position is the answer.
-        encoding: how a number is given: ``one_hot``, of width 10, or ``raw``, of width 1.
+        length: numbers in a sequence.
+        system: id of the attention that reads them; its final position is the answer.
+        encoding: of a number: ``one_hot``, of width 10, or ``raw``, of width 1.
     """
 
     length: int = attrs.field(default=16, validator=ge(2))
@@ -39,7 +40,7 @@ class FinalDistanceConfig:
     """Distance of a final position from the target.
 
     Args:
-        system: the id of the system whose ``position`` it is.
+        system: id of the system that has the ``position``.
     """
 
     system: str = "tape"
@@ -47,17 +48,17 @@ class FinalDistanceConfig:
 
 @attrs.frozen(kw_only=True)
 class TokenAccuracyConfig:
-    """The share of a sequence's tokens that are right; it has no settings."""
+    """The share of a sequence's tokens that are correct; no settings."""
 
 
 @attrs.frozen(kw_only=True)
 class WrongBitsConfig:
-    """How many bits of a sequence are wrong; it has no settings."""
+    """The number of wrong bits in a sequence; no settings."""
 
 
 @hookimpl
-def superloop_register():
-    """The toy task of the original superloop, the tasks of the field, and what to measure of them."""
+def superloop_register() -> Iterator[TaskSpec | MetricSpec]:
+    """Register the tasks and the metrics."""
     yield TaskSpec(
         name="last_two_before_nine",
         config=LastTwoBeforeNineConfig,
@@ -75,7 +76,7 @@ def superloop_register():
         name="final_distance",
         config=FinalDistanceConfig,
         factory="superloop_plugin_tasks.last_two_before_nine:FinalDistance",
-        summary="How far the final position of a system is from the target",
+        summary="Distance of a system's final position from the target",
         example={"system": "tape"},
     )
     for family in FAMILIES:
@@ -84,11 +85,11 @@ def superloop_register():
         name="token_accuracy",
         config=TokenAccuracyConfig,
         factory="superloop_plugin_tasks.scoring:TokenAccuracy",
-        summary="The share of a sequence's tokens that are right",
+        summary="Share of a sequence's tokens that are correct",
     )
     yield MetricSpec(
         name="wrong_bits",
         config=WrongBitsConfig,
         factory="superloop_plugin_tasks.scoring:WrongBits",
-        summary="How many bits of a sequence are wrong (Graves et al., 2014)",
+        summary="Number of wrong bits in a sequence (Graves et al., 2014)",
     )

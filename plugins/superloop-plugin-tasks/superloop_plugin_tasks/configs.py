@@ -1,4 +1,4 @@
-"""What the settings of tasks share: lengths, sizes, and a small loop that learns; without Keras."""
+"""Base classes of the settings of tasks: lengths, sizes, and an example loop; without Keras."""
 
 from abc import ABC, abstractmethod
 from string import ascii_lowercase
@@ -11,7 +11,7 @@ from superloop_core import TaskSpec
 
 
 def length_field(default: int) -> Any:
-    """A setting that is a length, of those that its class allows."""
+    """Return the field of a length, validated by its class's ``shortest`` and ``step``."""
     return attrs.field(default=default, validator=_is_length)
 
 
@@ -24,17 +24,17 @@ def _is_length(settings: "LengthsConfig", field: Any, value: int) -> None:
 
 @attrs.frozen(kw_only=True)
 class LengthsConfig(ABC):
-    """Sequences whose contents have lengths drawn evenly from ``min_length`` to ``length``.
+    """Sequences with contents of lengths drawn uniformly from ``min_length`` to ``length``.
 
     Args:
-        length: how long the content of a sequence is at most.
-        min_length: how long it is at least.
-        length_source: a source of the loop that is given how long each content is, such as ``tape_jump``, of
-            a tape with ``jump = "source"``; empty: none.
+        length: the longest content of a sequence.
+        min_length: the shortest content of a sequence.
+        length_source: name of a source of the loop that receives the length of each content, such as
+            ``tape_jump`` of a tape with ``jump = "source"``; empty: none.
 
     Attributes:
-        shortest: the shortest that there may be.
-        step: between one length and the next.
+        shortest: the smallest valid length.
+        step: the difference between one valid length and the next.
     """
 
     shortest: ClassVar[int] = 1
@@ -51,54 +51,56 @@ class LengthsConfig(ABC):
     @property
     @abstractmethod
     def input_size(self) -> int:
-        """How many numbers a timestep's input has: the loop's ``inputs``."""
+        """Size of a timestep's input: the loop's ``inputs``."""
 
     @property
     @abstractmethod
     def output_size(self) -> int:
-        """How many numbers a timestep's output has: the loop's ``outputs``."""
+        """Size of a timestep's output: the loop's ``outputs``."""
 
     @property
     @abstractmethod
     def timesteps(self) -> int:
-        """How many timesteps the longest sequence takes."""
+        """Timesteps of the longest sequence."""
 
     @property
     def varies(self) -> bool:
-        """Whether sequences differ in their timesteps."""
+        """Whether sequences have different numbers of timesteps."""
         return self.min_length < self.length
 
 
 @attrs.frozen(kw_only=True)
 class StringConfig(LengthsConfig):
-    """Strings of symbols, each followed by timesteps in which the answer is given.
+    """Strings of symbols, each followed by the timesteps of the answer."""
 
-    Attributes:
-        alphabet: the symbols of strings, each of one character.
-        answers: the symbols of answers.
-    """
+    @property
+    @abstractmethod
+    def alphabet(self) -> str:
+        """The symbols of strings, one character each."""
 
-    alphabet: ClassVar[str]
-    answers: ClassVar[str]
+    @property
+    @abstractmethod
+    def answers(self) -> str:
+        """The symbols of answers, one character each."""
 
     @abstractmethod
     def answer_length(self, length: Any) -> Any:
-        """How many timesteps the answer to a string of a length takes; of an array of lengths, an array."""
+        """Return the timesteps of the answer to a string of a length; takes arrays of lengths too."""
 
     @property
     def input_size(self) -> int:
-        """The alphabet, one-hot, and a channel that asks for the answer."""
+        """The alphabet, one-hot, and a channel that requests the answer."""
         return len(self.alphabet) + 1
 
     @property
     def output_size(self) -> int:
-        """The symbols of answers."""
+        """One logit for each symbol of answers."""
         return len(self.answers)
 
     @property
     def timesteps(self) -> int:
-        """Those of the string, and then those of its answer."""
-        return self.length + self.answer_length(self.length)
+        """Those of the string and its answer."""
+        return self.length + int(self.answer_length(self.length))
 
 
 @attrs.frozen(kw_only=True)
@@ -106,7 +108,7 @@ class SymbolsConfig(StringConfig):
     """Strings of letters, answered with letters.
 
     Args:
-        symbols: how many kinds of symbols there are.
+        symbols: kinds of symbols.
     """
 
     length: int = length_field(40)
@@ -115,12 +117,12 @@ class SymbolsConfig(StringConfig):
 
     @property
     def alphabet(self) -> str:
-        """Letters."""
+        """The first letters."""
         return ascii_lowercase[: self.symbols]
 
     @property
     def answers(self) -> str:
-        """The same."""
+        """The same letters."""
         return self.alphabet
 
 
@@ -133,9 +135,16 @@ def task_spec(
     reference: str = "",
     **loop: Any,
 ) -> TaskSpec:
-    """Return the spec of a task in this package, with an LSTM that its example can be trained on.
+    """Return the spec of a task of this package, with an LSTM as the loop of its example.
 
-    ``loop`` holds what the example's loop needs besides.
+    Args:
+        name: of the task.
+        config: the class of its settings.
+        factory: of the task, ``"module:class"`` within this package.
+        summary: one line for ``superloop plugins``.
+        example: settings of a small instance.
+        reference: authors, year and link.
+        loop: further settings of the example's loop.
     """
     settings = config(**example)
     example_loop = {

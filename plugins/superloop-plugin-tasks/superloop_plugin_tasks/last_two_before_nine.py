@@ -1,4 +1,4 @@
-"""The toy task of the original superloop: where is the last 2 before a 9?"""
+"""The toy task of the original superloop: find the last 2 before a 9."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,10 +15,10 @@ NUMBERS = 10
 class LastTwoBeforeNine:
     """Walk to the last 2 before the 9, and stay there.
 
-    A sequence has one 9, anywhere but first. The target is drawn evenly from the places before it and
-    holds a 2; between the two there is none; elsewhere stand numbers from 0 to 4. The attention's
-    position at the last timestep is the answer: the loss is its squared distance from the target, and
-    it is right if it is nearer than 0.5.
+    A sequence has one 9, at any place but the first. The target is a place before it, drawn uniformly, and
+    holds a 2. Between the two there is no other 2. All other numbers are from 0 to 4. The answer is the
+    attention's position at the last timestep. The loss is its squared distance from the target; a distance
+    below 0.5 is correct.
 
     ::
 
@@ -55,7 +55,7 @@ class LastTwoBeforeNine:
         return ops.mean(ops.square(self._distance(targets, results)))
 
     def correct(self, targets: Any, results: Mapping[str, Any]) -> Any:
-        """Tell whether the final position is nearer than 0.5 to the target."""
+        """Return whether the final position is nearer than 0.5 to the target: ``(batch,)`` of bool."""
         return ops.abs(self._distance(targets, results)) < 0.5
 
     def annotate(self, batch: Batch, row: int) -> Annotation:
@@ -75,14 +75,14 @@ class LastTwoBeforeNine:
 
 
 class FinalDistance:
-    """How far the position of a system at the last timestep is from the target, without its sign."""
+    """The absolute distance of a system's position at the last timestep from the target."""
 
     def __init__(self, settings: FinalDistanceConfig):
         self.position = f"{settings.system}.position"
         self.traces = (self.position,)
 
     def __call__(self, targets: Any, results: Mapping[str, Any]) -> Any:
-        """Return the distance of each sequence, ``(batch,)``."""
+        """Return the distance for each sequence, ``(batch,)``."""
         return ops.abs(_final(results[self.position]) - targets)
 
 

@@ -1,4 +1,4 @@
-"""Loss and accuracy of what is asked: classes or bits, -1 where nothing is.
+"""Loss and accuracy of classes or bits; a target of -1 is ignored.
 
 ``targets`` are classes ``(batch, timesteps)``, or bits ``(batch, timesteps, width)``; ``results`` hold the
 logits as ``outputs``, ``(batch, timesteps, classes)`` or ``(batch, timesteps, width)``.
@@ -14,10 +14,10 @@ from superloop_plugin_tasks import TokenAccuracyConfig, WrongBitsConfig
 
 
 def check_outputs(results: Mapping[str, Any], needed: int) -> None:
-    """Refuse a loop that gives more or fewer outputs than a task needs.
+    """Check that the loop has as many outputs as a task needs.
 
     Raises:
-        ConfigError: it does.
+        ConfigError: it has more or fewer.
     """
     outputs = results["outputs"].shape[-1]
     if outputs != needed:
@@ -25,28 +25,25 @@ def check_outputs(results: Mapping[str, Any], needed: int) -> None:
 
 
 def cross_entropy(targets: Any, results: Mapping[str, Any]) -> Any:
-    """Return the mean cross-entropy, in nats, of all classes or bits that are asked in the batch.
-
-    It is computed in float32 at least.
-    """
-    logits, asked = results["outputs"], targets >= 0
+    """Return the mean cross-entropy over all targets of the batch, in nats; computed at least in float32."""
+    logits, counted = results["outputs"], targets >= 0
     logits = ops.cast(logits, backend.result_type(backend.standardize_dtype(logits.dtype), "float32"))
     known = ops.maximum(targets, 0)
     if _are_bits(targets):
         losses = ops.binary_crossentropy(ops.cast(known, logits.dtype), logits, from_logits=True)
     else:
         losses = ops.sparse_categorical_crossentropy(known, logits, from_logits=True)
-    count = ops.maximum(ops.sum(ops.cast(asked, losses.dtype)), 1)
-    return ops.sum(ops.where(asked, losses, 0)) / count
+    count = ops.maximum(ops.sum(ops.cast(counted, losses.dtype)), 1)
+    return ops.sum(ops.where(counted, losses, 0)) / count
 
 
-def all_right(targets: Any, results: Mapping[str, Any]) -> Any:
-    """Tell of each sequence whether all that is asked is right: ``(batch,)`` of bool."""
+def all_correct(targets: Any, results: Mapping[str, Any]) -> Any:
+    """Return whether all targets of each sequence are met: ``(batch,)`` of bool."""
     return ops.all(~_wrong(targets, results), axis=_axes(targets))
 
 
 class TokenAccuracy:
-    """The share of a sequence's tokens that are right; one with bits is if all its bits are."""
+    """The share of a sequence's tokens that are correct; a token of bits is correct if all its bits are."""
 
     traces: tuple[str, ...] = ()
 
@@ -54,16 +51,16 @@ class TokenAccuracy:
         del settings
 
     def __call__(self, targets: Any, results: Mapping[str, Any]) -> Any:
-        """Return the share of each sequence, ``(batch,)``; 1 where nothing is asked."""
-        wrong, asked = _wrong(targets, results), targets >= 0
+        """Return the share for each sequence, ``(batch,)``; 1 for a sequence without targets."""
+        wrong, counted = _wrong(targets, results), targets >= 0
         if _are_bits(targets):
-            wrong, asked = ops.any(wrong, axis=-1), ops.any(asked, axis=-1)
-        count = ops.maximum(_count(asked), 1)
+            wrong, counted = ops.any(wrong, axis=-1), ops.any(counted, axis=-1)
+        count = ops.maximum(_count(counted), 1)
         return 1 - _count(wrong) / count
 
 
 class WrongBits:
-    """The number of a sequence's bits that are wrong; of a task with classes, of its tokens."""
+    """The number of wrong bits in a sequence; for a task with classes, of wrong tokens."""
 
     traces: tuple[str, ...] = ()
 
@@ -71,18 +68,18 @@ class WrongBits:
         del settings
 
     def __call__(self, targets: Any, results: Mapping[str, Any]) -> Any:
-        """Return the number of each sequence, ``(batch,)``."""
+        """Return the number for each sequence, ``(batch,)``."""
         return _count(_wrong(targets, results))
 
 
 def _wrong(targets: Any, results: Mapping[str, Any]) -> Any:
-    """Whether each class or bit is asked and wrong, of bool, shaped as the targets."""
+    """Return whether each target is missed: bool, in the shape of the targets."""
     logits = results["outputs"]
     if _are_bits(targets):
-        right = (logits > 0) == (targets > 0)
+        met = (logits > 0) == (targets > 0)
     else:
-        right = ops.cast(ops.argmax(logits, axis=-1), targets.dtype) == targets
-    return (targets >= 0) & ~right
+        met = ops.cast(ops.argmax(logits, axis=-1), targets.dtype) == targets
+    return (targets >= 0) & ~met
 
 
 def _count(tokens: Any) -> Any:
@@ -94,5 +91,5 @@ def _are_bits(targets: Any) -> bool:
 
 
 def _axes(tokens: Any) -> tuple[int, ...]:
-    """All but the batch."""
+    """Return all axes except the batch axis."""
     return tuple(range(1, len(tokens.shape)))

@@ -1,4 +1,4 @@
-"""What tasks with sequences of many lengths share."""
+"""The base class of tasks with sequences of many lengths, and its tools."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -9,25 +9,25 @@ import numpy as np
 
 from superloop_core.task import Annotation, Batch
 from superloop_plugin_tasks.configs import LengthsConfig
-from superloop_plugin_tasks.scoring import all_right, check_outputs, cross_entropy
+from superloop_plugin_tasks.scoring import all_correct, check_outputs, cross_entropy
 
 TITLE = 60  # characters
 
 
 class Drawn(NamedTuple):
-    """Sequences: what they are fed and asked, and how many timesteps each has."""
+    """Newly drawn sequences."""
 
     inputs: np.ndarray  # (batch, timesteps, input_size)
     targets: np.ndarray  # (batch, timesteps) or (batch, timesteps, output_size)
-    timesteps: np.ndarray  # (batch,)
-    sources: Mapping[str, np.ndarray] = MappingProxyType({})  # of the loop, by name
+    timesteps: np.ndarray  # (batch,), of each sequence
+    sources: Mapping[str, np.ndarray] = MappingProxyType({})  # sources of the loop, by name
 
 
 class SequenceTask(ABC):
-    """A task with classes or bits as targets, -1 where nothing is asked.
+    """A task with classes or bits as targets, and -1 without a target.
 
-    Arrays are as long as the settings' ``length`` needs, whatever is drawn. Where the sequences differ in
-    their timesteps, ``lengths`` tells how many each has.
+    Arrays always have the timesteps that the settings' ``length`` needs. If sequences can have different
+    numbers of timesteps, the input ``lengths`` ``(batch,)`` holds them.
     """
 
     traces: tuple[str, ...] = ()
@@ -39,8 +39,8 @@ class SequenceTask(ABC):
         """Draw sequences.
 
         Args:
-            rng: where they come from.
-            batch_size: how many.
+            rng: the generator to draw from.
+            batch_size: number of sequences.
             longest: the longest content, for a curriculum; None: the settings' ``length``.
         """
         lengths = draw_lengths(rng, batch_size, self.settings, longest)
@@ -55,30 +55,30 @@ class SequenceTask(ABC):
 
     @abstractmethod
     def title(self, batch: Batch, row: int) -> str:
-        """Tell a sequence and its target."""
+        """Describe a sequence and its target in a few words."""
 
     def loss(self, targets: Any, results: Mapping[str, Any]) -> Any:
-        """Return the mean cross-entropy of what is asked.
+        """Return the mean cross-entropy over all targets.
 
         Raises:
-            ConfigError: the loop gives more or fewer outputs than the task needs.
+            ConfigError: the loop has more or fewer outputs than the task needs.
         """
         check_outputs(results, self.settings.output_size)
         return cross_entropy(targets, results)
 
     def correct(self, targets: Any, results: Mapping[str, Any]) -> Any:
-        """Tell whether all that is asked of a sequence is right."""
-        return all_right(targets, results)
+        """Return whether all targets of each sequence are met: ``(batch,)`` of bool."""
+        return all_correct(targets, results)
 
     def annotate(self, batch: Batch, row: int) -> Annotation:
-        """Give the title; no system's slots are labelled."""
+        """Return the title, without labels of slots."""
         return Annotation(title=shortened(self.title(batch, row), TITLE), system="")
 
 
 def draw_lengths(
     rng: np.random.Generator, batch_size: int, settings: LengthsConfig, longest: int | None = None
 ) -> np.ndarray:
-    """Draw lengths ``(batch,)`` evenly from those that the settings allow, up to ``longest``.
+    """Draw lengths ``(batch,)`` uniformly from those that the settings allow, up to ``longest``.
 
     Raises:
         ValueError: ``longest`` is not from ``min_length`` to ``length``.
@@ -94,7 +94,7 @@ def draw_lengths(
 def feed_of(
     inputs: np.ndarray, lengths: np.ndarray, timesteps: np.ndarray, settings: LengthsConfig
 ) -> dict[str, np.ndarray]:
-    """Return what a loop is fed: the inputs, and what there is to be told of their lengths."""
+    """Return a loop's inputs by name; the settings decide on ``lengths`` and a length source."""
     feed = {"inputs": inputs.astype("float32")}
     if settings.length_source:
         feed[settings.length_source] = lengths.astype("float32")
@@ -106,14 +106,14 @@ def feed_of(
 def placed(
     content: np.ndarray, starts: np.ndarray, counts: np.ndarray, timesteps: int, empty: int
 ) -> np.ndarray:
-    """Put the first ``counts`` of each row of ``content`` from ``starts`` on, and ``empty`` elsewhere.
+    """Place the first ``counts`` elements of each row of ``content`` from ``starts`` on.
 
     Args:
         content: ``(batch, some, ...)``.
         starts: ``(batch,)``.
         counts: ``(batch,)``.
-        timesteps: how many the result has.
-        empty: what stands where nothing is put.
+        timesteps: of the result.
+        empty: the value everywhere else.
 
     Returns:
         ``(batch, timesteps, ...)``
@@ -126,7 +126,7 @@ def placed(
 
 
 def shortened(text: str, size: int) -> str:
-    """Leave out the middle of a text that is too long."""
+    """Replace the middle of a text longer than ``size`` by an ellipsis."""
     if len(text) <= size:
         return text
     half = (size - 3) // 2

@@ -1,4 +1,4 @@
-"""What tasks that read a string and then answer share."""
+"""The base class of tasks that read a string and then answer."""
 
 from abc import abstractmethod
 
@@ -9,38 +9,38 @@ from superloop_plugin_tasks.sequences import TITLE, Drawn, SequenceTask, placed,
 
 
 class StringTask(SequenceTask):
-    """Read a string, a symbol at each timestep, and then give the answer, a symbol at each timestep.
+    """Read a string, one symbol at each timestep, and then return the answer, one symbol at each timestep.
 
     ::
 
-        inputs    a b b . . .        one-hot; where "." stands, a further channel is 1 and asks
-        targets   - - - b b a        classes; -1 where nothing is asked
+        inputs    a b b . . .        one-hot; at ".", one more channel is 1 and requests the answer
+        targets   - - - b b a        classes; -1 without a target
 
     Attributes:
-        verb: what is done to a string, for titles.
+        verb: the operation on the string, for titles.
     """
 
     verb: str
 
     @abstractmethod
     def strings(self, rng: np.random.Generator, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Draw a string of each of the ``lengths`` ``(batch,)``, and answer it.
+        """Draw a string of each of the ``lengths`` ``(batch,)``, and its answer.
 
         Returns:
-            strings ``(batch, length)``, of which no more than each one's length counts, and answers
-            ``(batch, any)``, -1 where nothing is asked.
+            strings ``(batch, length)``, whose symbols after each string's length are ignored, and answers
+            ``(batch, any)``, -1 after their ends.
         """
 
     def draw(self, rng: np.random.Generator, lengths: np.ndarray) -> Drawn:
-        """Draw strings, and put each one's answer after it."""
+        """Draw strings, each followed by its answer."""
         settings, timesteps = self.settings, self.settings.timesteps
         strings, answers = self.strings(rng, lengths)
-        asked = np.broadcast_to(settings.answer_length(lengths), lengths.shape)  # (batch,)
+        answered = np.broadcast_to(settings.answer_length(lengths), lengths.shape)  # (batch,)
         symbols = placed(strings, np.zeros_like(lengths), lengths, timesteps, empty=-1)
         one_hot = symbols[:, :, None] == np.arange(len(settings.alphabet))
-        asks = placed(np.ones_like(answers), lengths, asked, timesteps, empty=0)
-        inputs = np.concatenate([one_hot, asks[:, :, None]], axis=-1)  # (batch, timesteps, input_size)
-        return Drawn(inputs, placed(answers, lengths, asked, timesteps, empty=-1), lengths + asked)
+        requests = placed(np.ones_like(answers), lengths, answered, timesteps, empty=0)
+        inputs = np.concatenate([one_hot, requests[:, :, None]], axis=-1)  # (batch, timesteps, input_size)
+        return Drawn(inputs, placed(answers, lengths, answered, timesteps, empty=-1), lengths + answered)
 
     def title(self, batch: Batch, row: int) -> str:
         """``reverse abba -> abba``"""
@@ -53,6 +53,6 @@ class StringTask(SequenceTask):
 
 
 def backwards(strings: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Reverse the first ``lengths`` ``(batch,)`` symbols of each row; the rest means nothing."""
+    """Reverse the first ``lengths`` ``(batch,)`` symbols of each row; ignore the rest."""
     index = lengths[:, None] - 1 - np.arange(strings.shape[1])
     return np.take_along_axis(strings, np.maximum(index, 0), axis=1)

@@ -1,4 +1,4 @@
-"""Tasks by name, and batches read back, one row after the other."""
+"""Fixtures: tasks by name, and the rows of batches as strings."""
 
 import pytest
 from superloop_plugin_tasks import FAMILIES
@@ -8,12 +8,12 @@ SPECS = {spec.name: spec for family in FAMILIES for spec in family.SPECS}
 
 @pytest.fixture(scope="session")
 def make():
-    """Make the task of a name with some settings."""
+    """Makes a task by name, with some settings."""
 
     def make(name, **settings):
         spec = SPECS[name]
         if name == "look_up":
-            settings = {"keys": 64} | settings  # as many as any length here needs
+            settings = {"keys": 64} | settings  # enough for every length in these tests
         return spec.create(spec.config(**settings))
 
     return make
@@ -21,7 +21,7 @@ def make():
 
 @pytest.fixture(scope="session")
 def read():
-    """Read a string task's row: its string, and its answer."""
+    """Reads a row of a string task: its string and its answer."""
 
     def read(task, batch, row):
         inputs, targets = batch.inputs["inputs"][row], batch.targets[row]
@@ -29,7 +29,7 @@ def read():
         string, answer = "", ""
         for timestep in range(timesteps):
             *symbol, asks = inputs[timestep]
-            assert sorted(inputs[timestep])[-2:] == [0, 1], "a symbol, or a timestep that asks"
+            assert sorted(inputs[timestep])[-2:] == [0, 1], "a symbol, or a timestep that requests one"
             if asks:
                 answer += "-" if targets[timestep] < 0 else task.settings.answers[targets[timestep]]
             else:

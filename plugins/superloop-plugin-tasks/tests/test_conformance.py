@@ -1,4 +1,4 @@
-"""The plugins hold to what every plugin of superloop must."""
+"""The plugins pass the conformance kit."""
 
 import pytest
 from superloop_plugin_tasks import FAMILIES

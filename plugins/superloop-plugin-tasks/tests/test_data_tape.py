@@ -1,4 +1,4 @@
-"""Tasks with a data tape, each sequence read one timestep after the other."""
+"""Tasks with a data tape, checked one timestep after the other."""
 
 import re
 
@@ -11,18 +11,18 @@ SEEDS = st.integers(0, 2**32 - 1)
 
 
 def rows_of(batch):
-    """Yield each row's tape, and what its valid timesteps are fed and asked."""
+    """Yield each row's tape, and the inputs and targets of its valid timesteps."""
     timesteps = batch.inputs.get("lengths", [batch.targets.shape[1]] * len(batch.targets))
     rows = zip(batch.inputs["tape_data"], batch.inputs["inputs"], batch.targets, timesteps, strict=True)
     for tape, inputs, targets, count in rows:
         written = [point.tolist() for point in tape if point.any()]
-        assert not tape[len(written) :].any(), "nothing stands between what is written"
+        assert not tape[len(written) :].any(), "the written datapoints come first"
         yield written, inputs[:count].tolist(), targets[:count].tolist()
 
 
 @settings(max_examples=25, deadline=None)
 @given(seed=SEEDS, length=st.integers(1, 12), symbols=st.integers(2, 6), data=st.data())
-def test_read_out_asks_for_the_tape_in_its_order_with_pauses(make, seed, length, symbols, data):
+def test_read_out_requests_the_tape_in_order_with_pauses(make, seed, length, symbols, data):
     low = data.draw(st.integers(1, length))
     task = make("read_out", length=length, min_length=low, symbols=symbols)
     for tape, inputs, targets in rows_of(task.sample(np.random.default_rng(seed), 8)):
@@ -34,14 +34,14 @@ def test_read_out_asks_for_the_tape_in_its_order_with_pauses(make, seed, length,
         assert not left
 
 
-def test_a_symbol_is_as_often_asked_at_any_timestep(make):
+def test_requests_are_equally_frequent_at_every_timestep(make):
     asks = make("read_out", length=3, min_length=3).sample(np.random.default_rng(0), 20_000).inputs["inputs"]
     np.testing.assert_allclose(asks.mean(axis=(0, 2)), [0.5] * 6, atol=0.015)
 
 
 @settings(max_examples=25, deadline=None)
 @given(seed=SEEDS, length=st.integers(1, 9), more=st.integers(0, 4), symbols=st.integers(2, 6))
-def test_look_up_asks_for_what_stands_under_a_key(make, seed, length, more, symbols):
+def test_look_up_requests_the_symbol_under_a_key(make, seed, length, more, symbols):
     keys = length + more
     task = make("look_up", length=length, keys=keys, symbols=symbols)
     for tape, inputs, targets in rows_of(task.sample(np.random.default_rng(seed), 8)):
@@ -51,8 +51,8 @@ def test_look_up_asks_for_what_stands_under_a_key(make, seed, length, more, symb
         assert [under[key.index(1)] for key in inputs] == targets
 
 
-def test_more_datapoints_than_keys_are_refused(make):
-    with pytest.raises(ValueError, match=r"'keys' must be >= length \(9\), as no key comes twice: 8"):
+def test_more_datapoints_than_keys_are_rejected(make):
+    with pytest.raises(ValueError, match=r"'keys' must be >= length \(9\), as no key occurs twice: 8"):
         make("look_up", length=9, keys=8)
 
 

@@ -41,34 +41,34 @@ def test_the_target_is_the_place_of_the_last_2_before_the_9(length, seed, encodi
 
 @settings(max_examples=30, deadline=None)
 @given(length=st.integers(2, 40), seed=st.integers(0, 2**32 - 1))
-def test_there_is_one_9_and_never_first_and_the_other_numbers_are_0_to_4(length, seed):
+def test_there_is_one_9_not_at_the_first_place_and_other_numbers_are_0_to_4(length, seed):
     numbers = numbers_of(task_of(length=length).sample(np.random.default_rng(seed), 20))
     assert ((numbers == 9).sum(axis=1) == 1).all()
     assert (numbers[:, 0] != 9).all()
     assert set(np.unique(numbers)) <= {0, 1, 2, 3, 4, 9}
 
 
-def test_the_9_is_as_often_at_any_place_but_the_first():
+def test_the_9_is_equally_frequent_at_every_place_but_the_first():
     numbers = numbers_of(task_of(length=6).sample(np.random.default_rng(0), 20_000))
     np.testing.assert_allclose((numbers == 9).mean(axis=0), [0, *[1 / 5] * 5], atol=0.015)
 
 
 @pytest.mark.parametrize("nine", [1, 2, 5])
-def test_the_target_is_as_often_at_any_place_before_the_9(nine):
+def test_the_target_is_equally_frequent_at_every_place_before_the_9(nine):
     batch = task_of(length=6).sample(np.random.default_rng(1), 30_000)
     targets = batch.targets[numbers_of(batch)[:, nine] == 9].astype(int)
     shares = np.bincount(targets, minlength=6) / len(targets)
     np.testing.assert_allclose(shares, [*[1 / nine] * nine, *[0] * (6 - nine)], atol=0.03)
 
 
-def test_numbers_after_the_9_do_not_tell_the_target():
+def test_numbers_after_the_9_do_not_depend_on_the_target():
     batch = task_of(length=4).sample(np.random.default_rng(2), 30_000)
     numbers = numbers_of(batch)
     after = numbers[:, 3][numbers[:, 2] == 9]
     np.testing.assert_allclose(np.bincount(after) / len(after), [1 / 5] * 5, atol=0.03)
 
 
-def test_one_hot_and_raw_tell_the_same_sequences():
+def test_one_hot_and_raw_encode_the_same_sequences():
     one_hot, raw = (task_of(encoding=name).sample(np.random.default_rng(3), 7) for name in ENCODINGS)
     assert one_hot.inputs["tape_data"].shape == (7, 16, 10)
     assert raw.inputs["tape_data"].shape == (7, 16, 1)
@@ -80,7 +80,7 @@ def test_one_hot_and_raw_tell_the_same_sequences():
     }
 
 
-def test_the_same_seed_gives_the_same_sequences_and_another_seed_others():
+def test_the_seed_decides_the_sequences():
     first, same, other = (numbers_of(task_of().sample(np.random.default_rng(seed), 5)) for seed in (4, 4, 5))
     np.testing.assert_array_equal(first, same)
     assert (first != other).any()
@@ -92,7 +92,7 @@ def test_the_source_and_the_trace_are_named_after_the_system():
     assert list(task.sample(np.random.default_rng(0), 1).inputs) == ["finger_data"]
 
 
-def test_loss_and_correct_are_of_the_last_timestep():
+def test_loss_and_correct_read_the_last_timestep():
     positions = np.zeros((4, 3, 1), "float32")
     positions[:, -1, 0] = [1.0, 2.4, 2.5, 9.0]
     targets = np.array([1, 2, 2, 3], "float32")
@@ -114,7 +114,7 @@ def test_an_annotation_shows_the_numbers_and_the_target(encoding):
         assert str(note.target) in note.title
 
 
-def test_the_task_is_found_by_its_name_and_its_example_makes_it():
+def test_the_task_is_found_by_name_and_made_from_its_example():
     record = load_registry().resolve("task", "last_two_before_nine")
     assert record.qualified_name == "superloop-plugin-tasks:last_two_before_nine"
     task = record.spec.create(record.spec.config(**record.spec.example))
@@ -122,12 +122,12 @@ def test_the_task_is_found_by_its_name_and_its_example_makes_it():
 
 
 @pytest.mark.parametrize("changes", [{"length": 1}, {"length": -3}])
-def test_a_sequence_must_have_room_for_a_2_and_a_9(changes):
+def test_a_sequence_needs_room_for_a_2_and_a_9(changes):
     with pytest.raises(ValueError, match="'length' must be >= 2"):
         LastTwoBeforeNineConfig(**changes)
 
 
-def test_the_final_distance_is_that_of_the_last_timestep_without_its_sign():
+def test_the_final_distance_is_the_absolute_distance_at_the_last_timestep():
     metric = FinalDistance(FinalDistanceConfig(system="tape"))
     positions = np.array([[[9.0], [2.0]], [[9.0], [5.5]]])  # (batch, timesteps, 1)
     assert metric.traces == ("tape.position",)

@@ -21,7 +21,7 @@ def words_of(task, batch):
 
 @settings(max_examples=25, deadline=None)
 @given(seed=SEEDS, half=st.integers(1, 30), brackets=st.integers(1, 30), data=st.data())
-def test_every_word_matches_and_what_may_follow_is_told(make, seed, half, brackets, data):
+def test_brackets_match_and_targets_are_the_brackets_that_may_follow(make, seed, half, brackets, data):
     low = data.draw(st.integers(1, half))
     nest, join = data.draw(st.sampled_from([(0.5, 0.25), (0.01, 0.01), (0.98, 0.01), (0.05, 0.9)]))
     task = make("dyck", length=2 * half, min_length=2 * low, brackets=brackets, nest=nest, join=join)
@@ -61,7 +61,7 @@ def probabilities(longest, nest, join):
 
 
 @pytest.mark.parametrize(("nest", "join"), [(0.5, 0.25), (0.2, 0.5), (0.7, 0.05)])
-def test_words_are_drawn_as_often_as_the_grammar_gives_them(nest, join):
+def test_words_have_the_frequencies_of_the_grammar(nest, join):
     chances = {w: c for w, c in probabilities(8, nest, join).items() if len(w) == 8}
     assert len(chances) == 14
     opens = Nesting(8, join, 1 - nest - join).draw(np.random.default_rng(0), np.full(60_000, 8))
@@ -73,21 +73,21 @@ def test_words_are_drawn_as_often_as_the_grammar_gives_them(nest, join):
 
 
 @pytest.mark.parametrize(("nest", "join"), [(0.5, 0.25), (0.001, 0.001), (0.001, 0.998), (0.998, 0.001)])
-def test_long_words_are_drawn_too(nest, join):
+def test_long_words_are_drawn(nest, join):
     opens = Nesting(600, join, 1 - nest - join).draw(np.random.default_rng(0), np.full(20, 600))
     depth = np.where(opens, 1, -1).cumsum(axis=1)
     assert (depth >= 0).all()
     assert (depth[:, -1] == 0).all()
 
 
-def test_probabilities_must_leave_room_for_nothing(make):
+def test_the_probabilities_must_leave_some_for_the_empty_word(make):
     with pytest.raises(ValueError, match="'nest' and 'join' together must be < 1"):
         make("dyck", nest=0.5, join=0.5)
 
 
 @settings(max_examples=25, deadline=None)
 @given(seed=SEEDS, length=st.integers(1, 12), letters=st.integers(2, 5))
-def test_counting_tells_every_letter_that_some_word_goes_on_with(make, seed, length, letters):
+def test_counting_targets_are_the_letters_that_continue_some_word(make, seed, length, letters):
     task = make("counting", length=length, letters=letters)
     alphabet = "abcde"[:letters]
     language = ["^" + "".join(letter * n for letter in alphabet) + "$" for n in range(1, 30)]

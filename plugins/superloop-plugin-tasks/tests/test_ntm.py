@@ -22,7 +22,7 @@ def first(inputs, channel):
 
 @settings(max_examples=20, deadline=None)
 @given(seed=SEEDS, length=st.integers(1, 12), width=st.integers(1, 9), data=st.data())
-def test_copy_asks_for_the_vectors_after_the_delimiter(make, seed, length, width, data):
+def test_copy_requests_the_vectors_after_the_delimiter(make, seed, length, width, data):
     low = data.draw(st.integers(1, length))
     task = make("copy", length=length, min_length=low, width=width)
     for inputs, targets in rows_of(task.sample(np.random.default_rng(seed), 8)):
@@ -37,7 +37,7 @@ def test_copy_asks_for_the_vectors_after_the_delimiter(make, seed, length, width
 
 @settings(max_examples=20, deadline=None)
 @given(seed=SEEDS, length=st.integers(1, 6), width=st.integers(1, 5), repeats=st.integers(1, 12))
-def test_repeat_copy_asks_for_them_so_often_and_then_for_the_end(make, seed, length, width, repeats):
+def test_repeat_copy_requests_the_vectors_repeatedly_and_then_the_end(make, seed, length, width, repeats):
     task = make("repeat_copy", length=length, width=width, repeats=repeats)
     for inputs, targets in rows_of(task.sample(np.random.default_rng(seed), 8)):
         n = first(inputs, width)
@@ -58,7 +58,7 @@ def test_the_number_of_repeats_has_mean_0_and_variance_1_as_in_the_paper(make):
     assert abs(numbers.var() - 1) < 0.02
 
 
-def test_fewer_repeats_at_least_than_at_most(make):
+def test_min_repeats_is_at_most_repeats(make):
     with pytest.raises(ValueError, match=r"'min_repeats' must be <= repeats \(2\): 3"):
         make("repeat_copy", repeats=2, min_repeats=3)
     task = make("repeat_copy", length=3, min_length=3, repeats=5, min_repeats=4)
@@ -69,7 +69,7 @@ def test_fewer_repeats_at_least_than_at_most(make):
 
 @settings(max_examples=20, deadline=None)
 @given(seed=SEEDS, length=st.integers(2, 7), width=st.integers(1, 6), vectors=st.integers(1, 4))
-def test_associative_recall_asks_for_the_item_after_the_query(make, seed, length, width, vectors):
+def test_associative_recall_requests_the_item_after_the_query(make, seed, length, width, vectors):
     task = make("associative_recall", length=length, width=width, vectors=vectors)
     for inputs, targets in rows_of(task.sample(np.random.default_rng(seed), 8)):
         query = first(inputs, width + 1)
@@ -90,7 +90,7 @@ def test_associative_recall_asks_for_the_item_after_the_query(make, seed, length
         assert targets[answer:] in after
 
 
-def test_any_item_but_the_last_may_be_the_query(make):
+def test_every_item_but_the_last_can_be_the_query(make):
     task = make("associative_recall", length=4, min_length=4, vectors=1, width=40)
     inputs = task.sample(np.random.default_rng(0), 6000).inputs["inputs"]
     items, query = inputs[:, 1:8:2, :40], inputs[:, 9, :40]
@@ -100,7 +100,7 @@ def test_any_item_but_the_last_may_be_the_query(make):
 
 @settings(max_examples=20, deadline=None)
 @given(seed=SEEDS, length=st.integers(1, 12), width=st.integers(1, 6), highest=st.integers(1, 14))
-def test_priority_sort_asks_for_the_highest_in_their_order(make, seed, length, width, highest):
+def test_priority_sort_requests_the_highest_in_order(make, seed, length, width, highest):
     task = make("priority_sort", length=length, width=width, highest=highest)
     for inputs, targets in rows_of(task.sample(np.random.default_rng(seed), 8)):
         n = first(inputs, width + 1)
@@ -113,7 +113,7 @@ def test_priority_sort_asks_for_the_highest_in_their_order(make, seed, length, w
 
 
 @pytest.mark.parametrize("name", ["copy", "repeat_copy", "associative_recall", "priority_sort"])
-def test_bits_are_drawn_evenly(make, name):
+def test_bits_are_drawn_uniformly(make, name):
     targets = make(name).sample(np.random.default_rng(0), 3000).targets[..., :6]
     asked = targets[targets >= 0]
     share = asked.mean() if name != "repeat_copy" else targets[:, 2][targets[:, 2] >= 0].mean()

@@ -6,7 +6,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from superloop_plugin_tasks import TokenAccuracyConfig, WrongBitsConfig
-from superloop_plugin_tasks.scoring import TokenAccuracy, WrongBits, all_right, cross_entropy
+from superloop_plugin_tasks.scoring import TokenAccuracy, WrongBits, all_correct, cross_entropy
 
 token_accuracy, wrong_bits = TokenAccuracy(TokenAccuracyConfig()), WrongBits(WrongBitsConfig())
 KINDS = pytest.mark.parametrize("kind", ["classes", "bits"])
@@ -23,7 +23,7 @@ def drawn(kind, seed, rows=4, timesteps=5, size=3):
     return targets, {"outputs": logits}
 
 
-def told_one_by_one(kind, targets, results):
+def scored_one_by_one(kind, targets, results):
     losses, right, bits = [], [], []
     for row, logits in zip(targets, results["outputs"].astype("float64"), strict=True):
         right.append([])
@@ -47,11 +47,11 @@ def told_one_by_one(kind, targets, results):
 @KINDS
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
-def test_all_figures_are_those_of_what_is_asked(kind, seed):
+def test_all_figures_ignore_tokens_without_a_target(kind, seed):
     targets, results = drawn(kind, seed)
-    loss, right, bits = told_one_by_one(kind, targets, results)
+    loss, right, bits = scored_one_by_one(kind, targets, results)
     np.testing.assert_allclose(cross_entropy(targets, results), loss, rtol=1e-5)
-    np.testing.assert_array_equal(all_right(targets, results), [all(row) for row in right])
+    np.testing.assert_array_equal(all_correct(targets, results), [all(row) for row in right])
     shares = [np.mean(row) if row else 1.0 for row in right]
     np.testing.assert_allclose(token_accuracy(targets, results), shares, rtol=1e-6)
     np.testing.assert_array_equal(wrong_bits(targets, results), bits)
@@ -72,17 +72,17 @@ def test_logits_of_any_size_have_a_finite_loss_and_gradient(kind):
 
 
 @KINDS
-def test_where_nothing_is_asked_the_loss_is_0_and_all_is_right(kind):
+def test_without_targets_the_loss_is_0_and_everything_is_correct(kind):
     targets, results = drawn(kind, 0)
     targets = np.full_like(targets, -1)
     assert float(cross_entropy(targets, results)) == 0
-    assert np.all(all_right(targets, results))
+    assert np.all(all_correct(targets, results))
     np.testing.assert_array_equal(token_accuracy(targets, results), [1] * 4)
     np.testing.assert_array_equal(wrong_bits(targets, results), [0] * 4)
 
 
 @KINDS
-def test_a_compiled_function_gives_the_same(kind):
+def test_a_compiled_loss_is_the_same(kind):
     targets, results = drawn(kind, 1)
     compiled = tf.function(cross_entropy, jit_compile=True)
     given = {"outputs": tf.constant(results["outputs"])}
@@ -92,7 +92,7 @@ def test_a_compiled_function_gives_the_same(kind):
 
 
 @KINDS
-def test_half_precision_is_left_for_the_loss(kind):
+def test_the_loss_of_half_precision_is_computed_in_float32(kind):
     targets, results = drawn(kind, 2)
     half = {"outputs": tf.cast(results["outputs"], "float16")}
     full = {"outputs": tf.cast(half["outputs"], "float64")}

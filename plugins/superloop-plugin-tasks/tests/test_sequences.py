@@ -23,7 +23,7 @@ def lengths_of(batch):
 @EVERY
 @hypothesis_settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), rows=st.integers(1, 5), times=st.integers(1, 12))
-def test_shapes_are_those_that_the_settings_tell_whatever_is_drawn(make, name, seed, rows, times):
+def test_shapes_depend_on_the_settings_only(make, name, seed, rows, times):
     config = make(name).settings
     task = make(name, length=config.shortest + config.step * times)
     told = task.settings
@@ -41,7 +41,7 @@ def test_shapes_are_those_that_the_settings_tell_whatever_is_drawn(make, name, s
 
 
 @EVERY
-def test_nothing_stands_after_a_sequence_and_every_one_is_asked_something(make, name):
+def test_every_sequence_has_a_target_and_nothing_follows_it(make, name):
     task = make(name)
     batch = task.sample(np.random.default_rng(0), 200)
     for row, timesteps in enumerate(lengths_of(batch)):
@@ -54,7 +54,7 @@ def test_nothing_stands_after_a_sequence_and_every_one_is_asked_something(make, 
 
 
 @EVERY
-def test_a_source_of_the_loop_is_given_how_long_each_content_is(make, name):
+def test_a_source_of_the_loop_receives_the_length_of_each_content(make, name):
     task = make(name, length_source="tape_jump")
     without = make(name).sample(np.random.default_rng(3), 50)
     batch = task.sample(np.random.default_rng(3), 50)
@@ -66,7 +66,7 @@ def test_a_source_of_the_loop_is_given_how_long_each_content_is(make, name):
 
 
 @EVERY
-def test_where_all_are_full_no_lengths_are_told(make, name):
+def test_sequences_of_one_length_have_no_input_lengths(make, name):
     fixed = {"min_repeats": 2, "repeats": 2} if name == "repeat_copy" else {}
     config = make(name).settings
     length = config.shortest + 4 * config.step
@@ -76,7 +76,7 @@ def test_where_all_are_full_no_lengths_are_told(make, name):
 
 
 @EVERY
-def test_a_curriculum_may_ask_for_shorter_ones(make, name):
+def test_a_curriculum_can_limit_the_length(make, name):
     task = make(name)
     config = task.settings
     low = config.min_length
@@ -102,7 +102,7 @@ def test_titles_are_short(make, name):
 
 
 @EVERY
-def test_rows_do_not_repeat_one_another(make, name):
+def test_rows_differ(make, name):
     task = make(name, length=39 if name == "modular_arithmetic" else 40)
     batch = task.sample(np.random.default_rng(0), 8)
     if name != "counting":  # which is its lengths
@@ -110,7 +110,7 @@ def test_rows_do_not_repeat_one_another(make, name):
 
 
 @EVERY
-def test_what_cannot_be_a_length_is_refused(make, name):
+def test_an_invalid_length_is_rejected(make, name):
     config = make(name).settings
     short = config.shortest - 1
     with pytest.raises(ValueError, match=f"'length' must be >= {config.shortest}: {short}"):
@@ -120,7 +120,7 @@ def test_what_cannot_be_a_length_is_refused(make, name):
         make(name, length=config.shortest, min_length=longer)
 
 
-def test_a_length_of_the_wrong_parity_is_refused(make):
+def test_a_length_of_the_wrong_parity_is_rejected(make):
     with pytest.raises(ValueError, match="'length' must be odd: 8"):
         make("modular_arithmetic", length=8)
     with pytest.raises(ValueError, match="'min_length' must be even: 3"):
@@ -137,7 +137,7 @@ def test_a_length_of_the_wrong_parity_is_refused(make):
         (ParityCheckConfig(min_length=6, length=6), None, [6]),
     ],
 )
-def test_every_length_is_as_frequent_as_another(config, longest, choices):
+def test_all_lengths_are_equally_frequent(config, longest, choices):
     lengths = draw_lengths(np.random.default_rng(0), 20_000, config, longest)
     found, counts = np.unique(lengths, return_counts=True)
     assert found.tolist() == choices
@@ -146,7 +146,7 @@ def test_every_length_is_as_frequent_as_another(config, longest, choices):
 
 @hypothesis_settings(max_examples=60, deadline=None)
 @given(data=st.data())
-def test_content_is_put_where_it_is_told(data):
+def test_content_is_placed_from_its_start(data):
     rows, some, timesteps = data.draw(st.tuples(*[st.integers(1, 6)] * 3))
     content = np.arange(rows * some * 2).reshape(rows, some, 2)
     starts = data.draw(st.lists(st.integers(0, timesteps - 1), min_size=rows, max_size=rows))
@@ -160,13 +160,13 @@ def test_content_is_put_where_it_is_told(data):
     np.testing.assert_array_equal(flat, expected[:, :, 0])
 
 
-def test_the_middle_of_a_long_text_is_left_out():
+def test_the_middle_of_a_long_text_is_replaced():
     assert shortened("abcdefghij", 10) == "abcdefghij"
     assert shortened("abcdefghijk", 9) == "abc...ijk"
 
 
 @EVERY
-def test_a_loop_with_other_outputs_is_refused(make, name):
+def test_a_loop_with_other_outputs_is_rejected(make, name):
     if name == "adding":
         return
     task = make(name)
@@ -197,7 +197,7 @@ def test_a_loop_with_other_outputs_is_refused(make, name):
         ("look_up", {"length": 2, "min_length": 2, "keys": 2}, "look up 1 0"),
     ],
 )
-def test_titles_tell_the_sequence(make, name, settings, title):
+def test_titles_describe_the_sequence(make, name, settings, title):
     task = make(name, **settings)
     titles = {task.annotate(task.sample(np.random.default_rng(seed), 1), 0).title for seed in range(60)}
     assert title in titles

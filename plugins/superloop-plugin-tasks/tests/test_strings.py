@@ -116,14 +116,14 @@ NAMES = pytest.mark.parametrize("name", DEFINITIONS)
 
 
 @pytest.mark.parametrize(("name", "string", "answer"), WORKED, ids=lambda value: value)
-def test_the_definitions_here_give_the_worked_examples(make, name, string, answer):
+def test_the_definitions_of_these_tests_solve_the_worked_examples(make, name, string, answer):
     assert DEFINITIONS[name](string, make(name).settings) == answer
 
 
 @NAMES
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), data=st.data())
-def test_every_answer_is_that_of_the_definition(make, read, name, seed, data):
+def test_every_answer_follows_the_definition(make, read, name, seed, data):
     config = make(name).settings
     lengths = st.integers(0, 25).map(lambda times: config.shortest + config.step * times)
     low, high = sorted(data.draw(st.lists(lengths, min_size=2, max_size=2)))
@@ -137,7 +137,7 @@ def test_every_answer_is_that_of_the_definition(make, read, name, seed, data):
 
 
 @NAMES
-def test_there_is_time_for_every_answer_and_no_more(make, read, name):
+def test_every_sequence_has_exactly_the_timesteps_of_its_answer(make, read, name):
     task = make(name, length=13)
     batch = task.sample(np.random.default_rng(0), 300)
     for row in range(300):
@@ -148,7 +148,7 @@ def test_there_is_time_for_every_answer_and_no_more(make, read, name):
 
 
 @pytest.mark.parametrize("name", ["stack_manipulation", "binary_addition", "binary_multiplication"])
-def test_an_answer_with_an_end_may_fill_all_the_time_there_is(make, read, name):
+def test_an_answer_with_an_end_can_fill_all_timesteps(make, read, name):
     task = make(name, length=5)
     batch = task.sample(np.random.default_rng(0), 2000)
     answers = (read(task, batch, row) for row in range(2000))
@@ -156,7 +156,7 @@ def test_an_answer_with_an_end_may_fill_all_the_time_there_is(make, read, name):
 
 
 @pytest.mark.parametrize("name", ["binary_addition", "binary_multiplication", "compute_sqrt"])
-def test_numbers_may_have_more_bits_than_a_machine_word(make, read, name):
+def test_numbers_can_have_more_bits_than_a_machine_word(make, read, name):
     task = make(name, length=300, min_length=300)
     batch = task.sample(np.random.default_rng(1), 20)
     for row in range(20):
@@ -164,7 +164,7 @@ def test_numbers_may_have_more_bits_than_a_machine_word(make, read, name):
         assert answer == DEFINITIONS[name](string, task.settings)
 
 
-def test_a_stack_starts_with_any_part_of_the_string_but_all(make, read):
+def test_the_initial_stack_has_every_size_equally_often(make, read):
     task = make("stack_manipulation", length=5, min_length=5)
     batch = task.sample(np.random.default_rng(2), 8000)
     strings = [read(task, batch, row)[0] for row in range(8000)]
@@ -172,14 +172,14 @@ def test_a_stack_starts_with_any_part_of_the_string_but_all(make, read):
     np.testing.assert_allclose(np.bincount(starts) / 8000, [0, *[1 / 4] * 4], atol=0.025)
 
 
-def test_the_missing_bit_may_be_any(make, read):
+def test_every_bit_is_missing_equally_often(make, read):
     task = make("missing_duplicate", length=7, min_length=7)
     batch = task.sample(np.random.default_rng(3), 9000)
     places = [read(task, batch, row)[0].index("?") for row in range(9000)]
     np.testing.assert_allclose(np.bincount(places) / 9000, [1 / 6] * 6, atol=0.02)
 
 
-def test_expressions_have_every_shape_of_their_length(make, read):
+def test_expressions_have_every_shape_of_their_length_equally_often(make, read):
     task = make("modular_arithmetic_brackets", length=9, min_length=9, modulus=2, multiply=False)
     batch = task.sample(np.random.default_rng(4), 6000)
     shapes = [read(task, batch, row)[0].replace("1", "0").replace("+", "-") for row in range(6000)]
@@ -189,7 +189,7 @@ def test_expressions_have_every_shape_of_their_length(make, read):
     np.testing.assert_allclose(list(found.values()), 1 / 5, atol=0.025)
 
 
-def test_any_digit_of_an_equation_may_be_the_unknown(make, read):
+def test_every_digit_of_an_equation_is_the_unknown_equally_often(make, read):
     task = make("solve_equation", length=7, min_length=7)
     batch = task.sample(np.random.default_rng(5), 4000)
     places = [read(task, batch, row)[0].index("x") for row in range(4000)]

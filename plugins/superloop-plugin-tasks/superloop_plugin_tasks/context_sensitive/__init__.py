@@ -1,4 +1,4 @@
-"""Context-sensitive tasks of Deletang et al. (2023): a tape as long as the input solves them."""
+"""Context-sensitive tasks of Deletang et al. (2023): solved with a tape as long as the input."""
 
 from typing import Any, ClassVar
 
@@ -12,7 +12,7 @@ REFERENCE = "Deletang et al., 2023, https://arxiv.org/abs/2207.02098"
 
 @attrs.frozen(kw_only=True)
 class DuplicateStringConfig(SymbolsConfig):
-    """Say a string twice."""
+    """Return a string twice."""
 
     def answer_length(self, length: Any) -> Any:
         """Twice as long as the string."""
@@ -21,7 +21,7 @@ class DuplicateStringConfig(SymbolsConfig):
 
 @attrs.frozen(kw_only=True)
 class OddsFirstConfig(SymbolsConfig):
-    """Say the symbols at odd places, and then those at even ones."""
+    """Return the symbols at odd places, then those at even places."""
 
     def answer_length(self, length: Any) -> Any:
         """As long as the string."""
@@ -30,7 +30,7 @@ class OddsFirstConfig(SymbolsConfig):
 
 @attrs.frozen(kw_only=True)
 class BucketSortConfig(SymbolsConfig):
-    """Say the symbols of a string in their order."""
+    """Return the symbols of a string, sorted."""
 
     symbols: int = attrs.field(default=5, validator=[ge(2), le(26)])
 
@@ -41,7 +41,7 @@ class BucketSortConfig(SymbolsConfig):
 
 @attrs.frozen(kw_only=True)
 class MissingDuplicateConfig(StringConfig):
-    """Say the bit that is missing in a string of bits that stands there twice."""
+    """Return the missing bit of a repeated string of bits."""
 
     alphabet: ClassVar[str] = "01?_"
     answers: ClassVar[str] = "01"
@@ -58,7 +58,7 @@ class MissingDuplicateConfig(StringConfig):
 
 @attrs.frozen(kw_only=True)
 class BinaryConfig(StringConfig):
-    """Two binary numbers, the lowest bit first; lengths are of both and the operator."""
+    """Two binary numbers, the lowest bit first; lengths include both and the operator."""
 
     answers: ClassVar[str] = "01."
     shortest: ClassVar[int] = 3
@@ -67,7 +67,7 @@ class BinaryConfig(StringConfig):
     min_length: int = length_field(3)
 
     def answer_length(self, length: Any) -> Any:
-        """All bits that there may be, and the end."""
+        """The most bits possible, and the end."""
         return length
 
 
@@ -105,7 +105,7 @@ SPECS = (
         "duplicate_string",
         DuplicateStringConfig,
         "context_sensitive.duplicate_string:DuplicateString",
-        "Say a string twice (Deletang et al., 2023)",
+        "Return a string twice (Deletang et al., 2023)",
         {"length": 4},
         REFERENCE,
     ),
@@ -113,7 +113,7 @@ SPECS = (
         "missing_duplicate",
         MissingDuplicateConfig,
         "context_sensitive.missing_duplicate:MissingDuplicate",
-        "Say what is missing in a string that stands there twice (Deletang et al., 2023)",
+        "Return the missing bit of a repeated string (Deletang et al., 2023)",
         {"length": 6},
         REFERENCE,
     ),
@@ -121,7 +121,7 @@ SPECS = (
         "odds_first",
         OddsFirstConfig,
         "context_sensitive.odds_first:OddsFirst",
-        "Say the symbols at odd places, and then those at even ones (Deletang et al., 2023)",
+        "Return the symbols at odd places, then those at even places (Deletang et al., 2023)",
         {"length": 5},
         REFERENCE,
     ),
@@ -153,7 +153,7 @@ SPECS = (
         "bucket_sort",
         BucketSortConfig,
         "context_sensitive.bucket_sort:BucketSort",
-        "Say the symbols of a string in their order (Deletang et al., 2023)",
+        "Return the symbols of a string, sorted (Deletang et al., 2023)",
         {"length": 5},
         REFERENCE,
     ),

@@ -8,12 +8,12 @@ OPERATOR, END = 2, 2
 
 
 def to_integers(bits: np.ndarray) -> list[int]:
-    """Return the number that each row of bits ``(batch, width)`` writes."""
+    """Return the number of each row of bits ``(batch, width)``."""
     return [int.from_bytes(row.tobytes(), "little") for row in np.packbits(bits, axis=1, bitorder="little")]
 
 
 def to_bits(numbers: list[int], width: int) -> np.ndarray:
-    """Return bits ``(batch, width)``; no number may have more."""
+    """Return bits ``(batch, width)``; no number may have more than ``width``."""
     size = -(-width // 8)
     data = np.frombuffer(b"".join(number.to_bytes(size, "little") for number in numbers), "uint8")
     return np.unpackbits(data.reshape(-1, size), axis=1, bitorder="little")[:, :width].astype("int64")
@@ -22,19 +22,19 @@ def to_bits(numbers: list[int], width: int) -> np.ndarray:
 def draw_calculations(
     rng: np.random.Generator, lengths: np.ndarray, length: int, calculate: Callable[[int, int], int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draw two numbers with an operator between them, and what they come to, with an end.
+    """Draw two numbers with an operator between them, and their result with an end.
 
-    The operator stands evenly anywhere but first and last; bits are drawn evenly.
+    The operator's place is drawn uniformly from all but the first and the last. Bits are drawn uniformly.
 
     Args:
-        rng: where they come from.
+        rng: the generator to draw from.
         lengths: of the calculations, ``(batch,)``.
-        length: of what is returned.
-        calculate: what the operator does.
+        length: of the returned arrays.
+        calculate: the operation.
 
     Returns:
-        strings and answers, each ``(batch, length)``; answers have no zeros before the end but the
-        number 0, and are -1 after it.
+        strings and answers, each ``(batch, length)``. Answers have no zeros before the end, except the number
+        0, and are -1 after it.
     """
     places = np.arange(length)
     operators = rng.integers(1, lengths - 1)  # (batch,)

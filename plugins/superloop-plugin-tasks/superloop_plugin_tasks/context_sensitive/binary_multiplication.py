@@ -9,7 +9,7 @@ from superloop_plugin_tasks.strings import StringTask
 
 
 class BinaryMultiplication(StringTask):
-    """Multiply two binary numbers, the lowest bit first, and tell the end; nothing is asked after it.
+    """Multiply two binary numbers, the lowest bit first; the result is followed by an end.
 
     ::
 
@@ -23,5 +23,5 @@ class BinaryMultiplication(StringTask):
     verb = "multiply"
 
     def strings(self, rng: np.random.Generator, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Draw bits evenly."""
+        """Draw bits uniformly."""
         return draw_calculations(rng, lengths, self.settings.length, mul)

@@ -6,7 +6,7 @@ from superloop_plugin_tasks.strings import StringTask
 
 
 class BucketSort(StringTask):
-    """Say the symbols of a string in the order of the alphabet.
+    """Return the symbols of a string in the order of the alphabet.
 
     ::
 
@@ -20,7 +20,7 @@ class BucketSort(StringTask):
     verb = "sort"
 
     def strings(self, rng: np.random.Generator, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Draw symbols evenly."""
+        """Draw symbols uniformly."""
         length, symbols = self.settings.length, self.settings.symbols
         strings = rng.integers(0, symbols, (len(lengths), length))
         counted = np.arange(length) < lengths[:, None]

@@ -23,7 +23,7 @@ class ComputeSqrt(StringTask):
     verb = "root of"
 
     def strings(self, rng: np.random.Generator, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Draw bits evenly."""
+        """Draw bits uniformly."""
         length = self.settings.length
         strings = rng.integers(0, 2, (len(lengths), length))
         counted = np.arange(length) < lengths[:, None]

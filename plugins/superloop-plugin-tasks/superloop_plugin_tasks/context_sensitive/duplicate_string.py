@@ -6,7 +6,7 @@ from superloop_plugin_tasks.strings import StringTask
 
 
 class DuplicateString(StringTask):
-    """Say a string twice.
+    """Return a string twice.
 
     ::
 
@@ -20,7 +20,7 @@ class DuplicateString(StringTask):
     verb = "duplicate"
 
     def strings(self, rng: np.random.Generator, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Draw symbols evenly."""
+        """Draw symbols uniformly."""
         length = self.settings.length
         strings = rng.integers(0, self.settings.symbols, (len(lengths), length))
         return strings, np.take_along_axis(strings, np.arange(2 * length) % lengths[:, None], axis=1)

@@ -6,7 +6,7 @@ from superloop_plugin_tasks.strings import StringTask
 
 
 class OddsFirst(StringTask):
-    """Say the symbols at odd places, counted from 1, and then those at even ones.
+    """Return the symbols at odd places, counted from 1, then those at even places.
 
     ::
 
@@ -15,13 +15,13 @@ class OddsFirst(StringTask):
     A string of length n takes 2 n timesteps.
 
     Reference: Deletang et al., 2023, https://arxiv.org/abs/2207.02098, by the definition in its text, where
-    s_1 comes first (the authors' program gives the symbols at even places first)
+    s_1 is first (the authors' program returns the symbols at even places first)
     """
 
     verb = "odds first"
 
     def strings(self, rng: np.random.Generator, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Draw symbols evenly."""
+        """Draw symbols uniformly."""
         length = self.settings.length
         strings = rng.integers(0, self.settings.symbols, (len(lengths), length))
         places, odds = np.arange(length), (lengths[:, None] + 1) // 2

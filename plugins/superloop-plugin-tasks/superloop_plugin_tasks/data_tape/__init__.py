@@ -1,4 +1,4 @@
-"""Tasks with a data tape: all of it is there from the start, as a source of the loop."""
+"""Tasks with a data tape: a source of the loop, complete from the first timestep on."""
 
 import attrs
 from attrs.validators import ge
@@ -11,8 +11,8 @@ class TapeConfig(LengthsConfig):
     """A tape that a system reads.
 
     Args:
-        system: the id of the system that reads the tape.
-        symbols: how many kinds of symbols there are.
+        system: id of the system that reads the tape.
+        symbols: kinds of symbols.
     """
 
     length: int = length_field(10)
@@ -22,50 +22,50 @@ class TapeConfig(LengthsConfig):
 
     @property
     def output_size(self) -> int:
-        """The symbols."""
+        """One logit for each symbol."""
         return self.symbols
 
 
 @attrs.frozen(kw_only=True)
 class ReadOutConfig(TapeConfig):
-    """Say what stands on a tape, whenever it is asked."""
+    """Return the symbols of a tape, one at each request."""
 
     @property
     def input_size(self) -> int:
-        """Whether the next symbol is asked."""
+        """Whether the next symbol is requested."""
         return 1
 
     @property
     def timesteps(self) -> int:
-        """One for each symbol, and as many in which nothing is asked."""
+        """One for each symbol, and as many pauses."""
         return 2 * self.length
 
 
-def _holds_the_tape(settings: "LookUpConfig", field: attrs.Attribute, value: int) -> None:
+def _holds_the_tape(settings: "LookUpConfig", field: "attrs.Attribute[int]", value: int) -> None:
     if value < settings.length:
         raise ValueError(
-            f"{field.name!r} must be >= length ({settings.length}), as no key comes twice: {value}"
+            f"{field.name!r} must be >= length ({settings.length}), as no key occurs twice: {value}"
         )
 
 
 @attrs.frozen(kw_only=True)
 class LookUpConfig(TapeConfig):
-    """Say which symbol stands under a key.
+    """Return the symbol under a key.
 
     Args:
-        keys: how many kinds of keys there are.
+        keys: kinds of keys.
     """
 
     keys: int = attrs.field(default=16, validator=_holds_the_tape)
 
     @property
     def input_size(self) -> int:
-        """A key."""
+        """A key, one-hot."""
         return self.keys
 
     @property
     def timesteps(self) -> int:
-        """One for each key that is asked, as many as there are."""
+        """One for each requested key, as many as datapoints."""
         return self.length
 
 
@@ -74,7 +74,7 @@ SPECS = (
         "read_out",
         ReadOutConfig,
         "data_tape.read_out:ReadOut",
-        "Say what stands on a data tape, whenever it is asked",
+        "Return the symbols of a data tape, one at each request",
         {"length": 6},
         outputs_read_systems=True,
         systems=[{"use": "attention", "id": "tape", "width": 4}],
@@ -83,7 +83,7 @@ SPECS = (
         "look_up",
         LookUpConfig,
         "data_tape.look_up:LookUp",
-        "Say which symbol stands under a key on a data tape",
+        "Return the symbol under a key of a data tape",
         {"length": 6, "keys": 8},
         outputs_read_systems=True,
         systems=[{"use": "content_attention", "id": "tape", "width": 12}],

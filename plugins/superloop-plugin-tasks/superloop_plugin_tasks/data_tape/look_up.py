@@ -1,4 +1,4 @@
-"""Look up what stands under a key."""
+"""Look up."""
 
 from string import ascii_lowercase
 
@@ -10,29 +10,29 @@ from superloop_plugin_tasks.sequences import Drawn, placed
 
 
 class LookUp(TapeTask):
-    """Say which symbol stands under a key.
+    """Return the symbol under a key.
 
     ::
 
-        tape       4:a 1:c 7:b        no key comes twice
+        tape       4:a 1:c 7:b        no key occurs twice
         inputs     7 4 7
         targets    b a b
 
-    A tape of n datapoints takes n timesteps, each with a key that is on the tape, evenly drawn.
+    A tape of n datapoints takes n timesteps, each with a key of the tape, drawn uniformly.
     """
 
     def draw(self, rng: np.random.Generator, lengths: np.ndarray) -> Drawn:
-        """Draw keys, none twice, and symbols; and then which keys are asked."""
+        """Draw keys, none twice, and symbols; then the requested keys."""
         settings, batch, start = self.settings, len(lengths), np.zeros_like(lengths)
         keys = rng.random((batch, settings.keys)).argsort(axis=1)[:, : settings.length]
         symbols = rng.integers(0, settings.symbols, keys.shape)
         place = rng.integers(0, lengths[:, None], (batch, settings.timesteps))
         one_hot = np.eye(settings.keys)[keys]  # (batch, length, keys)
-        asked = np.take_along_axis(one_hot, place[..., None], axis=1)
+        requested = np.take_along_axis(one_hot, place[..., None], axis=1)
         answers = np.take_along_axis(symbols, place, axis=1)
         points = np.concatenate([one_hot, np.eye(settings.symbols)[symbols]], axis=-1)
         return Drawn(
-            placed(asked, start, lengths, settings.timesteps, empty=0),
+            placed(requested, start, lengths, settings.timesteps, empty=0),
             placed(answers, start, lengths, settings.timesteps, empty=-1),
             lengths,
             {self.source: placed(points, start, lengths, settings.length, empty=0)},

@@ -10,7 +10,7 @@ from superloop_plugin_tasks.sequences import Drawn, placed
 
 
 class ReadOut(TapeTask):
-    """Say the next symbol of the tape whenever it is asked.
+    """Return the next symbol of the tape at each request.
 
     ::
 
@@ -18,20 +18,20 @@ class ReadOut(TapeTask):
         inputs     0 1 0 0 1 1
         targets    - a - - c b
 
-    A tape of n symbols takes 2 n timesteps, n of them, evenly drawn, with a question.
+    A tape of n symbols takes 2 n timesteps; n of them, drawn uniformly, are requests.
     """
 
     def draw(self, rng: np.random.Generator, lengths: np.ndarray) -> Drawn:
-        """Draw symbols evenly, and then when they are asked."""
+        """Draw symbols uniformly, and then the timesteps of the requests."""
         settings, start, timesteps = self.settings, np.zeros_like(lengths), 2 * lengths
         symbols = rng.integers(0, settings.symbols, (len(lengths), settings.length))
         order = rng.random((len(lengths), settings.timesteps))
         order[np.arange(settings.timesteps) >= timesteps[:, None]] = 2  # after all others
-        asks = order.argsort(axis=1).argsort(axis=1) < lengths[:, None]  # (batch, timesteps)
-        latest = np.maximum(asks.cumsum(axis=1) - 1, 0)
-        targets = np.where(asks, np.take_along_axis(symbols, latest, axis=1), -1)
+        requests = order.argsort(axis=1).argsort(axis=1) < lengths[:, None]  # (batch, timesteps)
+        latest = np.maximum(requests.cumsum(axis=1) - 1, 0)
+        targets = np.where(requests, np.take_along_axis(symbols, latest, axis=1), -1)
         tape = placed(np.eye(settings.symbols)[symbols], start, lengths, settings.length, empty=0)
-        return Drawn(asks[..., None], targets, timesteps, {self.source: tape})
+        return Drawn(requests[..., None], targets, timesteps, {self.source: tape})
 
     def labels(self, datapoints: np.ndarray) -> tuple[str, ...]:
         """Letters."""

@@ -1,4 +1,4 @@
-"""What tasks with a data tape share."""
+"""The base class of tasks with a data tape."""
 
 from abc import abstractmethod
 
@@ -10,7 +10,7 @@ from superloop_plugin_tasks.sequences import SequenceTask
 
 
 class TapeTask(SequenceTask):
-    """A task whose batches hold a tape, as the source ``<system>_data`` ``(batch, length, width)``."""
+    """A task with a tape, the source ``<system>_data`` ``(batch, length, width)``."""
 
     @property
     def source(self) -> str:
@@ -19,7 +19,7 @@ class TapeTask(SequenceTask):
 
     @abstractmethod
     def labels(self, datapoints: np.ndarray) -> tuple[str, ...]:
-        """Tell what stands on a tape ``(length, width)``, a label for each slot; empty where nothing does."""
+        """Return a label for each slot of a tape ``(length, width)``; empty for an empty slot."""
 
     def annotate(self, batch: Batch, row: int) -> Annotation:
         """Label the tape."""

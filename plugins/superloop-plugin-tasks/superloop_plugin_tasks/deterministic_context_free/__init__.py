@@ -1,4 +1,4 @@
-"""Deterministic context-free tasks of Deletang et al. (2023): a stack solves them."""
+"""Deterministic context-free tasks of Deletang et al. (2023): solved with a stack."""
 
 from string import digits
 from typing import Any, ClassVar
@@ -13,7 +13,7 @@ REFERENCE = "Deletang et al., 2023, https://arxiv.org/abs/2207.02098"
 
 @attrs.frozen(kw_only=True)
 class ReverseStringConfig(SymbolsConfig):
-    """Say a string backwards."""
+    """Return a string backwards."""
 
     def answer_length(self, length: Any) -> Any:
         """As long as the string."""
@@ -22,7 +22,7 @@ class ReverseStringConfig(SymbolsConfig):
 
 @attrs.frozen(kw_only=True)
 class StackManipulationConfig(StringConfig):
-    """Say what a stack holds after it was told to pop (P) and to push 0 (o) and 1 (i)."""
+    """Return a stack after it popped (P) and pushed 0 (o) and 1 (i)."""
 
     alphabet: ClassVar[str] = "01Poi"
     answers: ClassVar[str] = "01."
@@ -31,17 +31,17 @@ class StackManipulationConfig(StringConfig):
     min_length: int = length_field(1)
 
     def answer_length(self, length: Any) -> Any:
-        """All that the stack may hold, and the end."""
+        """The most symbols on the stack, and the end."""
         return length + 1
 
 
 @attrs.frozen(kw_only=True)
 class ModularArithmeticBracketsConfig(StringConfig):
-    """What an expression with brackets comes to.
+    """The value of an expression with brackets, modulo a number.
 
     Args:
-        modulus: what is counted up to.
-        multiply: whether there is * beside + and -.
+        modulus: numbers are from 0 to ``modulus`` - 1.
+        multiply: use * besides + and -.
     """
 
     length: int = length_field(40)
@@ -51,12 +51,12 @@ class ModularArithmeticBracketsConfig(StringConfig):
 
     @property
     def operators(self) -> int:
-        """How many kinds there are."""
+        """Kinds of operators."""
         return 3 if self.multiply else 2
 
     @property
     def alphabet(self) -> str:
-        """Digits, operators, and brackets."""
+        """Digits, operators and brackets."""
         return f"{self.answers}{'+-*'[: self.operators]}()"
 
     @property
@@ -72,10 +72,10 @@ class ModularArithmeticBracketsConfig(StringConfig):
 
 @attrs.frozen(kw_only=True)
 class SolveEquationConfig(StringConfig):
-    """What x is in an equation with brackets.
+    """The unknown x of an equation with brackets.
 
     Args:
-        modulus: what is counted up to.
+        modulus: numbers are from 0 to ``modulus`` - 1.
     """
 
     shortest: ClassVar[int] = 3
@@ -86,7 +86,7 @@ class SolveEquationConfig(StringConfig):
 
     @property
     def alphabet(self) -> str:
-        """Digits, operators, brackets, the unknown, and the sign of equality."""
+        """Digits, operators, brackets, the unknown, and the equals sign."""
         return f"{self.answers}+-()x="
 
     @property
@@ -105,7 +105,7 @@ SPECS = (
         "reverse_string",
         ReverseStringConfig,
         "deterministic_context_free.reverse_string:ReverseString",
-        "Say a string backwards (Deletang et al., 2023)",
+        "Return a string backwards (Deletang et al., 2023)",
         {"length": 5},
         REFERENCE,
     ),
@@ -113,7 +113,7 @@ SPECS = (
         "stack_manipulation",
         StackManipulationConfig,
         "deterministic_context_free.stack_manipulation:StackManipulation",
-        "Say what a stack holds after it was told to push and pop (Deletang et al., 2023)",
+        "Return a stack after pushes and pops (Deletang et al., 2023)",
         {"length": 5},
         REFERENCE,
     ),
@@ -121,7 +121,7 @@ SPECS = (
         "modular_arithmetic_brackets",
         ModularArithmeticBracketsConfig,
         "deterministic_context_free.modular_arithmetic_brackets:ModularArithmeticBrackets",
-        "What does an expression with brackets come to, modulo 5? (Deletang et al., 2023)",
+        "Compute an expression with brackets, modulo 5 (Deletang et al., 2023)",
         {"length": 7},
         REFERENCE,
     ),
@@ -129,7 +129,7 @@ SPECS = (
         "solve_equation",
         SolveEquationConfig,
         "deterministic_context_free.solve_equation:SolveEquation",
-        "What is x in an equation with brackets, modulo 5? (Deletang et al., 2023)",
+        "Solve an equation with brackets, modulo 5 (Deletang et al., 2023)",
         {"length": 9},
         REFERENCE,
     ),

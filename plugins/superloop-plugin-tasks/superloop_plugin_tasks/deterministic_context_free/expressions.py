@@ -6,21 +6,21 @@ import numpy as np
 def draw_expressions(
     rng: np.random.Generator, lengths: np.ndarray, width: int, modulus: int, operators: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draw an expression of each of the ``lengths`` ``(batch,)``, and work it out.
+    """Draw an expression of each of the ``lengths`` ``(batch,)``, and compute its value.
 
     ::
 
         E_1 = d    E_2 = -d    E_3 = (d)    E_4 = (-d)    E_n = (E_k o E_{n-3-k}),  k from 1 to n - 4
 
-    Digits d, operators o and splits k are drawn evenly. All spans of one depth are made at once; their
-    values are worked out from the deepest up.
+    Digits d, operators o and splits k are drawn uniformly. All spans of one depth are drawn at once; their
+    values are computed from the deepest up.
 
     Args:
-        rng: where they come from.
+        rng: the generator to draw from.
         lengths: of the expressions.
-        width: of what is returned.
-        modulus: how many digits there are.
-        operators: how many there are of +, -, *.
+        width: of the returned symbols.
+        modulus: number of digits.
+        operators: number of operators, the first of +, -, *.
 
     Returns:
         symbols ``(batch, width)``: digits, operators, brackets; -1 after the end; and values ``(batch,)``.

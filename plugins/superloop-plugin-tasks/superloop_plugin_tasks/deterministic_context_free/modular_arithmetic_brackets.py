@@ -7,7 +7,7 @@ from superloop_plugin_tasks.strings import StringTask
 
 
 class ModularArithmeticBrackets(StringTask):
-    """Work out an expression with brackets; the remainder is told.
+    """Compute an expression with brackets, and return the remainder.
 
     ::
 

@@ -6,7 +6,7 @@ from superloop_plugin_tasks.strings import StringTask, backwards
 
 
 class ReverseString(StringTask):
-    """Say a string backwards.
+    """Return a string backwards.
 
     ::
 
@@ -20,6 +20,6 @@ class ReverseString(StringTask):
     verb = "reverse"
 
     def strings(self, rng: np.random.Generator, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Draw symbols evenly."""
+        """Draw symbols uniformly."""
         strings = rng.integers(0, self.settings.symbols, (len(lengths), self.settings.length))
         return strings, backwards(strings, lengths)

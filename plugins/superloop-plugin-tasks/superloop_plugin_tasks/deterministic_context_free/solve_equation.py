@@ -7,7 +7,7 @@ from superloop_plugin_tasks.strings import StringTask
 
 
 class SolveEquation(StringTask):
-    """Find x in an equation with brackets, + and -, modulo 5: there is one, as x stands there once.
+    """Find x in an equation with brackets, + and -, modulo 5; x occurs once, so there is one solution.
 
     ::
 
@@ -21,7 +21,7 @@ class SolveEquation(StringTask):
     verb = "solve"
 
     def strings(self, rng: np.random.Generator, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Draw expressions, and put x for one of their digits, evenly."""
+        """Draw expressions, and replace one of their digits by x, uniformly."""
         rows, length, modulus = np.arange(len(lengths)), self.settings.length, self.settings.modulus
         strings, values = draw_expressions(rng, lengths - 2, length, modulus, operators=2)
         is_digit = (strings >= 0) & (strings < modulus)

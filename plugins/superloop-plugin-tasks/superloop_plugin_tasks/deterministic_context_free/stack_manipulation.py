@@ -8,17 +8,17 @@ POP, END = 2, 2
 
 
 class StackManipulation(StringTask):
-    """Take a stack, bottom first, do what the string says to it, and tell it, top first, and its end.
+    """Read a stack, bottom first, and actions on it; return the resulting stack, top first, and an end.
 
-    P pops, o pushes a 0, i pushes a 1; to pop nothing does nothing. Nothing is asked after the end.
+    P pops, o pushes a 0, i pushes a 1. A pop of the empty stack has no effect.
 
     ::
 
         0110iPP    011 is left        -> 110.
         110PPP     nothing is left    -> .
 
-    The stack has from 1 to n - 1 of the n symbols, evenly (both, of one), then come actions.
-    A string of length n takes 2 n + 1 timesteps.
+    The first symbols are the stack: of n symbols from 1 to n - 1, drawn uniformly (1 of 1). The others are
+    actions. A string of length n takes 2 n + 1 timesteps.
 
     Reference: Deletang et al., 2023, https://arxiv.org/abs/2207.02098
     """
@@ -26,7 +26,7 @@ class StackManipulation(StringTask):
     verb = "stack"
 
     def strings(self, rng: np.random.Generator, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Draw bits evenly, and actions evenly."""
+        """Draw bits and actions uniformly."""
         shape = rows, length = len(lengths), self.settings.length
         given = rng.integers(1, np.maximum(lengths, 2))[:, None]
         bits, actions = rng.integers(0, 2, shape), rng.integers(2, 5, shape)
@@ -39,5 +39,5 @@ class StackManipulation(StringTask):
             height[pushes] += 1
             height -= goes_on & (symbol == POP) & (height > 0)
         from_top = height[:, None] - 1 - np.arange(length + 1)  # -1 is the end
-        told = np.take_along_axis(stack, np.maximum(from_top, 0), axis=1)
-        return strings, np.select([from_top >= 0, from_top == -1], [told, END], -1)
+        answers = np.take_along_axis(stack, np.maximum(from_top, 0), axis=1)
+        return strings, np.select([from_top >= 0, from_top == -1], [answers, END], -1)

@@ -1,4 +1,4 @@
-"""Long time lags (Hochreiter and Schmidhuber, 1997): to keep numbers over many timesteps."""
+"""Long time lags (Hochreiter and Schmidhuber, 1997): keep numbers over many timesteps."""
 
 from typing import ClassVar
 
@@ -9,7 +9,7 @@ from superloop_plugin_tasks.configs import LengthsConfig, length_field, task_spe
 
 @attrs.frozen(kw_only=True)
 class AddingConfig(LengthsConfig):
-    """Add the two numbers of a sequence that are marked."""
+    """Add the two marked numbers of a sequence."""
 
     shortest: ClassVar[int] = 4
 
@@ -37,7 +37,7 @@ SPECS = (
         "adding",
         AddingConfig,
         "long_lag.adding:Adding",
-        "Add the two numbers of a sequence that are marked (Hochreiter and Schmidhuber, 1997)",
+        "Add the two marked numbers of a sequence (Hochreiter and Schmidhuber, 1997)",
         {"length": 8},
         "Hochreiter and Schmidhuber, 1997, Neural Computation 9(8), 1735-1780",
     ),

@@ -15,18 +15,18 @@ TOLERANCE = 0.04
 
 
 class Adding:
-    """Read numbers from -1 to 1, two of them marked, and tell at the end 0.5 + (a + b) / 4 of those.
+    """Read numbers from -1 to 1, two of them marked: a and b. Return 0.5 + (a + b) / 4 at the end.
 
-    A mark is 1 at the two, -1 at the first and the last number, else 0. Of n numbers, one of the two is drawn
-    evenly from the 2nd to the 10th, the other from the rest of the 2nd to the (n / 2 + 1)th.
+    The mark is 1 at the two, -1 at the first and the last number, and 0 elsewhere. Of n numbers, one of the
+    two is drawn uniformly from the 2nd to the 10th, the other from the rest of the 2nd to the (n / 2 + 1)th.
 
     ::
 
         numbers    .3 .5 -.9 .1 .7 -.2
         marks      -1  1   0  1  0  -1      0.5 + (.5 + .1) / 4 = .65
 
-    The loss is the squared error of the last valid timestep's output; it is right if it is off by less than
-    0.04. A sequence of n numbers takes n timesteps.
+    The loss is the squared error of the output at the last valid timestep. An error below 0.04 is correct. A
+    sequence of n numbers takes n timesteps.
 
     Reference: Hochreiter and Schmidhuber, 1997, Neural Computation 9(8), 1735-1780, experiment 4 (where the
     first number may be marked too, and then counts as 0)
@@ -58,13 +58,13 @@ class Adding:
         """Return the mean squared error.
 
         Raises:
-            ConfigError: the loop gives more than one output.
+            ConfigError: the loop has more than one output.
         """
         check_outputs(results, self.settings.output_size)
         return ops.mean(ops.square(_last(results) - targets))
 
     def correct(self, targets: Any, results: Mapping[str, Any]) -> Any:
-        """Tell whether the error is below 0.04."""
+        """Return whether the error is below 0.04: ``(batch,)`` of bool."""
         return ops.abs(_last(results) - targets) < TOLERANCE
 
     def annotate(self, batch: Batch, row: int) -> Annotation:
@@ -75,5 +75,5 @@ class Adding:
 
 
 def _last(results: Mapping[str, Any]) -> Any:
-    """The last valid timestep's output, which the loop repeats to the end."""
+    """Return the output at the last valid timestep, which the loop repeats to the end."""
     return results["outputs"][:, -1, 0]

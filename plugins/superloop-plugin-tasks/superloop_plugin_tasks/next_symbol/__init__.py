@@ -1,4 +1,4 @@
-"""Languages to follow: tell at each timestep which symbols may come next."""
+"""Languages: predict at each timestep which symbols may follow."""
 
 from string import ascii_lowercase, ascii_uppercase
 from typing import ClassVar
@@ -11,19 +11,19 @@ from superloop_plugin_tasks.configs import LengthsConfig, length_field, task_spe
 OPENING, CLOSING = "([{<" + ascii_lowercase, ")]}>" + ascii_uppercase
 
 
-def _leaves_room(settings: "DyckConfig", field: attrs.Attribute, value: float) -> None:
+def _leaves_room(settings: "DyckConfig", field: "attrs.Attribute[float]", value: float) -> None:
     if settings.nest + value >= 1:
         raise ValueError(f"'nest' and {field.name!r} together must be < 1: {settings.nest + value}")
 
 
 @attrs.frozen(kw_only=True)
 class DyckConfig(LengthsConfig):
-    """Brackets that match; lengths are even.
+    """Matching brackets; lengths are even.
 
     Args:
-        brackets: how many kinds there are.
-        nest: how often the grammar's S becomes (S).
-        join: how often it becomes SS; else it becomes nothing.
+        brackets: kinds of brackets.
+        nest: probability that the grammar's S becomes (S).
+        join: probability that S becomes SS; else it becomes empty.
     """
 
     shortest: ClassVar[int] = 2
@@ -37,7 +37,7 @@ class DyckConfig(LengthsConfig):
 
     @property
     def alphabet(self) -> str:
-        """Opening brackets, and then closing ones."""
+        """Opening brackets, then closing ones."""
         return OPENING[: self.brackets] + CLOSING[: self.brackets]
 
     @property
@@ -58,10 +58,10 @@ class DyckConfig(LengthsConfig):
 
 @attrs.frozen(kw_only=True)
 class CountingConfig(LengthsConfig):
-    """Letters that all stand equally often, one after the other; ``length`` says how often.
+    """Letters repeated the same number of times, one letter after the other; ``length`` is that number.
 
     Args:
-        letters: how many there are: 2 for a^n b^n, 3 for a^n b^n c^n.
+        letters: number of letters: 2 for a^n b^n, 3 for a^n b^n c^n.
     """
 
     length: int = length_field(10)
@@ -89,7 +89,7 @@ SPECS = (
         "dyck",
         DyckConfig,
         "next_symbol.dyck:Dyck",
-        "Which brackets may follow, of a language where all match? (Suzgun et al., 2019)",
+        "Which brackets may follow in a string of matching brackets? (Suzgun et al., 2019)",
         {"length": 8},
         "Suzgun et al., 2019, https://arxiv.org/abs/1911.03329",
     ),
@@ -97,7 +97,7 @@ SPECS = (
         "counting",
         CountingConfig,
         "next_symbol.counting:Counting",
-        "Which letters may follow, of a^n b^n or a^n b^n c^n? (Gers and Schmidhuber, 2001)",
+        "Which letters may follow in a^n b^n or a^n b^n c^n? (Gers and Schmidhuber, 2001)",
         {"length": 4},
         "Gers and Schmidhuber, 2001, IEEE Transactions on Neural Networks 12(6), 1333-1340",
     ),

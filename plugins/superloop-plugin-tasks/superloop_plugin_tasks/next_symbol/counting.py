@@ -1,4 +1,4 @@
-"""Counting: a^n b^n and its like."""
+"""Counting: a^n b^n, a^n b^n c^n and so on."""
 
 import numpy as np
 
@@ -7,10 +7,10 @@ from superloop_plugin_tasks.sequences import Drawn, SequenceTask, placed
 
 
 class Counting(SequenceTask):
-    """Tell at each timestep which letters may follow in a^n b^n, a^n b^n c^n and so on, n >= 1.
+    """Predict which letters may follow in a^n b^n, a^n b^n c^n and so on, n >= 1.
 
-    While the first letter stands, it or the next may follow. From then on n is known, and one symbol may
-    follow: at last the end. A sequence starts with a symbol of its own.
+    After the first letter, it or the next may follow. After the second letter n is known, and only one symbol
+    may follow, at last the end. A sequence begins with a start symbol.
 
     ::
 
@@ -24,13 +24,13 @@ class Counting(SequenceTask):
     """
 
     def draw(self, rng: np.random.Generator, lengths: np.ndarray) -> Drawn:
-        """Nothing but the lengths is drawn."""
+        """Return the sequences, which the lengths determine."""
         del rng
         letters, timesteps = self.settings.letters, self.settings.timesteps
         times, place = lengths[:, None], np.arange(timesteps)
         start = letters
         symbol = np.where(place == 0, start, (place - 1) // times)  # (batch, timesteps)
-        next_symbol = place // times  # the end is as many as there are letters
+        next_symbol = place // times  # the end is the symbol after the last letter
         one_hot, follows = (s[:, :, None] == np.arange(letters + 1) for s in (symbol, next_symbol))
         follows |= (symbol == 0)[:, :, None] & (np.arange(letters + 1) < 2)
         counts, starts = 1 + letters * lengths, np.zeros_like(lengths)

@@ -9,15 +9,15 @@ from superloop_plugin_tasks.sequences import Drawn, SequenceTask, placed
 
 
 class Dyck(SequenceTask):
-    """Tell at each timestep which brackets may follow: all that open, and what closes the last open one.
+    """Predict which brackets may follow: every opening one, and the one that closes the last open one.
 
     ::
 
         inputs     [   (   )   ]         D_2
         targets    ([] ([) ([] ([
 
-    Words are drawn from the grammar S -> (_i S )_i | S S | nothing, of probabilities ``nest`` (the kinds i
-    alike), ``join`` and the rest, as they are among all words of the length. There is no limit to the depth.
+    Words are drawn from the grammar S -> (_i S )_i | S S | empty, with the probabilities ``nest`` (the same
+    for all kinds i), ``join`` and the rest, given their length. The depth has no limit.
 
     A word of length n, which is even, takes n timesteps.
 
@@ -29,7 +29,7 @@ class Dyck(SequenceTask):
         self.nesting = Nesting(settings.length, settings.join, 1 - settings.nest - settings.join)
 
     def draw(self, rng: np.random.Generator, lengths: np.ndarray) -> Drawn:
-        """Draw how brackets nest, and kinds evenly."""
+        """Draw how brackets nest, and their kinds uniformly."""
         kinds, length, rows = self.settings.brackets, self.settings.length, np.arange(len(lengths))
         opens = self.nesting.draw(rng, lengths)
         word = rng.integers(0, kinds, opens.shape)  # of each place that opens

@@ -1,4 +1,4 @@
-"""Tasks of the Neural Turing Machine (Graves et al., 2014): sequences of binary vectors to keep and give."""
+"""Tasks of the Neural Turing Machine (Graves et al., 2014): store and return binary vectors."""
 
 from typing import ClassVar
 
@@ -10,14 +10,14 @@ from superloop_plugin_tasks.configs import LengthsConfig, length_field, task_spe
 REFERENCE = "Graves et al., 2014, https://arxiv.org/abs/1410.5401"
 
 
-def _is_at_most_repeats(settings: "RepeatCopyConfig", field: attrs.Attribute, value: int) -> None:
+def _is_at_most_repeats(settings: "RepeatCopyConfig", field: "attrs.Attribute[int]", value: int) -> None:
     if value > settings.repeats:
         raise ValueError(f"{field.name!r} must be <= repeats ({settings.repeats}): {value}")
 
 
 @attrs.frozen(kw_only=True)
 class CopyConfig(LengthsConfig):
-    """Give vectors back; ``length`` says how many.
+    """Return vectors; ``length`` is their number.
 
     Args:
         width: bits of a vector.
@@ -43,12 +43,12 @@ class CopyConfig(LengthsConfig):
 
 @attrs.frozen(kw_only=True)
 class RepeatCopyConfig(LengthsConfig):
-    """Give vectors back a number of times, and then an end marker; ``length`` says how many vectors.
+    """Return vectors a number of times, then an end marker; ``length`` is the number of vectors.
 
     Args:
         width: bits of a vector.
-        repeats: how often at most.
-        min_repeats: how often at least.
+        repeats: the largest number of times.
+        min_repeats: the smallest number of times.
     """
 
     length: int = length_field(10)
@@ -74,16 +74,16 @@ class RepeatCopyConfig(LengthsConfig):
 
     @property
     def varies(self) -> bool:
-        """Whether sequences differ in their timesteps."""
+        """Whether sequences have different numbers of timesteps."""
         return self.min_length < self.length or self.min_repeats < self.repeats
 
 
 @attrs.frozen(kw_only=True)
 class AssociativeRecallConfig(LengthsConfig):
-    """Give the item that came after the one that is shown again; ``length`` says how many items.
+    """Return the item after the one that is shown again; ``length`` is the number of items.
 
     Args:
-        vectors: of an item.
+        vectors: vectors of an item.
         width: bits of a vector.
     """
 
@@ -96,7 +96,7 @@ class AssociativeRecallConfig(LengthsConfig):
 
     @property
     def input_size(self) -> int:
-        """A vector, the delimiter of items, and that of the query."""
+        """A vector, the delimiter of items, and the delimiter of the query."""
         return self.width + 2
 
     @property
@@ -106,17 +106,17 @@ class AssociativeRecallConfig(LengthsConfig):
 
     @property
     def timesteps(self) -> int:
-        """Each item and its delimiter, the query between two of its own, and the answer."""
+        """Each item with its delimiter, the query between its two delimiters, and the answer."""
         return self.length * (self.vectors + 1) + 2 * (self.vectors + 1)
 
 
 @attrs.frozen(kw_only=True)
 class PrioritySortConfig(LengthsConfig):
-    """Give vectors in the order of their priorities; ``length`` says how many.
+    """Return vectors in the order of their priorities; ``length`` is their number.
 
     Args:
         width: bits of a vector.
-        highest: how many are asked, those of the highest priorities; all where there are no more.
+        highest: number of vectors to return, those of the highest priorities; at most all.
     """
 
     width: int = attrs.field(default=8, validator=ge(1))
@@ -134,7 +134,7 @@ class PrioritySortConfig(LengthsConfig):
 
     @property
     def timesteps(self) -> int:
-        """The vectors, the delimiter, and those that are asked."""
+        """The vectors, the delimiter, and the vectors to return."""
         return self.length + 1 + min(self.length, self.highest)
 
 
@@ -143,7 +143,7 @@ SPECS = (
         "copy",
         CopyConfig,
         "ntm.copy:Copy",
-        "Give a sequence of binary vectors back (Graves et al., 2014)",
+        "Return a sequence of binary vectors (Graves et al., 2014)",
         {"length": 4, "width": 3},
         REFERENCE,
     ),
@@ -151,7 +151,7 @@ SPECS = (
         "repeat_copy",
         RepeatCopyConfig,
         "ntm.repeat_copy:RepeatCopy",
-        "Give a sequence of binary vectors back a number of times (Graves et al., 2014)",
+        "Return a sequence of binary vectors a number of times (Graves et al., 2014)",
         {"length": 3, "width": 3, "repeats": 2},
         REFERENCE,
     ),
@@ -159,7 +159,7 @@ SPECS = (
         "associative_recall",
         AssociativeRecallConfig,
         "ntm.associative_recall:AssociativeRecall",
-        "Give the item that came after the one shown again (Graves et al., 2014)",
+        "Return the item after the one that is shown again (Graves et al., 2014)",
         {"length": 3, "vectors": 2, "width": 3},
         REFERENCE,
     ),
@@ -167,7 +167,7 @@ SPECS = (
         "priority_sort",
         PrioritySortConfig,
         "ntm.priority_sort:PrioritySort",
-        "Give binary vectors in the order of their priorities (Graves et al., 2014)",
+        "Return binary vectors in the order of their priorities (Graves et al., 2014)",
         {"length": 4, "width": 3, "highest": 3},
         REFERENCE,
     ),

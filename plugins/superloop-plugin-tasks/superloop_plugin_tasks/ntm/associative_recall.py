@@ -7,10 +7,10 @@ from superloop_plugin_tasks.sequences import Drawn, SequenceTask, placed
 
 
 class AssociativeRecall(SequenceTask):
-    """Read n items; one of them but the last is shown again; give the item that came after it.
+    """Read n items, then one of them again, not the last; return the item after it.
 
-    An item is some binary vectors after a delimiter. The query stands between two delimiters of another
-    kind. Two items may be alike by chance.
+    An item is a delimiter and some binary vectors. The query is between two delimiters of another kind. Two
+    items may be equal by chance.
 
     ::
 
@@ -25,7 +25,7 @@ class AssociativeRecall(SequenceTask):
     """
 
     def draw(self, rng: np.random.Generator, lengths: np.ndarray) -> Drawn:
-        """Draw bits evenly, and the query evenly."""
+        """Draw bits and the query uniformly."""
         settings, timesteps, batch = self.settings, self.settings.timesteps, len(lengths)
         size = settings.vectors + 1  # timesteps of an item and its delimiter
         items = rng.integers(0, 2, (batch, settings.length, settings.vectors, settings.width))
@@ -36,11 +36,11 @@ class AssociativeRecall(SequenceTask):
         with_delimiters[:, :, 0, -2] = 1
         with_delimiters[:, :, 1:, :-2] = items
         shown = with_delimiters.reshape(batch, settings.length * size, -1)
-        asked = np.zeros((batch, size + 1, settings.width + 2), "int64")
-        asked[:, [0, -1], -1] = 1
-        asked[:, 1:-1, :-2] = items[rows, query]
+        query_part = np.zeros((batch, size + 1, settings.width + 2), "int64")
+        query_part[:, [0, -1], -1] = 1
+        query_part[:, 1:-1, :-2] = items[rows, query]
         inputs = placed(shown, np.zeros_like(ends), ends, timesteps, empty=0)
-        inputs += placed(asked, ends, np.full_like(ends, size + 1), timesteps, empty=0)
+        inputs += placed(query_part, ends, np.full_like(ends, size + 1), timesteps, empty=0)
 
         counts = np.full_like(ends, settings.vectors)
         targets = placed(items[rows, query + 1], ends + size + 1, counts, timesteps, empty=-1)

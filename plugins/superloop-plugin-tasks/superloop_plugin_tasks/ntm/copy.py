@@ -7,7 +7,7 @@ from superloop_plugin_tasks.sequences import Drawn, SequenceTask, placed
 
 
 class Copy(SequenceTask):
-    """Read n binary vectors and a delimiter, and give the vectors back in n timesteps without input.
+    """Read n binary vectors and a delimiter, and return the vectors in n timesteps without input.
 
     ::
 
@@ -23,12 +23,12 @@ class Copy(SequenceTask):
     """
 
     def draw(self, rng: np.random.Generator, lengths: np.ndarray) -> Drawn:
-        """Draw bits evenly."""
+        """Draw bits uniformly."""
         settings, timesteps = self.settings, self.settings.timesteps
         vectors = rng.integers(0, 2, (len(lengths), settings.length, settings.width))
-        given = placed(vectors, np.zeros_like(lengths), lengths, timesteps, empty=0)
+        shown = placed(vectors, np.zeros_like(lengths), lengths, timesteps, empty=0)
         delimiter = np.arange(timesteps) == lengths[:, None]
-        inputs = np.concatenate([given, delimiter[:, :, None]], axis=-1)
+        inputs = np.concatenate([shown, delimiter[:, :, None]], axis=-1)
         return Drawn(inputs, placed(vectors, lengths + 1, lengths, timesteps, empty=-1), 2 * lengths + 1)
 
     def title(self, batch: Batch, row: int) -> str:

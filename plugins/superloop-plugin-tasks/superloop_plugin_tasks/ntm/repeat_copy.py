@@ -5,15 +5,15 @@ import numpy as np
 from superloop_core.task import Batch
 from superloop_plugin_tasks.sequences import Drawn, SequenceTask, placed
 
-MEAN, DEVIATION = 5.5, 8.25**0.5  # of numbers drawn evenly from 1 to 10, as in the paper
+MEAN, DEVIATION = 5.5, 8.25**0.5  # of numbers drawn uniformly from 1 to 10, as in the paper
 
 
 class RepeatCopy(SequenceTask):
-    """Read n binary vectors and how often to give them back; do so, and then give an end marker.
+    """Read n binary vectors and a number r; return the vectors r times, then an end marker.
 
-    The number r stands where the delimiter does, on a channel of its own, normalised as (r - 5.5) / 2.87:
-    to mean 0 and variance 1 where r is from 1 to 10. It is the same whatever the settings are, so that a
-    trained network can be asked for more. At the end marker's timestep all other bits are 0.
+    r is shown at the delimiter's timestep, on its own channel, as (r - 5.5) / 2.87: mean 0 and variance 1 for
+    r from 1 to 10. The settings do not change this scale, so that a trained network can be tested on larger
+    r. At the end marker's timestep all other bits are 0.
 
     ::
 
@@ -29,22 +29,22 @@ class RepeatCopy(SequenceTask):
     """
 
     def draw(self, rng: np.random.Generator, lengths: np.ndarray) -> Drawn:
-        """Draw bits evenly, and how often evenly."""
+        """Draw bits and repeats uniformly."""
         settings, timesteps = self.settings, self.settings.timesteps
         repeats = rng.integers(settings.min_repeats, settings.repeats + 1, len(lengths))  # (batch,)
         vectors = rng.integers(0, 2, (len(lengths), settings.length, settings.width))
-        given = placed(vectors, np.zeros_like(lengths), lengths, timesteps, empty=0)
+        shown = placed(vectors, np.zeros_like(lengths), lengths, timesteps, empty=0)
         delimiter = np.arange(timesteps) == lengths[:, None]
         number = delimiter * ((repeats - MEAN) / DEVIATION)[:, None]
-        inputs = np.concatenate([given, delimiter[:, :, None], number[:, :, None]], axis=-1)
+        inputs = np.concatenate([shown, delimiter[:, :, None], number[:, :, None]], axis=-1)
 
         places, copied = np.arange(settings.length * settings.repeats + 1), (lengths * repeats)[:, None]
         rows = np.arange(len(lengths))[:, None]
         copies = vectors[rows, places % lengths[:, None]] * (places < copied)[:, :, None]
         answers = np.concatenate([copies, (places == copied)[:, :, None]], axis=-1)
-        asked = lengths * repeats + 1
-        targets = placed(answers, lengths + 1, asked, timesteps, empty=-1)
-        return Drawn(inputs, targets, lengths + 1 + asked)
+        returned = lengths * repeats + 1
+        targets = placed(answers, lengths + 1, returned, timesteps, empty=-1)
+        return Drawn(inputs, targets, lengths + 1 + returned)
 
     def title(self, batch: Batch, row: int) -> str:
         """``copy 2 vectors 3 times``"""

@@ -13,7 +13,7 @@ REFERENCE = "Deletang et al., 2023, https://arxiv.org/abs/2207.02098"
 
 @attrs.frozen(kw_only=True)
 class ClassConfig(StringConfig):
-    """Strings that are answered with one symbol."""
+    """Strings with an answer of one symbol."""
 
     length: int = length_field(40)
     min_length: int = length_field(1)
@@ -26,7 +26,7 @@ class ClassConfig(StringConfig):
 
 @attrs.frozen(kw_only=True)
 class EvenPairsConfig(ClassConfig):
-    """Whether 01 and 10 together stand in a string an even number of times."""
+    """Whether a string contains 01 and 10 together an even number of times."""
 
     alphabet: ClassVar[str] = "01"
     answers: ClassVar[str] = "01"
@@ -42,10 +42,10 @@ class ParityCheckConfig(ClassConfig):
 
 @attrs.frozen(kw_only=True)
 class CycleNavigationConfig(ClassConfig):
-    """Where steps on a circle lead to.
+    """The place that steps on a circle lead to.
 
     Args:
-        places: of the circle.
+        places: number of places on the circle.
     """
 
     alphabet: ClassVar[str] = "-0+"
@@ -60,10 +60,10 @@ class CycleNavigationConfig(ClassConfig):
 
 @attrs.frozen(kw_only=True)
 class ModularArithmeticConfig(ClassConfig):
-    """What a sum of products comes to; lengths are odd.
+    """The value of a sum of products, modulo a number; lengths are odd.
 
     Args:
-        modulus: what is counted up to.
+        modulus: numbers are from 0 to ``modulus`` - 1.
     """
 
     step: ClassVar[int] = 2
@@ -74,7 +74,7 @@ class ModularArithmeticConfig(ClassConfig):
 
     @property
     def alphabet(self) -> str:
-        """Digits, and then operators."""
+        """Digits, then operators."""
         return f"{self.answers}+-*"
 
     @property
@@ -88,7 +88,7 @@ SPECS = (
         "even_pairs",
         EvenPairsConfig,
         "regular.even_pairs:EvenPairs",
-        "Do 01 and 10 stand in a string an even number of times? (Deletang et al., 2023)",
+        "Does a string contain 01 and 10 together an even number of times? (Deletang et al., 2023)",
         {"length": 6},
         REFERENCE,
     ),
@@ -104,7 +104,7 @@ SPECS = (
         "cycle_navigation",
         CycleNavigationConfig,
         "regular.cycle_navigation:CycleNavigation",
-        "Where do steps on a circle lead to? (Deletang et al., 2023)",
+        "Which place do steps on a circle lead to? (Deletang et al., 2023)",
         {"length": 6},
         REFERENCE,
     ),
@@ -112,7 +112,7 @@ SPECS = (
         "modular_arithmetic",
         ModularArithmeticConfig,
         "regular.modular_arithmetic:ModularArithmetic",
-        "What does a sum of products come to, modulo 5? (Deletang et al., 2023)",
+        "Compute a sum of products, modulo 5 (Deletang et al., 2023)",
         {"length": 5},
         REFERENCE,
     ),

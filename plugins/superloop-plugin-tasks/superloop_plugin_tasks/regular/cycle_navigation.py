@@ -6,7 +6,7 @@ from superloop_plugin_tasks.strings import StringTask
 
 
 class CycleNavigation(StringTask):
-    """Take steps on a circle, back (-), none (0) or forth (+), and tell the place, counted from 0.
+    """Take steps on a circle, back (-), none (0) or forth (+), and return the place, counted from 0.
 
     ::
 
@@ -21,7 +21,7 @@ class CycleNavigation(StringTask):
     verb = "walk"
 
     def strings(self, rng: np.random.Generator, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Draw steps evenly."""
+        """Draw steps uniformly."""
         steps = rng.integers(0, 3, (len(lengths), self.settings.length))
         taken = np.arange(self.settings.length) < lengths[:, None]
         return steps, ((steps - 1) * taken).sum(axis=1, keepdims=True) % self.settings.places

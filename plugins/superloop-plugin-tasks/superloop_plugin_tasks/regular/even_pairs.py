@@ -6,9 +6,9 @@ from superloop_plugin_tasks.strings import StringTask
 
 
 class EvenPairs(StringTask):
-    """Tell whether 01 and 10 together stand in a string an even number of times: 0; or an odd one: 1.
+    """Return 0 if a string contains 01 and 10 together an even number of times, else 1.
 
-    They stand where neighbours differ, so they are even exactly if the last bit is the first.
+    A pair 01 or 10 is a change of bit, so their number is even if and only if the last bit equals the first.
 
     ::
 
@@ -23,7 +23,7 @@ class EvenPairs(StringTask):
     verb = "even pairs"
 
     def strings(self, rng: np.random.Generator, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Draw bits evenly."""
+        """Draw bits uniformly."""
         bits = rng.integers(0, 2, (len(lengths), self.settings.length))
         last = np.take_along_axis(bits, lengths[:, None] - 1, axis=1)
         return bits, bits[:, :1] ^ last

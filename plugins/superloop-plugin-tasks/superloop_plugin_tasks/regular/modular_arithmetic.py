@@ -6,7 +6,7 @@ from superloop_plugin_tasks.strings import StringTask
 
 
 class ModularArithmetic(StringTask):
-    """Work out numbers with +, - and * between them; products come first, and remainders are told.
+    """Compute numbers with +, - and * between them, products first, and return the remainder.
 
     ::
 
@@ -21,7 +21,7 @@ class ModularArithmetic(StringTask):
     verb = "compute"
 
     def strings(self, rng: np.random.Generator, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Draw numbers evenly, and operators evenly."""
+        """Draw numbers and operators uniformly."""
         rows, length, modulus = len(lengths), self.settings.length, self.settings.modulus
         strings = np.empty((rows, length), "int64")
         strings[:, ::2] = rng.integers(0, modulus, (rows, length // 2 + 1))

@@ -6,7 +6,7 @@ from superloop_plugin_tasks.strings import StringTask
 
 
 class ParityCheck(StringTask):
-    """Tell whether a string has an even number of ones: 0; or an odd one: 1.
+    """Return 0 if a string has an even number of ones, else 1.
 
     ::
 
@@ -21,7 +21,7 @@ class ParityCheck(StringTask):
     verb = "parity"
 
     def strings(self, rng: np.random.Generator, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Draw bits evenly."""
+        """Draw bits uniformly."""
         bits = rng.integers(0, 2, (len(lengths), self.settings.length))
         counted = np.arange(self.settings.length) < lengths[:, None]
         return bits, (bits * counted).sum(axis=1, keepdims=True) % 2

@@ -1,19 +1,17 @@
-"""A picture of accuracy against length: a line for each run, at lengths trained on and beyond."""
+"""A picture of accuracy against length: a line for each run, at trained lengths and beyond."""
 
 import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from superloop_core import ConfigError
 from superloop_core.config import load_dict
 from superloop_plugin_lab.evaluation import Evaluation
-from superloop_plugin_lab.picture import FAINT, RULE, STYLE
+from superloop_plugin_lab.pictures.style import FAINT, RULE, styled_figure
 from superloop_plugin_lab.run_folder import RunFolder
 
 LINES = ("#2f74ad", "#e4572e", "#2a9d78", "#8861b3", "#cf9500", "#5f6873", "#b8336a", "#12847f")
@@ -23,15 +21,15 @@ Z = 1.96  # of the normal distribution, for 95%
 
 
 def draw_curves(rows: Sequence[Evaluation], path: Path) -> None:
-    """Draw every run's accuracy against length, and save it in the format that the path's ending names.
+    """Draw every run's accuracy against length, in the format that the path's ending names.
 
-    Accuracy is that of whole sequences, with the 95% interval that so many of them leave open (Wilson,
-    1927, https://doi.org/10.1080/01621459.1927.10502953). A metric whose name ends in ``accuracy`` has a
-    panel of its own below. The lengths trained on are shaded; where runs differ in them, the legend tells the
-    longest that each was trained on, and a dotted line of its color stands there.
+    The accuracy of whole sequences has its 95% interval (Wilson, 1927,
+    https://doi.org/10.1080/01621459.1927.10502953). Each metric whose name ends in ``accuracy`` has its own
+    panel below. The trained lengths are shaded. If runs differ in them, a dotted line marks the longest of
+    each run, and the legend gives it.
 
     Raises:
-        ConfigError: it cannot be written.
+        ConfigError: the file cannot be written.
     """
     names = run_names(rows)
     runs: dict[str, list[Evaluation]] = {name: [] for name in names.values()}
@@ -42,12 +40,10 @@ def draw_curves(rows: Sequence[Evaluation], path: Path) -> None:
     labels = {run: f"{run}, trained to {of[1]}" if differ and of else run for run, of in trained.items()}
     metrics = dict.fromkeys(name for row in rows for name in row.measured.metrics)
     panels = ["accuracy", *(name for name in metrics if name.endswith("accuracy"))]
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(7.2, 1 + 2.9 * len(panels)), dpi=150, layout="constrained")
-        figure.get_layout_engine().set(w_pad=0.12, h_pad=0.1, hspace=0.04)
-        grid = figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0]
+    with styled_figure(7.2, 1 + 2.9 * len(panels), w_pad=0.12, h_pad=0.1, hspace=0.04) as figure:
+        grid: list[Axes] = list(figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0])
         for axes, name in zip(grid, panels, strict=True):
-            _frame(axes, "sequence accuracy" if name == "accuracy" else name.replace("_", " "))
+            _style_axes(axes, "sequence accuracy" if name == "accuracy" else name.replace("_", " "))
             for color, (run, of_run) in zip(itertools.cycle(LINES), runs.items(), strict=False):
                 if measured := [row for row in of_run if name in row.measured.figures]:
                     _draw_line(axes, name, labels[run], measured, color)
@@ -62,13 +58,13 @@ def draw_curves(rows: Sequence[Evaluation], path: Path) -> None:
 
 
 def check_plot(path: Path, runs: Sequence[Path]) -> None:
-    """Refuse, before anything is measured, a picture that could not be drawn or written; make its folder.
+    """Check, before anything is measured, that a picture can be drawn and written; create its folder.
 
     Raises:
         ConfigError: it cannot be written, or a run's task has no setting ``length``.
     """
     if path.suffix not in ENDINGS:
-        raise ConfigError(f"--plot {path}: its name must end in {' or '.join(ENDINGS)}")
+        raise ConfigError(f"--plot {path}: the file name must end in {' or '.join(ENDINGS)}")
     for run in runs:
         if "length" not in load_dict(RunFolder.open(run).config)["task"]:
             raise ConfigError(f"--plot {path}: the task of {run} has no setting 'length' to draw against")
@@ -83,7 +79,7 @@ def _cannot_be_written(path: Path, error: OSError) -> ConfigError:
 
 
 def run_names(rows: Sequence[Evaluation]) -> dict[Path, str]:
-    """What to call each run: its folder's name, or the whole path where two have the same."""
+    """Return a name for each run: its folder's name, or the whole path if two runs share that name."""
     runs = list(dict.fromkeys(row.run for row in rows))
     short = [run.resolve().name for run in runs]
     return {run: name if short.count(name) == 1 else str(run) for run, name in zip(runs, short, strict=True)}
@@ -94,7 +90,7 @@ def _length(row: Evaluation) -> int:
     return row.length
 
 
-def _frame(axes: Axes, title: str) -> None:
+def _style_axes(axes: Axes, title: str) -> None:
     axes.set_ylabel(title, color=FAINT)
     axes.set_ylim(-0.03, 1.03)
     axes.set_yticks(np.linspace(0, 1, 5))
@@ -107,7 +103,7 @@ def _frame(axes: Axes, title: str) -> None:
 
 
 def _draw_line(axes: Axes, name: str, label: str, rows: Sequence[Evaluation], color: str) -> None:
-    """Draw a figure of one run where it was measured; of accuracy, the interval too."""
+    """Draw a figure of one run at the lengths where it was measured; accuracy with its interval."""
     lengths = [_length(row) for row in rows]
     figures = np.array([row.measured.figures[name] for row in rows])
     if name == "accuracy":
@@ -120,7 +116,7 @@ def _draw_line(axes: Axes, name: str, label: str, rows: Sequence[Evaluation], co
 
 
 def _interval(accuracy: np.ndarray, sequences: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Wilson's 95% interval of a proportion."""
+    """Return Wilson's 95% interval of a proportion."""
     share = Z**2 / sequences
     middle = (accuracy + share / 2) / (1 + share)
     half = np.sqrt(accuracy * (1 - accuracy) * share + share**2 / 4) / (1 + share)
@@ -130,29 +126,28 @@ def _interval(accuracy: np.ndarray, sequences: np.ndarray) -> tuple[np.ndarray, 
 def _mark_trained(
     panels: Sequence[Axes], lengths: list[int], trained: Mapping[str, tuple[int, int] | None]
 ) -> None:
-    """Shade the lengths trained on, or where runs differ in them mark each one's longest."""
+    """Shade the trained lengths, or if runs differ in them mark the longest of each run."""
     low, high = min(lengths + [of_run[0] for of_run in trained.values() if of_run]), max(lengths)
     margin = max(1, 0.015 * (high - low))
     panels[0].set_xlim(low - margin, high + margin)
     if len(set(trained.values())) > 1:
         for color, of_run in zip(itertools.cycle(LINES), trained.values(), strict=False):
+            _, longest = of_run or (0, 0)
             for axes in panels:
-                axes.axvline(
-                    (of_run or (0, 0))[1], color=color, linestyle=(0, (1, 2)), linewidth=1.4, zorder=0
-                )
+                axes.axvline(longest, color=color, linestyle=(0, (1, 2)), linewidth=1.4, zorder=0)
         return
     shortest, longest = next(iter(trained.values())) or (low, low)
     for axes in panels:
         axes.axvspan(shortest - 0.5, longest + 0.5, color=SHADE, linewidth=2, zorder=0)
     note = f"trained on {shortest}" + (f" to {longest}" if longest > shortest else "")
-    at = shortest - 0.5
+    left = shortest - 0.5
     panels[0].annotate(
         note,
-        (at, 1),
+        (left, 1),
         xycoords=("data", "axes fraction"),
         xytext=(0, 3),
         textcoords="offset points",
-        horizontalalignment="left" if at < (low + high) / 2 else "right",
+        horizontalalignment="left" if left < (low + high) / 2 else "right",
         color=FAINT,
         fontsize=8,
     ).set_in_layout(False)

@@ -3,10 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.image import imread
-from superloop_plugin_lab import curves
-from superloop_plugin_lab.curves import check_plot, draw_curves, run_names
 from superloop_plugin_lab.evaluation import Evaluation
-from superloop_plugin_lab.experiment import Measurement
+from superloop_plugin_lab.measurement import Measurement
+from superloop_plugin_lab.pictures import curves
+from superloop_plugin_lab.pictures.curves import check_plot, draw_curves, run_names
 
 from superloop_core import ConfigError
 
@@ -22,41 +22,39 @@ def rows_of(run, lengths=(4, 8), trained=(1, 4), sequences=100, **metrics):
 
 
 @pytest.fixture
-def figures(monkeypatch, tmp_path):
-    """Draws, and gives the panels that were drawn."""
+def panels_of(figures, tmp_path):
+    """Draws rows, and gives the panels and the texts of the legend."""
 
     def draw(rows):
-        made = []
-        figure_of = curves.Figure
-        monkeypatch.setattr(curves, "Figure", lambda **size: made.append(figure_of(**size)) or made[-1])
         draw_curves(rows, tmp_path / "curves.png")
-        return made[0].axes, [text.get_text() for text in made[0].legends[0].get_texts()]
+        figure = figures[-1]
+        return figure.axes, [text.get_text() for text in figure.legends[0].get_texts()]
 
     return draw
 
 
-def test_each_run_has_a_line_of_its_accuracy_by_length_and_an_entry_in_the_legend(figures):
-    (panel,), legend = figures([*rows_of("runs/a", (8, 4)), *rows_of("runs/b", (2,))])
+def test_each_run_has_a_line_of_its_accuracy_by_length_and_an_entry_in_the_legend(panels_of):
+    (panel,), legend = panels_of([*rows_of("runs/a", (8, 4)), *rows_of("runs/b", (2,))])
     assert legend == ["a", "b"]
     lines = [line for line in panel.lines if not line.get_label().startswith("_")]
     assert [line.get_xydata().tolist() for line in lines] == [[[4, 0.25], [8, 0.125]], [[2, 0.5]]]
     assert lines[0].get_color() != lines[1].get_color()
 
 
-def test_two_runs_of_one_name_are_told_apart_by_their_paths():
+def test_two_runs_of_one_name_are_shown_with_their_paths():
     rows = [*rows_of("runs/a"), *rows_of("other/a"), *rows_of("runs/b")]
     assert list(run_names(rows).values()) == ["runs/a", "other/a", "b"]
 
 
-def test_accuracy_by_token_has_a_panel_of_its_own_and_other_metrics_none(figures):
+def test_accuracy_by_token_has_a_panel_of_its_own_and_other_metrics_have_none(panels_of):
     rows = [*rows_of("a", token_accuracy=0.9, wrong_bits=3.0), *rows_of("b")]
-    panels, _ = figures(rows)
+    panels, _ = panels_of(rows)
     assert [panel.get_ylabel() for panel in panels] == ["sequence accuracy", "token accuracy"]
     assert [line.get_label() for line in panels[1].lines] == ["a"]
 
 
-def test_lengths_trained_on_are_shaded_where_all_runs_agree(figures):
-    (panel,), _ = figures([*rows_of("a"), *rows_of("b")])
+def test_trained_lengths_are_shaded_if_all_runs_agree(panels_of):
+    (panel,), _ = panels_of([*rows_of("a"), *rows_of("b")])
     (shade,) = panel.patches
     assert (shade.get_x(), shade.get_width()) == (0.5, 4)
     assert [text.get_text() for text in panel.texts] == ["trained on 1 to 4"]
@@ -65,20 +63,20 @@ def test_lengths_trained_on_are_shaded_where_all_runs_agree(figures):
     assert high >= 8
 
 
-def test_the_longest_trained_on_is_marked_where_runs_differ(figures):
-    (panel,), legend = figures([*rows_of("a"), *rows_of("b", trained=(1, 6))])
+def test_the_longest_trained_length_of_each_run_is_marked_if_they_differ(panels_of):
+    (panel,), legend = panels_of([*rows_of("a"), *rows_of("b", trained=(1, 6))])
     assert legend == ["a, trained to 4", "b, trained to 6"]
     dotted = [line.get_xdata()[0] for line in panel.lines if line.get_label().startswith("_")]
     assert dotted == [4, 6]
     assert not panel.patches
 
 
-def test_lengths_that_were_not_measured_take_no_place(figures):
-    (panel,), _ = figures([*rows_of("a", trained=(1, 400))])
+def test_lengths_that_are_not_measured_take_no_space(panels_of):
+    (panel,), _ = panels_of([*rows_of("a", trained=(1, 400))])
     assert panel.get_xlim()[1] < 10
 
 
-def test_an_interval_holds_the_accuracy_and_narrows_as_more_sequences_are_measured():
+def test_an_interval_contains_the_accuracy_and_narrows_with_more_sequences():
     accuracy = np.array([0.0, 0.3, 1.0])
     few, many = (curves._interval(accuracy, np.full(3, size)) for size in (10, 1000))
     for low, high in (few, many):
@@ -89,7 +87,7 @@ def test_an_interval_holds_the_accuracy_and_narrows_as_more_sequences_are_measur
 
 
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
-def test_one_length_is_drawn_too(tmp_path, ending):
+def test_a_single_length_is_drawn(tmp_path, ending):
     path = tmp_path / f"curves.{ending}"
     draw_curves(rows_of("a", (4,), trained=(4, 4)), path)
     assert path.stat().st_size > 1000
@@ -97,8 +95,8 @@ def test_one_length_is_drawn_too(tmp_path, ending):
         assert imread(path).min() < 0.5
 
 
-def test_a_plot_that_cannot_be_written_is_refused_before_anything_is_measured(run, tmp_path):
-    with pytest.raises(ConfigError, match=r"--plot a\.gif: its name must end in \.png or \.pdf or \.svg"):
+def test_a_plot_that_cannot_be_written_is_rejected_before_anything_is_measured(run, tmp_path):
+    with pytest.raises(ConfigError, match=r"--plot a\.gif: the file name must end in \.png or"):
         check_plot(Path("a.gif"), [run.path])
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="cannot be written"):
@@ -107,7 +105,7 @@ def test_a_plot_that_cannot_be_written_is_refused_before_anything_is_measured(ru
         draw_curves(rows_of("a"), tmp_path / "nowhere/a.png")
 
 
-def test_a_plot_of_a_task_without_a_length_is_refused(run, tmp_path):
+def test_a_plot_of_a_task_without_a_length_is_rejected(run, tmp_path):
     (tmp_path / "config.toml").write_bytes(run.config.read_bytes().replace(b"length = 4\n", b""))
     (tmp_path / "model.keras").write_bytes(run.model.read_bytes())
     with pytest.raises(ConfigError, match="has no setting 'length' to draw against"):

@@ -1,0 +1,130 @@
+"""Whether a config's task, loop, metrics and curriculum fit together."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+
+from superloop_core import ConfigError, Superloop
+from superloop_core.config import PartConfig
+from superloop_core.errors import Problem
+from superloop_core.task import Batch, Metric, Task
+from superloop_plugin_lab import CurriculumConfig
+
+CHANGE = "change the task's settings, or a system's id or settings"
+
+
+def check_curriculum(curriculum: CurriculumConfig, part: PartConfig, task: Task) -> None:
+    """Check that a task can follow a curriculum.
+
+    Raises:
+        ConfigError: the task has no ``length``, its ``sample`` takes no ``longest``, or ``start`` is not from
+            ``min_length`` to ``length``.
+    """
+    length, shortest = (getattr(part.settings, name, None) for name in ("length", "min_length"))
+    start = curriculum.start
+    if length is None or "longest" not in inspect.signature(task.sample).parameters:
+        what = (
+            "needs a task with a setting 'length' and a 'sample' that takes 'longest'; "
+            f"{part.use!r} lacks one of them; remove the table"
+        )
+    elif start > length:
+        what = f"'start' must be <= the task's length ({length}): {start}"
+    elif shortest is not None and start < shortest:
+        what = f"'start' must be >= the task's min_length ({shortest}): {start}"
+    else:
+        return
+    raise ConfigError([Problem("curriculum", what)])
+
+
+def check_inputs(batch: Batch, layer: Superloop) -> None:
+    """Check that the loop takes a task's sequences.
+
+    Raises:
+        ConfigError: an input is missing, is unknown to the loop, or has another shape; lists all of them.
+    """
+    provided = {name: array.shape[1:] for name, array in batch.inputs.items()}
+    needed = layer.input_shapes
+    problems = [
+        f"provides no {name!r}, which the loop needs; it provides {_names(provided)}; {CHANGE}"
+        for name in needed.keys() - provided.keys()
+    ]
+    for name, shape in provided.items():
+        if name == "lengths":
+            continue
+        if name not in needed:
+            problems.append(f"provides {name!r}, but the loop takes {_names(needed)}; {CHANGE}")
+        elif not _fits(shape, needed[name]):
+            sizes = tuple("any" if size is None else size for size in needed[name])
+            problems.append(
+                f"provides {name!r} of shape {_shape(shape)}, but the loop takes {_shape(sizes)}; {CHANGE}"
+            )
+    _raise_problems(problems)
+
+
+def check_results(task: Task, metrics: Mapping[str, Metric], batch: Batch, layer: Superloop) -> None:
+    """Check that a task and the metrics can read the loop's results, on zeros of their shapes.
+
+    Raises:
+        ConfigError: the loss, the accuracy or a metric cannot be computed or has a wrong shape; lists all.
+    """
+    placeholders = {name: keras.KerasTensor(array.shape, array.dtype) for name, array in batch.inputs.items()}
+    specs = as_dict(layer.compute_output_spec(placeholders))
+    results = {name: keras.ops.zeros(spec.shape, spec.dtype) for name, spec in specs.items()}
+    rows = (len(batch.targets),)
+    computed: dict[str, tuple[Callable[..., Any], tuple[int, ...]]] = {
+        "loss": (task.loss, ()),
+        "correct": (task.correct, rows),
+        **{f"metric {name}": (metric, rows) for name, metric in metrics.items()},
+    }
+    problems = [
+        problem
+        for name, (compute, shape) in computed.items()
+        if (problem := _problem_of(name, compute, shape, batch, results))
+    ]
+    _raise_problems(problems)
+
+
+def as_dict(results: Any) -> dict[str, Any]:
+    """Return a loop's results by name; a loop without traces returns the outputs alone."""
+    return results if isinstance(results, dict) else {"outputs": results}
+
+
+def _problem_of(
+    name: str, compute: Callable[..., Any], shape: tuple[int, ...], batch: Batch, results: Mapping[str, Any]
+) -> str | None:
+    """Compute a figure, and return what is wrong with it, if anything."""
+    sequences = f"{len(batch.targets)} sequences"
+    try:
+        received = tuple(compute(batch.targets, results).shape)
+    except ConfigError as error:  # a problem that the task recognises
+        return str(error)
+    except Exception as error:  # any error of the task's code
+        shapes = ", ".join(f"{name} {_shape(tuple(result.shape))}" for name, result in results.items())
+        return (
+            f"its {name} cannot be computed from {shapes} (of {sequences}): {type(error).__name__}: {error}; "
+            "change loop.outputs or the task's settings"
+        )
+    if received != shape:
+        return f"its {name} of {sequences} must have shape {_shape(shape)}: {_shape(received)}"
+    return None
+
+
+def _raise_problems(problems: list[str]) -> None:
+    if problems:
+        raise ConfigError([Problem("task", problem) for problem in problems])
+
+
+def _fits(shape: tuple[int, ...], needed: tuple[int | None, ...]) -> bool:
+    return len(shape) == len(needed) and all(
+        required in (None, size) for size, required in zip(shape, needed, strict=True)
+    )
+
+
+def _names(names: Mapping[str, Any]) -> str:
+    return ", ".join(map(repr, names))
+
+
+def _shape(sizes: tuple[object, ...]) -> str:
+    return f"({', '.join(map(str, sizes))})"

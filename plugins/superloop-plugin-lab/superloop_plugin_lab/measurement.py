@@ -1,0 +1,74 @@
+"""Loss, accuracy and metrics of a model on test sequences: newly drawn, and never trained on."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+import numpy as np
+
+from superloop_plugin_lab.diagnosis import TrainingError, find_not_finite
+from superloop_plugin_lab.experiment import Experiment
+
+MAX_ROWS = 1024  # of a batch
+MAX_ROWS_BY_TIMESTEPS = 2**17  # of a batch: 256 rows of 500 timesteps
+
+
+@attrs.frozen(kw_only=True)
+class Measurement:
+    """Figures on test sequences: mean loss, share of correct sequences, and the mean of each metric."""
+
+    loss: float
+    accuracy: float
+    metrics: Mapping[str, float] = attrs.field(factory=dict)
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """All figures by name."""
+        return {"loss": self.loss, "accuracy": self.accuracy, **self.metrics}
+
+
+def measure(experiment: Experiment, rng: np.random.Generator, sequences: int) -> Measurement:
+    """Measure loss, accuracy and metrics on test sequences, in batches of :func:`rows_at_once`.
+
+    Args:
+        experiment: the model and its task.
+        rng: draws the sequences.
+        sequences: their number.
+
+    Raises:
+        TrainingError: the loss is not finite.
+    """
+    task = experiment.task
+    measured = 0
+    losses: list[float] = []  # of each batch, times its rows
+    correct: list[np.ndarray] = []
+    metrics: dict[str, list[np.ndarray]] = {name: [] for name in experiment.metrics}
+    max_rows = rows_at_once(experiment.timesteps)
+    while measured < sequences:
+        rows = min(max_rows, sequences - measured)
+        batch = task.sample(rng, rows)
+        results = experiment.model.predict_on_batch(dict(batch.inputs))
+        loss = float(task.loss(batch.targets, results))
+        if not np.isfinite(loss):
+            found = find_not_finite(experiment.layer, experiment.model, task, batch)
+            raise TrainingError(f"not finite on test sequences: {found}")
+        losses.append(loss * rows)
+        correct.append(np.asarray(task.correct(batch.targets, results)))
+        for name, metric in experiment.metrics.items():
+            metrics[name].append(np.asarray(metric(batch.targets, results)))
+        measured += rows
+    return Measurement(
+        loss=sum(losses) / sequences,
+        accuracy=_mean(correct),
+        metrics={name: _mean(values) for name, values in metrics.items()},
+    )
+
+
+def rows_at_once(timesteps: int) -> int:
+    """Return the number of sequences in a batch: a power of 2, at most 1,024, fewer where they are long."""
+    rows = max(1, min(MAX_ROWS, MAX_ROWS_BY_TIMESTEPS // timesteps))
+    return int(1 << (rows.bit_length() - 1))
+
+
+def _mean(batches: list[Any]) -> float:
+    return float(np.concatenate(batches).mean())

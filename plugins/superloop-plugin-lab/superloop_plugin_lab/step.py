@@ -1,0 +1,60 @@
+"""The training step: the optimizer, and one compiled update that leaves bad weights alone."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import keras
+import tensorflow as tf
+
+from superloop_plugin_lab.experiment import Experiment
+
+Step: TypeAlias = Callable[[Mapping[str, Any], Any], tuple[Any, Any, Any]]
+
+OPTIMIZERS = {
+    "adam": keras.optimizers.Adam,
+    "rmsprop": keras.optimizers.RMSprop,
+    "sgd": keras.optimizers.SGD,
+}
+
+
+def new_optimizer(experiment: Experiment) -> keras.optimizers.Optimizer:
+    """Make the optimizer that the config names, and its variables."""
+    settings = experiment.settings
+    rate: Any = settings.learning_rate
+    if settings.schedule == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(rate, settings.steps)
+    optimizer = OPTIMIZERS[settings.optimizer](rate)
+    optimizer.build(experiment.model.trainable_variables)
+    return optimizer
+
+
+def compiled_step(experiment: Experiment, optimizer: keras.optimizers.Optimizer) -> Step:
+    """Return the training step as a compiled function.
+
+    It takes a batch's inputs and targets, and returns its loss, its accuracy and whether the loss, the
+    gradient and the updated weights are all finite. If they are not, the weights stay as they were.
+    """
+    settings, model, task = experiment.settings, experiment.model, experiment.task
+    variables = model.trainable_variables
+
+    def update(gradients: list[Any]) -> Any:
+        before = [tf.identity(variable.value) for variable in variables]
+        optimizer.apply(gradients, variables)
+        finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(variable.value)) for variable in variables])
+        for variable, old in zip(variables, before, strict=True):
+            variable.assign(tf.where(finite, variable.value, old))
+        return finite
+
+    @tf.function(autograph=False)  # type: ignore[untyped-decorator]
+    def step(inputs: Mapping[str, Any], targets: Any) -> tuple[Any, Any, Any]:
+        with tf.GradientTape() as tape:
+            results = model(inputs, training=True)
+            loss = task.loss(targets, results)
+        gradients, norm = tf.clip_by_global_norm(tape.gradient(loss, variables), settings.clip_norm)
+        accuracy = tf.reduce_mean(tf.cast(task.correct(targets, results), "float32"))
+        sound = tf.math.is_finite(loss) & tf.math.is_finite(norm)
+        finite = tf.cond(sound, lambda: update(gradients), lambda: tf.constant(False))
+        return loss, accuracy, finite
+
+    compiled: Step = step
+    return compiled

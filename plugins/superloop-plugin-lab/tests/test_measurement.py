@@ -1,0 +1,39 @@
+import warnings
+
+import numpy as np
+import pytest
+from superloop_plugin_lab.experiment import read_experiment
+from superloop_plugin_lab.measurement import measure, rows_at_once
+
+
+def test_a_measurement_weighs_batches_by_their_size(small):
+    experiment = read_experiment(small)
+    measured = measure(experiment, np.random.default_rng(0), 1100)
+    rng, distances = np.random.default_rng(0), []
+    for size in (1024, 76):
+        batch = experiment.task.sample(rng, size)
+        positions = experiment.model.predict_on_batch(dict(batch.inputs))["tape.position"]
+        distances.append(positions[:, -1, 0] - batch.targets)
+    distance = np.concatenate(distances)
+    np.testing.assert_allclose(measured.loss, np.mean(distance**2), rtol=1e-5)
+    assert measured.accuracy == np.mean(np.abs(distance) < 0.5)
+
+
+def test_a_task_may_have_sequences_of_several_lengths(experiment_of, summing):
+    measured = measure(experiment_of(summing), np.random.default_rng(0), 50)
+    assert np.isfinite(measured.loss)
+
+
+def test_a_task_that_returns_inputs_only_causes_no_warning(experiment_of, summing):
+    class OfInputsOnly(summing):
+        def feed(self, inputs, lengths):
+            return {"inputs": np.nan_to_num(inputs)}
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        measure(experiment_of(OfInputsOnly), np.random.default_rng(0), 8)
+
+
+@pytest.mark.parametrize(("timesteps", "rows"), [(1, 1024), (128, 1024), (129, 512), (500, 256), (10**6, 1)])
+def test_longer_sequences_are_measured_fewer_at_a_time(timesteps, rows):
+    assert rows_at_once(timesteps) == rows
