@@ -20,6 +20,8 @@ from superloop_core.config import read_config
 from superloop_core.registry import load_registry
 from superloop_core.testing import check_plugin, conformance
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 QUICKSTART = (ROOT / "docs/quickstart.md").read_text()

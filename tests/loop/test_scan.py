@@ -62,6 +62,7 @@ def assert_same(results, expected):
         np.testing.assert_allclose(result, other, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(length=st.integers(1, 7), every=st.integers(1, 8), keep=st.booleans(), dynamic=st.booleans())
 def test_a_loop_and_its_gradient_are_those_of_the_steps_by_hand(length, every, keep, dynamic):
@@ -78,6 +79,7 @@ def test_a_loop_and_its_gradient_are_those_of_the_steps_by_hand(length, every, k
     assert_same(concrete(inputs[1]), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("every", [1, 3])
 @pytest.mark.parametrize("where", ["inside", "outside"])
 def test_a_loop_compiled_by_itself_or_with_all_around_it_gives_the_same(every, where):
@@ -90,6 +92,7 @@ def test_a_loop_compiled_by_itself_or_with_all_around_it_gives_the_same(every, w
         np.testing.assert_allclose(result, other, rtol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("every", [1, 2])
 def test_compiled_loops_of_the_same_shapes_are_traced_once(every):
     traced = []
@@ -116,6 +119,7 @@ def test_compiled_loops_of_the_same_shapes_are_traced_once(every):
         assert traces(3) == 3  # for what it gives, forward, and backward
 
 
+@pytest.mark.slow
 def test_a_step_that_uses_what_would_get_no_gradient_is_refused():
     carry, xs, shared = given_for(4)
     variable = tf.Variable(tf.ones(3, tf.float64), name="hidden")
@@ -153,6 +157,7 @@ def keeping(carry, x, shared):
     return (new, steps + 1), {"out": new * shared["scale"], "at": steps}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("keep", [False, True])
 @pytest.mark.parametrize("every", [1, 3])

@@ -10,6 +10,8 @@ import tensorflow as tf
 import superloop_core as superloop
 from superloop_core import ConfigError, WeightsError
 
+pytestmark = pytest.mark.slow
+
 GOLDEN = Path(__file__).parents[1] / "golden"
 CASES = sorted(path.stem for path in GOLDEN.glob("*.json"))
 

@@ -137,6 +137,7 @@ def test_a_layer_accepts_tapes_of_several_lengths():
         assert np.all(np.isfinite(outputs))
 
 
+@pytest.mark.slow
 def test_gradients_of_weights_and_data_match_finite_differences():
     rng = np.random.default_rng(0)
     layer = loop(kernel="inverse_distance", normalize=True, read_position=True)

@@ -73,6 +73,7 @@ def test_a_step_computes_the_equations_for_all_settings(width, key_size, score, 
         np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_query_of_one_key_by_hand():
     """Scores ln 3 and 0, after division by the root of the key size, give weights 3/4 and 1/4."""
     system = content_attention(np.random.default_rng(0), width=2, key_size=2)
@@ -82,6 +83,7 @@ def test_a_query_of_one_key_by_hand():
     np.testing.assert_allclose(read, [[0.75, 0.5]])
 
 
+@pytest.mark.slow
 def test_an_additive_score_by_hand():
     """tanh(q + k) is 0 where q = -k, and 1 where q + k is large."""
     system = content_attention(np.random.default_rng(0), width=1, key_size=1, score="additive")

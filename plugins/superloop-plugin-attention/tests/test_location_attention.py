@@ -98,6 +98,7 @@ def test_above_five_the_exponential_continues_as_its_tangent():
     np.testing.assert_allclose(steps, [np.exp(4.9), np.exp(5), 3 * np.exp(5), 0], atol=1e-9)
 
 
+@pytest.mark.slow
 def test_enormous_controls_and_their_gradient_stay_finite_for_a_thousand_steps():
     """Two batch elements of each size."""
     system = location_attention("float32", width=2, components=2)

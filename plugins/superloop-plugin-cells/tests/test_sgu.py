@@ -25,6 +25,7 @@ def numpy_sgu(weights, inputs):
     return np.stack(states, axis=1)
 
 
+@pytest.mark.slow
 def test_a_step_by_hand():
     cell = SGUCell(1)
     cell.build((None, 1))

@@ -260,6 +260,7 @@ def test_layer_normalization_of_zeros_is_zeros_with_a_finite_gradient():
     assert np.isfinite(tape.gradient(output, x)).all()
 
 
+@pytest.mark.slow
 def test_a_step_of_the_minimal_gate_by_hand():
     cell = MinGRUCell(1)
     cell.build((None, 1))

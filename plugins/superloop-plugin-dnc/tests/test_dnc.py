@@ -192,6 +192,7 @@ def configs(draw):
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(config=configs(), batch=st.integers(1, 3), seed=st.integers(0, 999))
 def test_whatever_the_settings_it_computes_the_equations_of_the_paper(config, batch, seed):
@@ -371,6 +372,7 @@ def test_a_slot_that_was_freed_is_allocated_again():
     np.testing.assert_allclose(kept.memory, state.memory, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_gradients_are_the_slopes_that_finite_differences_find(form):
     system = dnc(slots=4, width=3, read_heads=2, **form)
@@ -397,6 +399,7 @@ def test_gradients_are_the_slopes_that_finite_differences_find(form):
     np.testing.assert_allclose((ahead - behind) / 2e-6, slope, rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", [{}, {"links": "sparse", "top_k": 2}, {"links": "none"}])
 def test_ten_thousand_steps_at_random_stay_finite_and_weightings_weightings(form):
     """Gates are shut or open as often as between, and some controls are zeros."""

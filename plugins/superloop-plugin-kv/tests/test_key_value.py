@@ -88,6 +88,7 @@ def test_steps_compute_the_equations_for_all_settings(config, seed):
     np.testing.assert_allclose(memory, expected_memory, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_two_half_writes_by_hand():
     """Strength 0 is beta = 1/2; the key (3, 4) becomes (.6, .8); the query (1, 0) reads the first column."""
     control = np.array([0, 3, 4, 1, 0, 10, -20])
@@ -100,6 +101,7 @@ def test_two_half_writes_by_hand():
     np.testing.assert_allclose(reads[:, 0], [[3, -6], [6, -12]])
 
 
+@pytest.mark.slow
 def test_dpfp_of_one_key_by_hand():
     """r = (1, 0, 0, 2): the products of neighbours are 0, 0, 0 and 2, that of the last and the first."""
     control = np.array([100, 1, -2, 1, -2, 7])
@@ -173,6 +175,7 @@ def test_heads_are_independent():
     np.testing.assert_allclose(reads[0, 0], [5, 6])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", [{}, {"feature_map": "elu", "norm": "sum"}, {"rule": "sum"}])
 def test_ten_thousand_steps_stay_finite(config):
     """Keys and values are random, not those of a loop."""

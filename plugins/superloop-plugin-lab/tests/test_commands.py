@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
+pytestmark = pytest.mark.slow
+
 SHORT = ("--set", "train.final_on=8", "--set", "train.evaluate_on=8")
 
 

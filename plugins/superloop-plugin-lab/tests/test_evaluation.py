@@ -7,6 +7,8 @@ from superloop_plugin_lab.report import print_evaluations
 
 from superloop_core import ConfigError, WeightsError, load_model
 
+pytestmark = pytest.mark.slow
+
 
 def test_measuring_again_with_the_seed_of_the_run_repeats_the_final_figures(run):
     (row,) = evaluate_run(run.path, sequences=256)

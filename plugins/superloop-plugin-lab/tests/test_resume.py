@@ -16,6 +16,8 @@ from superloop_plugin_lab.training import train
 
 from superloop_core import ConfigError, WeightsError
 
+pytestmark = pytest.mark.slow
+
 LONG = ("train.steps=60", "train.evaluate_every=25", "train.log_every=8")
 DROPOUT = ("loop.cells.0.dropout=0.3", "loop.cells.0.recurrent_dropout=0.2")
 CURRICULUM = ("curriculum.start=2", "curriculum.steps=40", "train.optimizer=rmsprop", "train.xla=true")

@@ -16,6 +16,8 @@ from superloop_core import ConfigError, load_model
 from superloop_core.config import read_config
 from superloop_core.registry import load_registry
 
+pytestmark = pytest.mark.slow
+
 NUMBERS = ("loss", "accuracy", "fresh_loss", "fresh_accuracy", "step", "steps", "best_step")
 
 

@@ -26,6 +26,7 @@ STARTS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("check", STARTS, ids=str)
 def test_conformance_of_other_starts(check):
     check()

@@ -286,6 +286,7 @@ def test_enormous_strength_and_sharpness_give_weightings():
         np.testing.assert_allclose(weights.sum(-1), 1, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_ten_thousand_random_steps_stay_finite_and_weightings_sum_to_one():
     system = ntm("float32", slots=6, width=3, read_heads=2, write_heads=2)
 

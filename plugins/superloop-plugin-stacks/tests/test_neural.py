@@ -132,6 +132,7 @@ def test_the_worked_steps_of_a_deque():
     np.testing.assert_allclose(state.values[0, 0, :, 0], [2, 1, -1, 3], rtol=1e-14)
 
 
+@pytest.mark.slow
 @every
 @settings(max_examples=25, deadline=None)
 @given(
@@ -265,6 +266,7 @@ def test_an_empty_memory_gives_zeros_and_its_pop_a_gradient_of_zero(kind):
     np.testing.assert_array_equal(system.step(nothing, started(system, 1), ())[0], 0)
 
 
+@pytest.mark.slow
 @every
 def test_ten_thousand_random_steps_stay_finite_and_strengths_within_0_and_1(kind):
     system = memory(kind, memories=2, capacity=8, width=2, dtype="float32")

@@ -132,6 +132,7 @@ CONFIGS = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(config=CONFIGS, seed=st.integers(0, 999), timesteps=st.integers(1, 12))
 def test_whatever_the_settings_it_computes_the_recursion(config, seed, timesteps):
@@ -222,6 +223,7 @@ def test_it_holds_for_200_timesteps_in_a_window():
     np.testing.assert_allclose(run(system, controls)[0][:, 0], expected, rtol=0, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("normalize", [True, False])
 def test_ten_thousand_steps_neither_vanish_nor_overflow(normalize):
     """By the equations as they stand alpha would be 1e-5000 or so; float64 tells what is right."""
@@ -252,6 +254,7 @@ def test_ten_thousand_steps_neither_vanish_nor_overflow(normalize):
     np.testing.assert_allclose(last("float32"), last("float64"), atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("normalize", [True, False])
 def test_a_thousand_steps_and_their_gradient_stay_finite(normalize):
     """With scores of some hundreds, so that runs die and come back."""

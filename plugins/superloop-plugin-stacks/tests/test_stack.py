@@ -58,6 +58,7 @@ def test_the_worked_steps():
     np.testing.assert_allclose(reads[-1, 0], [1.212, 1.084], atol=1e-6)
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(
     config=st.builds(
@@ -97,6 +98,7 @@ def test_stacks_side_by_side_do_not_know_of_each_other():
     np.testing.assert_allclose(reads[:, 0], [[1, 5], [0, 6], [0, 5]])
 
 
+@pytest.mark.slow
 def test_a_thousand_steps_and_their_gradient_stay_finite():
     layer = Superloop(
         {
