@@ -22,7 +22,7 @@ def test_every_error_is_a_superloop_error(name):
     assert issubclass(getattr(superloop_core, name), SuperloopError)
 
 
-def test_the_nearest_name_is_told_and_all_where_none_is_near():
+def test_the_nearest_name_is_reported_and_all_where_none_is_near():
     assert did_you_mean("dpeth", ["depth", "width"]) == "; did you mean 'depth'?"
     assert did_you_mean("zzz", ["width", "depth"]) == "; there are: depth, width"
     assert did_you_mean("zzz", ["width", "depth", "width"]) == "; there are: depth, width"
@@ -39,7 +39,7 @@ def test_a_value_is_shown_whole_where_it_is_short_and_never_fails():
     assert short_repr(deep) == "<list>"
 
 
-def test_an_error_of_attrs_is_told_without_its_attribute():
+def test_an_error_of_attrs_is_reported_without_its_attribute():
     @attrs.frozen
     class Settings:
         size: int = attrs.field(validator=attrs.validators.instance_of(int))

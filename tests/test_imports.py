@@ -24,13 +24,13 @@ def modules_after(code):
         "load_registry().add_commands(cli); cli(['--help'], standalone_mode=False)",
     ],
 )
-def test_names_are_told_without_keras_and_tensorflow(code):
+def test_names_are_listed_without_keras_and_tensorflow(code):
     modules = modules_after(code)
     assert "superloop_core" in modules
     assert not modules & {"keras", "tensorflow", "numpy", "h5py", "matplotlib"}
 
 
-def test_another_backend_is_refused_before_keras_is_imported():
+def test_another_backend_is_rejected_before_keras_is_imported():
     code = (
         "import superloop_core\n"
         "try: superloop_core.Superloop\n"

@@ -41,7 +41,7 @@ def test_a_name_of_two_kinds_is_described_twice_unless_one_is_asked_for(superloo
     assert "setting  type" in superloop("describe", "superloop").stdout
 
 
-def test_sources_of_a_system_are_told(superloop):
+def test_sources_of_a_system_are_reported(superloop):
     shown = superloop("describe", "attention").stdout
     assert re.search(r"control size +1 *\n", shown)
     assert re.search(r"sources +data \(batch, 8, 3\) *\n", shown)

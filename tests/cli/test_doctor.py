@@ -31,7 +31,7 @@ def test_a_whole_installation_has_no_problem(superloop):
     assert "No problem was found." in superloop("doctor", "--quick").stdout
 
 
-def test_what_an_uninstallation_left_over_is_told(superloop, tmp_path, monkeypatch):
+def test_what_an_uninstallation_left_over_is_reported(superloop, tmp_path, monkeypatch):
     (tmp_path / "ghost-1.0.dist-info").mkdir()
     monkeypatch.syspath_prepend(str(tmp_path))
     told = json.loads(superloop("doctor", "--json", "--quick", status=1).stdout)
@@ -40,7 +40,7 @@ def test_what_an_uninstallation_left_over_is_told(superloop, tmp_path, monkeypat
     ]
 
 
-def test_conflicts_broken_plugins_and_the_environment_are_told(superloop, tmp_plugin, monkeypatch):
+def test_conflicts_broken_plugins_and_the_environment_are_reported(superloop, tmp_plugin, monkeypatch):
     tmp_plugin("superloop-plugin-one", {"one_light": LIGHT})
     tmp_plugin("superloop-plugin-two", {"two_light": LIGHT})
     tmp_plugin("superloop-plugin-three", {"three_light": "import nowhere_at_all"})
@@ -84,13 +84,13 @@ def test_an_editable_installation_that_is_as_it_was_is_no_problem(editable):
     assert editable(declared) == []
 
 
-def test_entry_points_that_changed_since_the_installation_are_told(editable):
+def test_entry_points_that_changed_since_the_installation_are_reported(editable):
     declared = '[project]\n[project.entry-points."superloop.plugins"]\nedited = "edited_light"\n'
     (problem,) = editable(declared)
     assert "was installed with the entry points {'edited_light': 'edited_light'}; now they are" in problem
     assert "pip install -e" in problem
 
 
-def test_an_editable_installation_whose_folder_is_gone_is_told(editable):
+def test_an_editable_installation_whose_folder_is_gone_is_reported(editable):
     (problem,) = editable(None)
     assert "which is gone: pip uninstall superloop-plugin-edited" in problem

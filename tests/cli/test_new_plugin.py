@@ -27,7 +27,7 @@ def test_everything_that_is_needed_is_written(kind, superloop, tmp_path, monkeyp
         assert "$" not in path.read_text()
 
 
-def test_a_keyword_is_refused_and_a_name_that_is_taken_is_told(superloop, tmp_path, monkeypatch):
+def test_a_keyword_is_rejected_and_a_name_that_is_taken_is_reported(superloop, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert "keyword of Python" in str(superloop("new-plugin", "class", status=1).exception)
     assert not list(tmp_path.iterdir())
@@ -42,7 +42,7 @@ def test_a_folder_in_use_is_left_alone(superloop, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
-def test_a_name_that_configs_could_not_use_is_refused(superloop):
+def test_a_name_that_configs_could_not_use_is_rejected(superloop):
     done = superloop("new-plugin", "RingBuffer", status=1)
     assert "must be of lower case letters, digits and underscores: 'RingBuffer'; try 'ring_buffer'" in str(
         done.exception

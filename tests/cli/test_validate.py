@@ -16,7 +16,7 @@ from superloop_core.registry.specs import PluginSpec
 EXAMPLES = Path(__file__).parents[2] / "docs/examples"
 
 
-def test_a_valid_config_is_told_with_shapes_weights_and_memory(superloop):
+def test_a_valid_config_is_reported_with_shapes_weights_and_memory(superloop):
     told = json.loads(superloop("validate", EXAMPLES / "last_two_before_nine.toml", "--json").stdout)
     assert told["valid"] is True
     assert told["inputs"] == {"tape_data": [None, None, 10]}
@@ -38,7 +38,7 @@ def test_every_example_is_valid(path, superloop):
     assert re.search(r"at least [\d.]+ [kMG]B\s+to\s+train\s+with\s+Adam", shown)
 
 
-def test_every_problem_is_told_with_its_place(superloop, tmp_path):
+def test_every_problem_is_reported_with_its_place(superloop, tmp_path):
     path = tmp_path / "config.toml"
     path.write_text('[loop]\ninputs = "2"\n[[loop.cells]]\nuse = "gru"\nunit = 3\n[trian]\nsteps = 1\n')
     told = json.loads(superloop("validate", path, "--json", status=2).stdout)
@@ -51,7 +51,7 @@ def test_every_problem_is_told_with_its_place(superloop, tmp_path):
     assert "no table [trian]; did you mean 'train'?" in shown
 
 
-def test_memory_is_told_where_the_timesteps_are_known(superloop, tmp_path):
+def test_memory_is_reported_where_the_timesteps_are_known(superloop, tmp_path):
     path = tmp_path / "config.toml"
     path.write_text('[loop]\ninputs = 2\noutputs = 1\n[[loop.cells]]\nuse = "gru"\nunits = 3\n')
     assert json.loads(superloop("validate", path, "--json").stdout)["memory"] is None

@@ -14,7 +14,7 @@ def loop():
     }
 
 
-def test_files_that_cannot_be_configs_are_refused_in_a_line(tmp_path):
+def test_files_that_cannot_be_configs_are_rejected_in_a_line(tmp_path):
     deep = "[" * 5000 + "]" * 5000
     for name, text, told in (
         ("a.toml", "loop = ", "is no valid TOML"),
@@ -39,7 +39,7 @@ def test_files_that_cannot_be_configs_are_refused_in_a_line(tmp_path):
 
 
 @pytest.mark.parametrize("source", [None, 5, [1]])
-def test_what_is_neither_a_dict_nor_a_path_is_refused(source):
+def test_what_is_neither_a_dict_nor_a_path_is_rejected(source):
     with pytest.raises(ConfigError, match="a config must be a dict or a path"):
         load_dict(source)
 
@@ -79,7 +79,7 @@ def test_overrides_reach_tables_list_entries_by_index_id_and_plugin_and_leave_th
         ("loop.twins.gru.units=3", "'gru' names 2 entries; write an index of [0, 1]"),
     ],
 )
-def test_an_override_that_leads_nowhere_is_refused(override, told):
+def test_an_override_that_leads_nowhere_is_rejected(override, told):
     with pytest.raises(ConfigError) as refused:
         apply_overrides({"loop": loop() | {"twins": [{"use": "gru"}, {"use": "gru"}]}}, [override])
     assert told in str(refused.value)

@@ -57,7 +57,7 @@ def test_keys_that_the_originals_own_example_read_are_left_alone():
     assert read(**extra)[1] == read()[1]
 
 
-def test_every_problem_is_told_at_once_in_the_originals_words():
+def test_every_problem_is_reported_at_once_in_the_originals_words():
     problems = told(timestep=3, timesteps=0, recurrent_units="many", printvalues=True)
     assert "config: no setting 'timestep'; did you mean 'timesteps'?" in problems
     assert "config: 'timesteps' must be >= 1: 0" in problems
@@ -65,24 +65,24 @@ def test_every_problem_is_told_at_once_in_the_originals_words():
     assert "config: 'printvalues' must be False or an integer >= 1: True" in problems
 
 
-def test_a_system_without_settings_or_unknown_is_told():
+def test_a_system_without_settings_or_unknown_is_reported():
     assert told(Attention=None) == ["config: the settings of 'Attention' must be a dict under its name: None"]
     settings = {"superloop_models": ["Atention", "RegisterMemory"], "Atention": {}}
     assert "config.superloop_models: no system 'Atention'; did you mean 'attention'?" in told(**settings)
 
 
-def test_the_settings_of_a_system_that_is_not_in_use_are_refused():
+def test_the_settings_of_a_system_that_is_not_in_use_are_rejected():
     (problem,) = told(superloop_models=["RegisterMemory"])
     assert problem.startswith("config: no setting 'Attention'")
 
 
-def test_a_system_twice_is_refused_as_the_original_could_not_tell_them_apart():
+def test_a_system_twice_is_rejected_as_the_original_could_not_tell_them_apart():
     assert told(superloop_models=["Attention", "RegisterMemory", "Attention"]) == [
         "config.systems: 2 systems have the id 'Attention'; give each an id of its own"
     ]
 
 
-def test_a_wrong_key_a_wrong_system_and_a_wrong_cell_are_told_together():
+def test_a_wrong_key_a_wrong_system_and_a_wrong_cell_are_reported_together():
     attention = {"datapoints": 7, "outputs": 0, "use": "register_memory"}
     problems = told(timesteps=0, recurrent_model="SGUU", Attention=attention)
     assert [problem.partition(";")[0] for problem in problems] == [
@@ -93,11 +93,11 @@ def test_a_wrong_key_a_wrong_system_and_a_wrong_cell_are_told_together():
     ]
 
 
-def test_a_setting_given_by_both_its_names_is_refused():
+def test_a_setting_given_by_both_its_names_is_rejected():
     problems = told(Attention={"datapoints": 7, "outputs": 2, "width": 2})
     assert problems == ["config.Attention: 'outputs' and 'width' are one setting; use one of them"]
 
 
-def test_the_two_forms_are_told_apart():
+def test_the_two_forms_are_distinguished():
     assert is_original(config())
     assert not is_original({"cells": []})

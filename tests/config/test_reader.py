@@ -104,14 +104,14 @@ def test_a_system_without_an_id_is_called_by_its_name():
         ),
     ],
 )
-def test_a_wrong_loop_is_told_with_its_place_rule_value_and_next_move(change, told):
+def test_a_wrong_loop_is_reported_with_its_place_rule_value_and_next_move(change, told):
     if told is None:
         assert read_loop(loop(**change), PLUGINS).sources.keys() == {"a_data_data", "a_data"}
     else:
         assert any(problem.startswith(told) for problem in problems(loop(**change)))
 
 
-def test_every_problem_is_told_at_once():
+def test_every_problem_is_reported_at_once():
     data = loop(
         timestep=3,
         inputs=-1,
@@ -125,7 +125,7 @@ def test_every_problem_is_told_at_once():
     assert len(told) == 8
 
 
-def test_a_config_file_with_a_table_that_nobody_owns_is_refused():
+def test_a_config_file_with_a_table_that_nobody_owns_is_rejected():
     with pytest.raises(ConfigError, match=r"no table \[tsak\]; did you mean 'task'\?"):
         read_config({"loop": loop(), "tsak": {}}, PLUGINS)
     with pytest.raises(ConfigError, match=r"a table \[loop\] is missing"):
@@ -198,7 +198,7 @@ junk = st.recursive(
 
 @settings(suppress_health_check=[HealthCheck.too_slow])  # the first draw builds the strategies
 @given(st.dictionaries(st.sampled_from(["loop", "train", "task", "plugins", "x"]), junk))
-def test_junk_is_refused_and_nothing_worse(data):
+def test_junk_is_rejected_and_nothing_worse(data):
     with pytest.raises(ConfigError) as refused:
         read_config(data, PLUGINS)
     assert refused.value.problems

@@ -60,7 +60,7 @@ def test_numpy_numbers_are_numbers_and_an_integer_is_a_float_where_one_is_wanted
     assert type(settings.rate) is float
 
 
-def test_what_is_none_is_left_out_as_toml_has_no_null():
+def test_none_is_left_out_as_toml_has_no_null():
     assert "seed" not in settings_to_dict(Settings(size=1))
     assert read(size=1, seed=None)[0].seed is None
 
@@ -88,11 +88,11 @@ def test_what_is_none_is_left_out_as_toml_has_no_null():
         ({"size": 10, "flag": True}, "'flag' goes with sizes up to 9"),
     ],
 )
-def test_a_wrong_value_is_told_with_place_rule_and_value(given, told):
+def test_a_wrong_value_is_reported_with_place_rule_and_value(given, told):
     assert read(**given) == (None, [f"here: {told}"])
 
 
-def test_every_problem_is_told():
+def test_every_problem_is_reported():
     assert len(read(size=0, rate="x", nmae="y")[1]) == 3
 
 
@@ -120,7 +120,7 @@ def told_of(cls, **given):
     return settings or [str(problem) for problem in problems]
 
 
-def test_none_is_refused_where_it_would_come_back_as_another_default():
+def test_none_is_rejected_where_it_would_come_back_as_another_default():
     @attrs.frozen
     class Null:
         must: int | None
@@ -209,7 +209,7 @@ def test_a_validator_that_asks_for_what_could_not_be_read_is_forgiven():
 
 
 @pytest.mark.parametrize("which", ["validator", "converter"])
-def test_whatever_a_validator_or_a_converter_raises_is_told_with_the_place(which):
+def test_whatever_a_validator_or_a_converter_raises_is_reported_with_the_place(which):
     def look_up(*given):
         return {}[given[-1]]
 
@@ -223,7 +223,7 @@ def test_whatever_a_validator_or_a_converter_raises_is_told_with_the_place(which
     assert sorted(told_of(Broken, name="x", size=0)) == [wrong, "here: 'size' must be >= 1: 0"]
 
 
-def test_what_the_whole_raises_is_told_whatever_it_is():
+def test_what_the_whole_raises_is_reported():
     @attrs.frozen
     class Broken:
         name: str
@@ -253,7 +253,7 @@ def test_a_converter_runs_before_the_validators():
     ]
 
 
-def test_an_abstract_class_is_told_as_it_is():
+def test_an_abstract_class_is_reported():
     @attrs.frozen
     class Abstract(ABC):
         size: int

@@ -37,7 +37,7 @@ def test_the_dtype_policy_is_that_of_the_call_and_is_left_as_it_was(config):
         ("system", r"superloop-plugin-attention:attention: its factory must return a System: 3"),
     ],
 )
-def test_a_factory_that_makes_something_else_is_told(config, kind, told, monkeypatch):
+def test_a_factory_that_makes_something_else_is_reported(config, kind, told, monkeypatch):
     create = PluginSpec.create
     monkeypatch.setattr(
         PluginSpec, "create", lambda spec, settings: 3 if spec.kind == kind else create(spec, settings)
@@ -46,7 +46,7 @@ def test_a_factory_that_makes_something_else_is_told(config, kind, told, monkeyp
         assemble(config)
 
 
-def test_settings_that_a_factory_refuses_are_told_with_their_place(make_loop, monkeypatch):
+def test_settings_that_a_factory_rejects_are_reported_with_their_place(make_loop, monkeypatch):
     create = PluginSpec.create
 
     def refusing(spec, settings):

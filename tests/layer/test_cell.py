@@ -34,7 +34,7 @@ def test_a_cell_in_a_model_is_saved_and_trained(tmp_path, make_loop, assert_clos
     assert_close(keras.saving.load_model(tmp_path / "model.keras")(x), model(x))
 
 
-def test_what_a_cell_cannot_do_is_told(make_loop):
+def test_what_a_cell_cannot_do_is_reported(make_loop):
     with pytest.raises(SuperloopError, match="cannot be given sources, but this loop reads tape_data"):
         SuperloopCell(make_loop("tape"))
     with pytest.raises(SuperloopError, match="leave 'timesteps' and 'suppress_output' out"):

@@ -93,7 +93,7 @@ def test_one_feed_may_be_reversed(reader):
         ),
     ],
 )
-def test_what_does_not_fit_is_told(reader, feed, mask, told):
+def test_what_does_not_fit_is_reported(reader, feed, mask, told):
     with pytest.raises(SourceError) as refused:
         reader.read(feed, mask)
     assert str(refused.value).startswith(told)

@@ -67,7 +67,7 @@ def test_a_state_goes_through_functional_models_beside_a_mask(made, make_loop, a
         ),
     ],
 )
-def test_a_state_that_does_not_fit_is_refused(given, told, made, make_loop):
+def test_a_state_that_does_not_fit_is_rejected(given, told, made, make_loop):
     layer, feed = made(make_loop("tape"), name="loop")
     with pytest.raises(SourceError) as refused:
         layer(feed, initial_state=given)

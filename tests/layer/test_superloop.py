@@ -243,7 +243,7 @@ def test_a_compiled_loop_has_its_gradient_outside_a_graph_too(made, make_loop, a
     [{"jit_compile": "yes"}, {"checkpoint_every": 0}, {"traces": None}, {"traces": [1]}],
     ids=str,
 )
-def test_ways_of_computing_that_there_are_not_are_refused(wrong, make_loop):
+def test_ways_of_computing_that_there_are_not_are_rejected(wrong, make_loop):
     with pytest.raises(SuperloopError, match=next(iter(wrong))):
         Superloop(make_loop("tape"), **wrong)
 
@@ -612,7 +612,7 @@ def refusals():
 
 
 @pytest.mark.parametrize("case", refusals())
-def test_what_does_not_fit_is_refused_by_place_rule_value_and_next_move(case, make_loop):
+def test_what_does_not_fit_is_rejected_by_place_rule_value_and_next_move(case, make_loop):
     feed, message = refusals()[case]
     layer = Superloop(make_loop("tape"), name="looping")
     with pytest.raises(SourceError, match=f"^looping: .*{message}"):
@@ -623,13 +623,13 @@ def test_what_does_not_fit_is_refused_by_place_rule_value_and_next_move(case, ma
 
 
 @pytest.mark.parametrize("shape", [(3,), (3, 4, 1)])
-def test_a_mask_of_a_wrong_shape_is_refused(shape, make_loop, make_feed):
+def test_a_mask_of_a_wrong_shape_is_rejected(shape, make_loop, make_feed):
     layer = Superloop(make_loop("tape"), name="looping")
     with pytest.raises(SourceError, match=r"^looping: 'mask' must have the shape \(batch, 4\): "):
         layer(make_feed(layer), mask=np.ones(shape, bool))
 
 
-def test_static_unrolling_of_who_knows_how_many_timesteps_is_refused(make_loop):
+def test_static_unrolling_of_who_knows_how_many_timesteps_is_rejected(make_loop):
     layer = Superloop(make_loop("tape"), unroll=True)
     with pytest.raises(SourceError, match=r"unroll = True needs the number of timesteps: set 'timesteps'"):
         layer(layer.symbolic_inputs())
@@ -725,7 +725,7 @@ def test_a_model_whose_plugin_is_missing_says_what_to_install(tmp_path):
     assert str(refused.value) == f"superloop.loop.cells[0]: {told}"
 
 
-def test_every_plugin_that_is_missing_is_told_at_once(tmp_path, make_loop):
+def test_every_plugin_that_is_missing_is_reported_at_once(tmp_path, make_loop):
     first, second = (Superloop(make_loop(id), name=id) for id in ("tape", "scratch"))
     inputs = first.symbolic_inputs()
     outputs = [first(inputs), second(inputs["inputs"])]
@@ -757,7 +757,7 @@ def test_a_file_of_weights_is_no_model_and_says_what_to_do(tmp_path):
         load_model(tmp_path / "best.weights.h5")
 
 
-def test_what_is_no_model_is_refused_as_such(tmp_path):
+def test_a_file_that_is_not_a_model_is_rejected(tmp_path):
     with pytest.raises(WeightsError, match="there is no such file; name a"):
         load_model(tmp_path)
     (tmp_path / "model.keras").write_bytes(b"no model")
@@ -776,7 +776,7 @@ def test_what_is_no_model_is_refused_as_such(tmp_path):
         ),
     ],
 )
-def test_what_is_wrong_in_a_call_is_told_in_a_line(make_loop, make_feed, change, told):
+def test_what_is_wrong_in_a_call_is_reported_in_a_line(make_loop, make_feed, change, told):
     layer = Superloop(make_loop("tape", suppress_output=1), name="loop")
     with pytest.raises(SourceError) as refused:
         layer(make_feed(layer, batch=2) | change)

@@ -244,7 +244,7 @@ def test_backwards_is_forwards_over_the_reversed_inputs(config, drawn, assert_cl
 
 
 @every
-def test_shapes_are_told_before_anything_is_computed(config, drawn):
+def test_shapes_are_known_before_anything_is_computed(config, drawn):
     layer, feed = drawn(config, traces=ALL, return_state=True)
     told = layer.compute_output_shape({name: (None, *array.shape[1:]) for name, array in feed.items()})
     received = keras.tree.map_structure(lambda tensor: (None, *tensor.shape[1:]), layer(feed))

@@ -120,7 +120,7 @@ def test_compiled_loops_of_the_same_shapes_are_traced_once(every):
 
 
 @pytest.mark.slow
-def test_a_step_that_uses_what_would_get_no_gradient_is_refused():
+def test_a_step_that_uses_what_would_get_no_gradient_is_rejected():
     carry, xs, shared = given_for(4)
     variable = tf.Variable(tf.ones(3, tf.float64), name="hidden")
 

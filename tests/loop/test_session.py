@@ -4,7 +4,7 @@ import pytest
 from superloop_core import SourceError, Superloop, SuperloopError, TraceError
 
 
-def test_a_session_begins_where_it_is_told_to_and_can_go_back(made, make_loop, assert_close):
+def test_a_session_begins_where_it_is_asked_to_and_can_go_back(made, make_loop, assert_close):
     layer, feed = made(make_loop("tape", suppress_output=2), traces=["tape.*"])
     given = {"tape.position": np.full((3, 1), 2.0)}
     session = layer.session({"tape_data": feed["tape_data"]}, initial_state=given, traces=["tape.position"])
@@ -33,13 +33,13 @@ def test_a_loop_without_inputs_is_stepped_with_nothing(made, make_loop, assert_c
     assert_close(np.stack([session.step() for _ in range(4)], axis=1), layer(feed))
 
 
-def test_a_loop_without_sources_is_one_row_unless_told(made, make_loop):
+def test_a_loop_without_sources_is_one_row_by_default(made, make_loop):
     layer, _ = made(make_loop("scratch"))
     assert layer.session().step(np.zeros((1, 2))).shape == (1, 2)
     assert layer.session(batch_size=5).step(np.zeros((5, 2))).shape == (5, 2)
 
 
-def test_systems_are_told_how_many_timesteps_there_will_be(made, make_loop, monkeypatch):
+def test_systems_know_the_number_of_timesteps_in_advance(made, make_loop, monkeypatch):
     layer, feed = made(make_loop("tape"))
     seen = []
     initial_state = layer.wiring.initial_state
@@ -51,7 +51,7 @@ def test_systems_are_told_how_many_timesteps_there_will_be(made, make_loop, monk
     np.testing.assert_array_equal(seen[1].lengths, [9, 9, 9])
 
 
-def test_what_does_not_fit_is_told_and_changes_nothing(made, make_loop):
+def test_what_does_not_fit_is_reported_and_changes_nothing(made, make_loop):
     layer, feed = made(make_loop("tape"), name="loop")
     data = {"tape_data": feed["tape_data"]}
     session = layer.session(data)

@@ -216,7 +216,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_step_that_breaks_the_contract_is_told_by_system_rule_and_value(mistake):
+def test_a_step_that_breaks_the_contract_is_reported_by_system_rule_and_value(mistake):
     give, told = MISTAKES[mistake]
     wiring = Wiring([KerasCell(Passing(3))], {"memo": Careless(give)})
     wiring.build(1)
@@ -295,7 +295,7 @@ def test_a_system_says_which_fields_may_be_learned():
 
 
 @pytest.mark.parametrize("fields", [(), ("memry",)])
-def test_learning_a_state_of_which_nothing_can_be_learned_is_refused(fields):
+def test_learning_a_state_of_which_nothing_can_be_learned_is_rejected(fields):
     system = Kept(KeptConfig(size=2))
     system.learned_fields = fields
     wiring = Wiring([KerasCell(Passing(2))], {"it": system}, learned=["it"])

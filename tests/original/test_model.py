@@ -152,7 +152,7 @@ def test_outputs_are_suppressed_and_states_are_not():
     assert traces["RegisterMemory.memory"].shape == (None, 6, 3, 4)
 
 
-def test_a_wrong_config_is_refused_in_the_words_of_the_original():
+def test_a_wrong_config_is_rejected_in_the_words_of_the_original():
     with pytest.raises(ConfigError, match="no setting 'timestep'; did you mean 'timesteps'"):
         superloop.Model(toy(timestep=4))
 
@@ -208,7 +208,9 @@ OTHERS = {
 
 @pytest.mark.parametrize("other", OTHERS)
 @pytest.mark.parametrize("written_by", ["us", "the original"])
-def test_weights_of_another_config_are_refused_and_none_is_changed(other, written_by, tmp_path, assert_close):
+def test_weights_of_another_config_are_rejected_and_none_is_changed(
+    other, written_by, tmp_path, assert_close
+):
     theirs = superloop.Model(OTHERS[other])
     theirs.build_all()
     path = tmp_path / "theirs.h5"
@@ -245,7 +247,7 @@ def test_our_copy_of_the_format_of_the_original_is_read(tmp_path, assert_close):
     assert_close(arrays(other), arrays(one), 0)
 
 
-def test_weights_of_other_parts_are_refused_even_where_all_shapes_fit(tmp_path):
+def test_weights_of_other_parts_are_rejected_even_where_all_shapes_fit(tmp_path):
     one, other = superloop.Model(toy()), superloop.Model(toy())
     one.build_all()
     other.build_all()
@@ -259,7 +261,7 @@ def test_weights_of_other_parts_are_refused_even_where_all_shapes_fit(tmp_path):
         other.load_weights(path)
 
 
-def test_a_missing_file_is_refused(tmp_path):
+def test_a_missing_file_is_rejected(tmp_path):
     slmodel = golden_model("original_sgu_attention")
     with pytest.raises(WeightsError, match=r"nowhere\.h5: is no file of weights that can be read"):
         slmodel.load_weights(tmp_path / "nowhere.h5")
@@ -295,7 +297,7 @@ def an_array_less(path):
     ids=["text", "half", "an array less", "a text file", "empty"],
 )
 @pytest.mark.parametrize("written_by", ["us", "the original"])
-def test_garbage_is_refused_and_no_weight_is_changed(spoil, written_by, tmp_path, assert_close):
+def test_garbage_is_rejected_and_no_weight_is_changed(spoil, written_by, tmp_path, assert_close):
     slmodel = golden_model("original_sgu_attention")
     path = tmp_path / "weights.h5"
     if written_by == "us":
@@ -320,7 +322,7 @@ def test_there_are_no_weights_before_the_build(tmp_path):
 # printvalues.
 
 
-def test_printvalues_prints_every_timestep_as_json_and_so_many_values_at_most(capfd):
+def test_printvalues_prints_every_timestep_as_json_and_at_most_the_limit_of_values(capfd):
     config = golden_config("original_sgu_attention_registers")
     rng = np.random.default_rng(0)
     feed = {"inputs": rng.normal(size=(3, 5, 2)), "data": rng.normal(size=(3, 6, 3))}

@@ -76,7 +76,7 @@ def test_the_originals_names_of_cells_resolve(name, original):
     assert load_registry().resolve("cell", original).spec.name == name
 
 
-def test_a_name_that_two_distributions_bring_is_refused_and_both_long_ones_work(registry_of):
+def test_a_name_that_two_distributions_bring_is_rejected_and_both_long_ones_work(registry_of):
     registry = registry_of(fake_one=SPEC.format(name="stack"), fake_two=SPEC.format(name="stack"))
     with pytest.raises(PluginError, match="2 distributions have a system 'stack'") as refused:
         registry.resolve("system", "stack")
@@ -169,7 +169,7 @@ def test_a_broken_plugin_is_recorded_and_the_others_go_on(registry_of, text, rea
         ),
     ],
 )
-def test_what_would_go_unnoticed_is_refused(registry_of, text, reason):
+def test_what_would_go_unnoticed_is_rejected(registry_of, text, reason):
     (broken,) = registry_of(fake_one=text).broken
     assert broken.reason == reason
 
@@ -189,7 +189,7 @@ def test_an_entry_point_that_names_no_module_leaves_nothing_behind(registry_of):
     assert "mine" not in registry.tables
 
 
-def test_two_entry_points_of_one_module_are_told_in_a_line(registry_of):
+def test_two_entry_points_of_one_module_are_reported_in_a_line(registry_of):
     registry = registry_of(fake_one=SPEC.format(name="stack"))
     (entry,) = registry._unread
     registry._unread.append(EntryPoint("other", entry.value, entry.group)._for(entry.dist))
@@ -206,14 +206,14 @@ def test_names_of_distributions_are_normalized(registry_of):
         assert registry.resolve("system", spelled).qualified_name == "fake-one:stack"
 
 
-def test_a_conflict_is_told_once(registry_of):
+def test_a_conflict_is_reported_once(registry_of):
     registry = registry_of(fake_one=SPEC.format(name="stack"), fake_two=SPEC.format(name="stack"))
     assert registry.conflicts == [
         "2 distributions have a system 'stack'; write 'fake-one:stack' or 'fake-two:stack'"
     ]
 
 
-def test_where_many_are_broken_their_names_are_told_and_no_more(registry_of):
+def test_where_many_are_broken_their_names_are_reported_and_no_more(registry_of):
     registry = registry_of(fake_one="import nowhere", fake_two="import nowhere")
     with pytest.raises(PluginError, match="a broken plugin may provide it: fake-one, fake-two") as refused:
         registry.resolve("system", "tape")
@@ -225,7 +225,7 @@ def test_a_single_spec_may_be_returned_instead_of_yielded(registry_of):
     assert [record.spec.name for record in registry.records] == ["stack"]
 
 
-def test_a_name_of_another_kind_is_told():
+def test_a_name_of_another_kind_is_reported():
     with pytest.raises(PluginError, match="no cell 'attention'; 'attention' is a system"):
         load_registry().resolve("cell", "attention")
 
@@ -247,7 +247,7 @@ def test_what_could_be_more_than_a_name_is_not_put_after_pip_install(registry_of
     assert "pip install" not in str(refused.value)
 
 
-def test_two_owners_of_one_table_are_refused(registry_of):
+def test_two_owners_of_one_table_are_rejected(registry_of):
     table = (
         SPEC + "@hookimpl\ndef superloop_config_tables():\n    yield TableSpec(name='data', config=Settings)"
     )
@@ -300,7 +300,7 @@ def test_a_plugin_cannot_take_over_a_command(registry_of):
     assert registry.broken[0].reason == "PluginError: there is a command 'plugins' already"
 
 
-def test_a_factory_that_cannot_be_imported_is_told(registry_of):
+def test_a_factory_that_cannot_be_imported_is_reported(registry_of):
     registry = registry_of(fake_one=SPEC.format(name="stack"))
     with pytest.raises(PluginError, match="its factory 'nowhere:nothing' cannot be imported"):
         registry.resolve("system", "stack").spec.create(None)
@@ -405,7 +405,7 @@ def test_two_entry_points_of_one_name_are_both_read(registry_of):
     assert not registry.conflicts
 
 
-def test_an_alias_resolves_and_one_that_shadows_a_name_is_refused_when_it_is_used(registry_of):
+def test_an_alias_resolves_and_one_that_shadows_a_name_is_rejected_when_it_is_used(registry_of):
     aliased = SPEC.replace("name=", 'aliases=("pushdown",), name=')
     registry = registry_of(fake_one=aliased.format(name="stack"))
     assert registry.resolve("system", "pushdown") is registry.resolve("system", "fake-one:stack")

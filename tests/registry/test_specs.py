@@ -17,12 +17,12 @@ def spec(**changes):
     return SystemSpec(**given | changes)
 
 
-def test_a_spec_tells_its_kind():
+def test_a_spec_has_a_kind():
     assert (CellSpec.kind, SystemSpec.kind, TaskSpec.kind) == ("cell", "system", "task")
 
 
 @pytest.mark.parametrize("name", ["Stack", "my stack", "9lives", "a:b", "stack.v", ""])
-def test_a_name_that_could_not_be_written_in_a_config_is_refused(name):
+def test_a_name_that_could_not_be_written_in_a_config_is_rejected(name):
     with pytest.raises(ValueError, match="'name' must match regex"):
         spec(name=name)
 

@@ -130,7 +130,7 @@ def test_a_distribution_that_does_not_say_which_core_it_is_made_for_is_caught(re
     assert result.message.startswith(told)
 
 
-def test_of_a_process_that_dies_its_last_words_are_told(wrong):
+def test_of_a_process_that_dies_its_last_words_are_reported(wrong):
     (result,) = check_plugin("dying", only=["saved_and_loaded"]).results
     first, *printed = result.message.splitlines()
     assert first == "the process that was to load the model ended"
@@ -175,7 +175,7 @@ def test_names_that_there_are_not_are_answered_with_the_nearest(wrong):
         conformance("cell:right")
 
 
-def test_an_excuse_for_a_check_that_there_is_not_is_refused(tmp_plugin):
+def test_an_excuse_for_a_check_that_there_is_not_is_rejected(tmp_plugin):
     text = (WRONG / "__init__.py").read_text().replace('{"pure":', '{"puer":')
     tmp_plugin("superloop-plugin-typo", {"superloop_plugin_typo": text}, requires=REQUIRES)
     with pytest.raises(PluginError, match=r"expected_failures has 'puer', .* did you mean 'pure'\?"):

@@ -195,7 +195,7 @@ def configs(draw):
 @pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(config=configs(), batch=st.integers(1, 3), seed=st.integers(0, 999))
-def test_whatever_the_settings_it_computes_the_equations_of_the_paper(config, batch, seed):
+def test_for_all_settings_it_computes_the_equations_of_the_paper(config, batch, seed):
     system = dnc(**attrs.asdict(config))
     expected = in_use(config, batch, seed)
     state = as_state(expected)
@@ -483,6 +483,6 @@ def test_following_links_of_a_single_slot_leads_nowhere():
         ({"links": "sparse"}, "'top_k' must be >= 1 where 'links' are 'sparse': 0"),
     ],
 )
-def test_settings_that_do_not_fit_are_refused(wrong, message):
+def test_settings_that_do_not_fit_are_rejected(wrong, message):
     with pytest.raises(ValueError, match=message):
         DNCConfig(**wrong)

@@ -147,7 +147,7 @@ def test_the_worked_steps_of_a_deque():
     timesteps=st.integers(1, 7),
     seed=st.integers(0, 999),
 )
-def test_whatever_the_settings_it_computes_the_equations(kind, config, timesteps, seed):
+def test_for_all_settings_it_computes_the_equations(kind, config, timesteps, seed):
     system = memory(kind, **config)
     controls = np.random.default_rng(seed).normal(scale=3, size=(timesteps, 2, system.control_size))
     reads, state = run(system, controls)
@@ -343,6 +343,6 @@ def test_where_the_number_of_timesteps_is_unknown_it_asks_for_a_capacity(kind):
 
 
 @pytest.mark.parametrize("wrong", [{"capacity": -1}, {"width": 0}, {"queues": 0}])
-def test_memories_of_nothing_are_refused(wrong):
+def test_memories_of_nothing_are_rejected(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         NeuralQueueConfig(**wrong)

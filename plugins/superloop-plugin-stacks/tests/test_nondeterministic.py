@@ -135,7 +135,7 @@ CONFIGS = st.builds(
 @pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(config=CONFIGS, seed=st.integers(0, 999), timesteps=st.integers(1, 12))
-def test_whatever_the_settings_it_computes_the_recursion(config, seed, timesteps):
+def test_for_all_settings_it_computes_the_recursion(config, seed, timesteps):
     with dtype_policy(keras.DTypePolicy("float64")):
         system = NondeterministicStack(config)
     system.build(system.control_size)
@@ -300,13 +300,13 @@ def test_all_timesteps_are_kept_whether_or_not_their_number_is_known_beforehand(
     np.testing.assert_allclose(answer(0, None), expected, atol=1e-6)
 
 
-def test_all_timesteps_of_a_sequence_without_end_are_refused():
+def test_all_timesteps_of_a_sequence_without_end_are_rejected():
     sequence = Sequence(batch_size=1, timesteps=None, lengths=None, dtype="float32")
     with pytest.raises(SuperloopError, match="set 'capacity'"):
         stack().initial_state(sequence)
 
 
 @pytest.mark.parametrize("wrong", [{"states": 0}, {"symbols": 0}, {"capacity": 1}, {"width": -1}])
-def test_what_could_not_work_is_refused(wrong):
+def test_what_could_not_work_is_rejected(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         NondeterministicStackConfig(**wrong)

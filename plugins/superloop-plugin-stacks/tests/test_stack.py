@@ -71,7 +71,7 @@ def test_the_worked_steps():
     ),
     seed=st.integers(0, 999),
 )
-def test_whatever_the_settings_it_computes_the_equations(config, seed):
+def test_for_all_settings_it_computes_the_equations(config, seed):
     controls = np.random.default_rng(seed).normal(scale=3, size=(6, 2, config.control_size))
     reads, cells = run(Stack(config), controls)
     expected_reads, expected_cells = plain(config, controls)
@@ -125,6 +125,6 @@ def test_a_thousand_steps_and_their_gradient_stay_finite():
 
 
 @pytest.mark.parametrize("wrong", [{"depth": 0}, {"width": 0}, {"stacks": 0}])
-def test_stacks_of_nothing_are_refused(wrong):
+def test_stacks_of_nothing_are_rejected(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         StackConfig(**wrong)
