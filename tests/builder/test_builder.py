@@ -6,6 +6,8 @@ from superloop_plugin_attention import AttentionConfig
 from superloop_plugin_attention.attention import Attention
 
 from superloop_core.builder import KerasCell, Sequence, addressing_dtype
+from superloop_core.builder.keras_cell import as_builder
+from superloop_core.builder.protocol import structure_names
 
 
 def sequence(batch=2, timesteps=3, training=False):
@@ -132,3 +134,53 @@ def test_a_cell_without_an_initial_state_of_its_own_starts_with_zeros(assert_clo
     assert_close((state.h, state.c), (np.zeros((4, 2)), np.zeros((4, 3))))
     output, state, _ = cell.step(np.ones((4, 2), "float32"), state, cell.constants(sequence))
     assert_close((output, state.h, state.c), (np.ones((4, 2)), np.ones((4, 2)), -np.ones((4, 3))))
+
+
+class Duck:
+    """A Builder of the last version: the methods, and no base class."""
+
+    output_size = 2
+
+    def build(self, input_size):
+        self.input_size = input_size
+
+    def initial_state(self, sequence):
+        return {"total": tf.zeros((sequence.batch_size, 2))}
+
+    def constants(self, sequence):
+        del sequence
+
+    def step(self, inputs, state, constants):
+        total = state["total"] + inputs
+        return total, {"total": total}, {}
+
+
+def test_an_object_with_the_methods_of_a_builder_gets_the_defaults_of_the_others():
+    builder = as_builder(Duck())
+    state = builder.initial_state(sequence())
+    assert builder.state_names(state) == ["total"]
+    assert (builder.label, builder.sources, builder.supports_jit, builder.prepare()) == (
+        "Duck",
+        {},
+        True,
+        None,
+    )
+
+
+def test_what_is_neither_a_builder_nor_a_keras_cell_is_none():
+    assert as_builder(object()) is None
+    assert as_builder(keras.layers.Dense(2)) is None
+
+
+def test_a_system_s_class_can_declare_that_xla_cannot_compile_it():
+    class Python(Attention):
+        supports_jit = False
+
+    assert Python(AttentionConfig(width=1)).supports_jit is False
+    assert Attention(AttentionConfig(width=1)).supports_jit is True
+
+
+def test_names_of_a_state_follow_its_structure():
+    nest = {"b": (1, [2, 3]), "a": TwoSums}
+    assert structure_names(nest) == ["a", "b.0", "b.1.0", "b.1.1"]
+    assert structure_names(7) == [""]

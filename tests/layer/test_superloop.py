@@ -521,6 +521,18 @@ def test_fit_takes_a_loss_down_with_a_mask_and_under_xla(make_loop, make_feed):
 # Shapes.
 
 
+def test_symbolic_inputs_may_include_the_lengths(make_loop):
+    layer = Superloop(make_loop(timesteps=4))
+    inputs = layer.symbolic_inputs(lengths=True)
+    assert {name: tensor.shape for name, tensor in inputs.items()} == {
+        "inputs": (None, 4, 2), "lengths": (None,),
+    }  # fmt: skip
+    model = keras.Model(inputs, layer(inputs))
+    x = np.ones((2, 4, 2), "float32")
+    short = model({"inputs": x, "lengths": np.array([4, 1])})
+    np.testing.assert_allclose(short[1, 3], layer(x)[1, 0], rtol=1e-5)
+
+
 def test_one_layer_serves_sequences_of_several_lengths_and_does_not_grow(
     made, make_loop, make_feed, assert_close
 ):

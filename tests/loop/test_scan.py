@@ -4,6 +4,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import superloop_core
 from superloop_core import SuperloopError, checkpoint
 from superloop_core.loop.scan import Scan, SegmentedScan
 
@@ -209,3 +210,8 @@ def test_what_a_step_has_kept_is_not_computed_again():
 def test_outside_a_loop_what_is_kept_is_given_back():
     z = tf.ones(3)
     assert checkpoint(z) is z
+
+
+def test_the_old_name_of_checkpoint_warns_and_works():
+    with pytest.warns(DeprecationWarning, match=r"superloop_core\.kept is now superloop_core\.checkpoint"):
+        assert superloop_core.kept(3) == 3
