@@ -97,7 +97,7 @@ class FeedReader:
         if isinstance(inputs, list | tuple):
             names = ", ".join(map(repr, self.shapes))
             raise SourceError(
-                f"{self._name}: takes a tensor, or a dict of {names}, and no {type(inputs).__name__}"
+                f"{self._name}: the inputs must be a tensor, or a dict of {names}: {type(inputs).__name__}"
             )
         given = {name: tensor for name, tensor in by_name(inputs).items() if tensor is not None}
         masks = self._masks(given, mask)
@@ -144,7 +144,7 @@ class FeedReader:
         known = shapes | {FEEDBACK: (config.feedback_size,)} | ({} if one_timestep else {LENGTHS: ()})
         for name in given:
             if name not in known:
-                raise SourceError(f"{self._name}: takes no {name!r}{did_you_mean(name, known)}")
+                raise SourceError(f"{self._name}: has no input {name!r}{did_you_mean(name, known)}")
         for name in shapes:
             if name not in given:
                 raise SourceError(
@@ -160,7 +160,7 @@ class FeedReader:
                 of_inputs = given[INPUTS].shape[1] if INPUTS in given else None
                 self._check_shape("mask", mask, (config.timesteps or of_inputs,))
             elif name not in config.sources:
-                raise SourceError(f"{self._name}: {name!r} takes no mask")
+                raise SourceError(f"{self._name}: {name!r} can have no mask")
             else:
                 axes = max(len(mask.shape) - 1, 1)
                 self._check_shape(f"mask of {name}", mask, tuple(given[name].shape[1 : 1 + axes]))

@@ -35,9 +35,9 @@ def test_a_cell_in_a_model_is_saved_and_trained(tmp_path, make_loop, assert_clos
 
 
 def test_what_a_cell_cannot_do_is_reported(make_loop):
-    with pytest.raises(SuperloopError, match="cannot be given sources, but this loop reads tape_data"):
+    with pytest.raises(SuperloopError, match="has no sources, but this loop reads tape_data"):
         SuperloopCell(make_loop("tape"))
-    with pytest.raises(SuperloopError, match="leave 'timesteps' and 'suppress_output' out"):
+    with pytest.raises(SuperloopError, match="remove 'timesteps' and 'suppress_output'"):
         SuperloopCell(make_loop("scratch", timesteps=3))
     with pytest.raises(SourceError, match="the config says inputs = 2: 7"):
         keras.layers.RNN(SuperloopCell(make_loop("scratch"), name="it"))(np.zeros((1, 2, 7)))

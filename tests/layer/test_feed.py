@@ -76,9 +76,13 @@ def test_one_feed_may_be_reversed(reader):
         (given(lengths=[-1, 1]), None, "loop: 'lengths' must be from 0 to the 3 timesteps there are: [-1]"),
         (given(lengths=[[1, 2]]), None, "loop: 'lengths' must have the shape (batch): (1, 2)"),
         (given(lengths=[1, 2]), [[True] * 3] * 2, "loop: both a mask and 'lengths' are given"),
-        (given(), [[True] * 3], "loop: everything must have the same number of rows: {'inputs': 2,"),
+        (given(), [[True] * 3], "loop: everything must have the same batch size: {'inputs': 2,"),
         (given(), [[True] * 2] * 2, "loop: 'mask' must have the shape (batch, 3): (2, 2)"),
-        ([np.ones((2, 3, 2))], None, "loop: takes a tensor, or a dict of 'inputs', 'tape_data', and no list"),
+        (
+            [np.ones((2, 3, 2))],
+            None,
+            "loop: the inputs must be a tensor, or a dict of 'inputs', 'tape_data': list",
+        ),
         (given(inputs=np.full((2, 3, 2), "a")), None, "loop: 'inputs' must be numbers: "),
         (given(), {"tape": [[True] * 4] * 2}, "loop: a mask of 'tape', which is not given"),
         (
@@ -89,7 +93,7 @@ def test_one_feed_may_be_reversed(reader):
         (
             given(initial_feedback=np.ones((2, 2))),
             {"initial_feedback": [[True]] * 2},
-            "loop: 'initial_feedback' takes no mask",
+            "loop: 'initial_feedback' can have no mask",
         ),
     ],
 )

@@ -605,10 +605,10 @@ def refusals():
             r"'tape_data' is missing; call the layer with a dict .*'inputs' \(batch, any, 2\)",
         ),
         "no inputs": ({"tape_data": data}, "'inputs' is missing; call the layer with a dict"),
-        "unknown": (good | {"tape_dat": data}, r"takes no 'tape_dat'; did you mean 'tape_data'\?"),
+        "unknown": (good | {"tape_dat": data}, r"has no input 'tape_dat'; did you mean 'tape_data'\?"),
         "another system's": (
             good | {"zzz": data},
-            "takes no 'zzz'; there are: initial_feedback, inputs, lengths, tape_data",
+            "has no input 'zzz'; there are: initial_feedback, inputs, lengths, tape_data",
         ),
         "a wrong size": (
             good | {"tape_data": data[:, :3]},
@@ -619,7 +619,7 @@ def refusals():
             good | {"initial_feedback": data[:, 0, :1]},
             r"'initial_feedback' must .* \(batch, 2\): \(3, 1\)",
         ),
-        "other rows": (good | {"tape_data": data[:1]}, "same number of rows: {'inputs': 3, 'tape_data': 1}"),
+        "other rows": (good | {"tape_data": data[:1]}, "same batch size: {'inputs': 3, 'tape_data': 1}"),
     }
 
 
@@ -780,7 +780,7 @@ def test_a_file_that_is_not_a_model_is_rejected(tmp_path):
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"tape_dat": np.zeros((2, 4, 2), "float32")}, "takes no 'tape_dat'; did you mean 'tape_data'?"),
+        ({"tape_dat": np.zeros((2, 4, 2), "float32")}, "has no input 'tape_dat'; did you mean 'tape_data'?"),
         ({"tape_data": None}, "'tape_data' is missing; call the layer with a dict that holds"),
         (
             {"inputs": np.zeros((2, 1, 2), "float32")},

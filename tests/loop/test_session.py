@@ -61,7 +61,7 @@ def test_what_does_not_fit_is_reported_and_changes_nothing(made, make_loop):
     assert session.timestep == 0
     with pytest.raises(SourceError, match="'tape_data' is missing"):
         layer.session()
-    with pytest.raises(SourceError, match="takes no 'inputs'"):
+    with pytest.raises(SourceError, match="has no input 'inputs'"):
         layer.session(feed)
     with pytest.raises(SourceError, match="batch_size is 2, but the sources have 3"):
         layer.session(data, batch_size=2)
