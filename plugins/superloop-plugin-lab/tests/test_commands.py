@@ -206,7 +206,6 @@ def test_eval_of_several_runs_prints_and_draws_each(superloop, run, echo_run, tm
     assert imread(plot).min() < 0.5
 
 
-@pytest.mark.slow
 def test_eval_of_many_lengths_writes_its_table_and_nothing_else(run):
     lengths = [word for length in range(4, 11) for word in ("--length", str(length))]
     done = subprocess.run(

@@ -105,7 +105,7 @@ def copied(stopped, tmp_path):
     return copy
 
 
-@pytest.mark.parametrize("name", ["dropout", pytest.param("curriculum", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", ["dropout", "curriculum"])
 def test_thirty_steps_and_thirty_more_equal_sixty_bit_by_bit(whole, copied, name):
     folder = copied(name)
     assert folder.read_checkpoint().step == 30
@@ -115,7 +115,6 @@ def test_thirty_steps_and_thirty_more_equal_sixty_bit_by_bit(whole, copied, name
     assert_same(folder, whole(name))
 
 
-@pytest.mark.slow
 def test_another_process_resumes_bit_by_bit(whole, copied):
     folder = copied("dropout")
     done = subprocess.run(

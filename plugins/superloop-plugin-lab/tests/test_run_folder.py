@@ -121,7 +121,6 @@ def test_tensorboard_holds_the_same_figures(run):
         np.testing.assert_allclose(written[key], value, rtol=1e-6)
 
 
-@pytest.mark.slow
 def test_the_model_predicts_the_same_in_another_process(run, tmp_path):
     experiment = open_run(run.path)
     batch = experiment.task.sample(np.random.default_rng(0), 5)

@@ -2,8 +2,6 @@ import numpy as np
 import pytest
 from superloop_plugin_lab.pictures.selection import select_traces
 
-pytestmark = pytest.mark.slow
-
 TIMESTEPS = 5
 
 
