@@ -10,8 +10,6 @@ from superloop_plugin_lab.pictures.curves import check_plot, draw_curves, run_na
 
 from superloop_core import ConfigError
 
-pytestmark = pytest.mark.slow
-
 
 def rows_of(run, lengths=(4, 8), trained=(1, 4), sequences=100, **metrics):
     return [

@@ -2,8 +2,6 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-pytestmark = pytest.mark.slow
-
 TIMESTEPS = 5
 
 
