@@ -1,7 +1,4 @@
-import os
 from collections.abc import Mapping
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What is tested is what users get."""
+"""The installed packages are tested, as users get them."""
 
 import os
 from pathlib import Path

@@ -1,0 +1,30 @@
+"""Threads, tiers and order of all tests of the repository."""
+
+import os
+
+import pytest
+
+from superloop_core.testing import Check
+
+# TensorFlow reads them when it starts. One thread for each process, as several run beside each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+RELEASE_CHECKS = ("stays_finite_in_training",)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    """Mark the checks of the conformance kit by tier, and group them by plugin, as they share a result.
+
+    Under pytest-xdist slow tests come first, so that the processes end at about the same time.
+    """
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        for value in callspec.params.values() if callspec else ():
+            if isinstance(value, Check):
+                item.add_marker("release" if value.name in RELEASE_CHECKS else "slow")
+                item.add_marker(pytest.mark.xdist_group(f"{value.record.qualified_name} {value.form}"))
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: item.get_closest_marker("slow") is None)  # otherwise in their order
