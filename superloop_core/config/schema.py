@@ -7,7 +7,7 @@ import attrs
 from attrs.validators import ge
 
 from superloop_core.config.settings import register_setting, settings_to_dict
-from superloop_core.system_settings import Shape, sources_of
+from superloop_core.system_settings import Shape, source_name, sources_of
 
 RESERVED_IDS = frozenset({"cells", "inputs", "outputs", "initial_feedback"})
 
@@ -142,5 +142,7 @@ def named_sources(loop: LoopConfig) -> list[tuple[str, Shape]]:
     """Return the name and shape of each source, in order; a name may occur twice."""
     of_cells = [source for cell in loop.cells for source in cell.sources.items()]
     return of_cells + [
-        (f"{system.id}_{name}", shape) for system in loop.systems for name, shape in system.sources.items()
+        (source_name(system.id, name), shape)
+        for system in loop.systems
+        for name, shape in system.sources.items()
     ]

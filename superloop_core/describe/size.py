@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from superloop_core.config.schema import LoopConfig
 from superloop_core.layer.assembly import assemble
+from superloop_core.loop.paths import cell_path, read_path
 
 FLOAT = 4  # bytes
 COPIES = 4  # of the weights in training: the weights, the gradient, and two moments of Adam
@@ -85,7 +86,7 @@ def measure(loop: LoopConfig, timesteps: int | None = None) -> LoopSize:
 
     def part(path: str, use: str, input_size: int, output_size: int, *layers: Any) -> PartSize:
         sizes = [s.shape[1:].num_elements() for name, s in states.items() if name.startswith(f"{path}.")]
-        learned = {**wiring.offsets.get(path, {}), **wiring.offsets.get(f"{path}.read", {})}
+        learned = {**wiring.offsets.get(path, {}), **wiring.offsets.get(read_path(path), {})}
         weights = [*learned.values(), *(weight for layer in layers for weight in _weights_of(layer))]
         return PartSize(
             path=path,
@@ -99,7 +100,7 @@ def measure(loop: LoopConfig, timesteps: int | None = None) -> LoopSize:
     parts, size = [], loop.inputs + loop.feedback_size
     uses = [cell.use for cell in loop.cells for _ in range(cell.layers)]
     for index, (use, cell) in enumerate(zip(uses, wiring.cells, strict=True)):
-        parts.append(part(f"cells.{index}", use, size, cell.output_size, cell))
+        parts.append(part(cell_path(index), use, size, cell.output_size, cell))
         size = cell.output_size
     for config, system, control in zip(loop.systems, wiring.systems, wiring.controls, strict=True):
         sizes = system.control_size, system.output_size

@@ -1,8 +1,20 @@
-"""Paths, the names of states and traces: ``tape.position``, ``cells.0.h``."""
+"""Paths, the names of states and traces: ``cells.0.h``, ``tape.position``, ``tape.read``, ``outputs``."""
 
 import tensorflow as tf
 
 from superloop_core.builder.protocol import Builder, State, Tensor, join
+
+READ, CONTROL, OUTPUTS = "read", "control", "outputs"  # the core's own traces
+
+
+def cell_path(index: int) -> str:
+    """Return the path of a cell."""
+    return f"cells.{index}"
+
+
+def read_path(id: str) -> str:
+    """Return the path of a system's read vector."""
+    return f"{id}.{READ}"
 
 
 def paths_of(path: str, builder: Builder | None, state: State) -> dict[str, Tensor]:

@@ -23,8 +23,8 @@ from superloop_core.builder.protocol import Builder, Sequence, State, Tensor
 from superloop_core.builder.system import System
 from superloop_core.errors import ConfigError, SuperloopError
 from superloop_core.loop.contract import take_step
-from superloop_core.loop.paths import paths_of
-from superloop_core.system_settings import Shape
+from superloop_core.loop.paths import CONTROL, OUTPUTS, READ, cell_path, paths_of, read_path
+from superloop_core.system_settings import Shape, source_name
 
 
 class LoopState(NamedTuple):
@@ -90,7 +90,7 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
         """Shapes of all sources by full name, without the batch axis; those of nested loops included."""
         of_cells = {name: shape for cell in self.cells for name, shape in cell.sources.items()}
         return of_cells | {
-            f"{id}_{name}": shape
+            source_name(id, name): shape
             for id, system in zip(self.ids, self.systems, strict=True)
             for name, shape in system.sources.items()
         }
@@ -205,22 +205,22 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
         u = _concatenated([*([] if inputs is None else [inputs]), *state.reads])
         h = u  # (batch, input_size + feedback_size), and then the size of each cell
         for index, cell in enumerate(self.cells):
-            taken = take_step(f"cells.{index}", cell, h, state.cells[index], constants.cells[index])
+            taken = take_step(cell_path(index), cell, h, state.cells[index], constants.cells[index])
             h = taken.output
             cells.append(taken.state)
             traces |= taken.traces
 
         for k, (id, system) in enumerate(zip(self.ids, self.systems, strict=True)):
             c = ops.cast(self.controls[k](h), system.variable_dtype)  # (batch, control_size)
-            taken = take_step(id, system, c, state.systems[k], constants.systems[k], ("read", "control"))
+            taken = take_step(id, system, c, state.systems[k], constants.systems[k], (READ, CONTROL))
             reads.append(ops.cast(taken.output, state.reads[k].dtype))
             systems.append(taken.state)
-            traces |= taken.traces | {f"{id}.read": state.reads[k], f"{id}.control": c}
+            traces |= taken.traces | {read_path(id): state.reads[k], f"{id}.{CONTROL}": c}
 
         y = h
         if self.projection is not None:
             y = self.projection(_concatenated([h, *(reads if self.outputs_read_systems else [])]))
-        traces["outputs"] = y
+        traces[OUTPUTS] = y
         return y, LoopState(tuple(cells), tuple(systems), tuple(reads)), traces
 
     def _of_systems(
@@ -229,14 +229,11 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
         """Call each system with its own sources, masks and preparations; an error names its id."""
         results = []
         for k, (id, system) in enumerate(zip(self.ids, self.systems, strict=True)):
+            full = {name: source_name(id, name) for name in system.sources}
             own = attrs.evolve(
                 sequence,
-                sources={name: sequence.sources[f"{id}_{name}"] for name in system.sources},
-                masks={
-                    name: sequence.masks[f"{id}_{name}"]
-                    for name in system.sources
-                    if f"{id}_{name}" in sequence.masks
-                },
+                sources={name: sequence.sources[full[name]] for name in full},
+                masks={name: sequence.masks[full[name]] for name in full if full[name] in sequence.masks},
                 prepared=None if sequence.prepared is None else sequence.prepared.systems[k],
             )
             try:
@@ -248,7 +245,7 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
     def _by_path(self, state: LoopState) -> dict[str, tuple[Builder | None, State]]:
         """Return every part and its state, in the order of ``tf.nest.flatten``; no part for a read vector."""
         ids, count = self.ids, len(self.cells)
-        paths = [*(f"cells.{k}" for k in range(count)), *ids, *(f"{id}.read" for id in ids)]
+        paths = [*map(cell_path, range(count)), *ids, *map(read_path, ids)]
         builders = [*self.cells, *self.systems, *(None for _ in ids)]
         states = [*state.cells, *state.systems, *state.reads]
         return dict(zip(paths, zip(builders, states, strict=True), strict=True))

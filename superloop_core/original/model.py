@@ -4,17 +4,11 @@ A thin facade: it reads the original's config and files of weights, and has the 
 attributes had after its last timestep.
 """
 
-import json
-import re
-import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import h5py
 import keras
-import numpy as np
 
 from superloop_core.builder.protocol import Tensor
 from superloop_core.config.original import read_original
@@ -22,8 +16,9 @@ from superloop_core.errors import WeightsError
 from superloop_core.layer.feed import FEEDBACK, INPUTS, OUTPUTS
 from superloop_core.layer.print_traces import PrintTraces
 from superloop_core.layer.superloop import Superloop
-from superloop_core.original.weights import PARTS, arrays_in, refuse_others
+from superloop_core.original.weights import load_weights, save_weights
 from superloop_core.registry.registry import load_registry
+from superloop_core.system_settings import source_name
 
 
 class Model:
@@ -54,7 +49,9 @@ class Model:
             size = loop.feedback_size
             self._inputs.setdefault(FEEDBACK, keras.Input((size,), name=self._named("NoInputInput")))
         self.superloop_models = [
-            SuperloopModel(system.id, {name: self._inputs[f"{system.id}_{name}"] for name in system.sources})
+            SuperloopModel(
+                system.id, {name: self._inputs[source_name(system.id, name)] for name in system.sources}
+            )
             for system in loop.systems
         ]
         self._model: keras.Model | None = None
@@ -83,13 +80,7 @@ class Model:
         Raises:
             WeightsError: ``build_all`` has not been called.
         """
-        path = Path(path)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
-            written = Path(folder) / "new.weights.h5"
-            self._built().save_weights(written)
-            with h5py.File(written, "r+") as file:
-                file.attrs[PARTS] = self._parts()
-            written.replace(path)
+        save_weights(Path(path), self._built(), self.layer)
 
     def load_weights(self, path: str | Path) -> None:
         """Read weights that ``save_weights`` wrote, the original's or ours.
@@ -97,69 +88,7 @@ class Model:
         Raises:
             WeightsError: the file is none of these, or is another config's; no weight was changed.
         """
-        path, model = Path(path), self._built()
-        before = model.get_weights()
-        try:
-            with h5py.File(path, "r") as file:
-                originals = file.get(self.config.model_name)
-                if isinstance(originals, h5py.Group):
-                    self._load_original(originals)
-                else:
-                    self._load(file, path)
-        except WeightsError as error:
-            raise WeightsError(f"{path}: {error}") from error
-        except Exception as error:
-            model.set_weights(before)
-            raise WeightsError(f"{path}: is no file of weights that can be read: {error}") from error
-
-    def _load(self, file: h5py.File, path: Path) -> None:
-        """Load Keras's format; Keras itself would overlook weights that there is no layer for here."""
-        model = self._built()
-        with tempfile.TemporaryDirectory() as folder:
-            copy = Path(folder) / "copy.weights.h5"  # Keras rejects other endings
-            model.save_weights(copy)
-            with h5py.File(copy, "r") as own:
-                refuse_others(arrays_in(file), arrays_in(own))
-            if file.attrs.get(PARTS, self._parts()) != self._parts():
-                raise WeightsError(f"holds the weights of {file.attrs[PARTS]}, not of {self._parts()}")
-            shutil.copyfile(path, copy)
-            model.load_weights(copy)
-
-    def _load_original(self, group: h5py.Group) -> None:
-        """Assign the original's arrays, whose layers it numbered (``Recur0/1.DenseCtrl/0``), all or none."""
-        ours = self._original_variables()
-        theirs = {re.sub(r"(^|/)\d+\.", r"\1", path): array for path, array in arrays_in(group).items()}
-        theirs = {path: array for path, array in theirs.items() if not path.endswith("/length")}
-        refuse_others(theirs, ours)
-        arrays = {path: np.asarray(theirs[path], dtype=ours[path].dtype) for path in ours}
-        for path, array in arrays.items():
-            ours[path].assign(array)
-
-    def _original_variables(self) -> dict[str, Any]:
-        """Return the variables by where the original kept them."""
-        wiring = self.layer.wiring
-        layers = {
-            f"DenseOut{id}": (control.kernel, control.bias)
-            for id, control in zip(wiring.ids, wiring.controls, strict=True)
-        }
-        if wiring.projection is not None:
-            layers["DenseOutMain"] = (wiring.projection.kernel, wiring.projection.bias)
-        for index, cell in enumerate(wiring.cells):
-            original_weights = getattr(getattr(cell, "cell", None), "original_weights", None)
-            if original_weights is None:
-                raise WeightsError(f"is the original's, which had no cell {self.config.recurrent_model!r}")
-            layers |= {f"Recur{index}/{layer}": of_layer for layer, of_layer in original_weights().items()}
-        return {
-            f"{layer}/{index}": variable
-            for layer, variables in layers.items()
-            for index, variable in enumerate(variables)
-        }
-
-    def _parts(self) -> str:
-        """What the weights are of; parts of the same shapes may mean other things by them."""
-        loop = self.layer.config
-        cells = [cell.use for cell in loop.cells for _ in range(cell.layers)]
-        return json.dumps({"cells": cells, "systems": [system.use for system in loop.systems]})
+        load_weights(Path(path), self._built(), self.layer, self.config.model_name)
 
     def _built(self) -> keras.Model:
         if self._model is None:

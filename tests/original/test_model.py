@@ -9,6 +9,7 @@ import tensorflow as tf
 
 import superloop_core as superloop
 from superloop_core import ConfigError, WeightsError
+from superloop_core.original.weights import original_variables
 
 pytestmark = pytest.mark.slow
 
@@ -232,7 +233,7 @@ def test_weights_of_another_config_are_rejected_and_none_is_changed(
 
 def as_the_original_wrote(slmodel, path):
     with h5py.File(path, "w") as file:
-        for place, variable in slmodel._original_variables().items():
+        for place, variable in original_variables(slmodel.layer).items():
             layer, _, index = place.rpartition("/")
             file[f"Main/{layer.replace('D', '1.D', 1)}/{index}"] = np.asarray(variable)
             file.require_dataset(f"Main/{layer.replace('D', '1.D', 1)}/length", (1,), "int64")

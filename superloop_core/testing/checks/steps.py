@@ -99,7 +99,7 @@ def one_row(record: PluginRecord) -> None:
 
 
 def two_instances(record: PluginRecord) -> None:
-    """Two instances in one loop have separate weights and states."""
+    """Two instances share no weights, and the steps of one do not affect the other."""
     one = Part.of(record)
     inputs = one.inputs(3)
     before, _ = one.run(inputs)
