@@ -32,8 +32,3 @@ class SystemSettings(abc.ABC):
 def sources_of(settings: object) -> dict[str, Shape]:
     """Return the sources that settings of any class declare; none where they declare nothing."""
     return dict(getattr(settings, "sources", {}))
-
-
-def source_name(id: str, source: str) -> str:
-    """Return the full name of a system's source, which is the name of the layer's input."""
-    return f"{id}_{source}"

@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import attrs
+import tensorflow as tf
 
+from superloop_core.names import join
 from superloop_core.system_settings import Shape
 
 Tensor = Any
@@ -127,6 +129,13 @@ def structure_names(state: State) -> list[str]:
     return [join(str(key), name) for key, part in parts for name in structure_names(part)]
 
 
-def join(path: str, name: str) -> str:
-    """Return ``path.name``, or ``path`` where the name is empty."""
-    return f"{path}.{name}" if name else path
+def paths_of(path: str, builder: Builder | None, state: State) -> dict[str, Tensor]:
+    """Return each tensor of a part's state by its path, in the order of ``tf.nest.flatten``.
+
+    Args:
+        path: the part's: ``cells.0``, ``tape``, ``tape.read``.
+        builder: the part; None for a read vector, which is one tensor.
+        state: the part's.
+    """
+    names = [""] if builder is None else builder.state_names(state)
+    return {join(path, name): tensor for name, tensor in zip(names, tf.nest.flatten(state), strict=True)}

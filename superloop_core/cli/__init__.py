@@ -8,7 +8,7 @@ import click
 from superloop_core.cli import commands
 from superloop_core.errors import SuperloopError
 from superloop_core.registry.registry import Registry, load_registry
-from superloop_core.registry.selection import BLOCK
+from superloop_core.registry.selection import BLOCK, Selection
 
 
 class Commands(click.Group):
@@ -42,7 +42,7 @@ def cli() -> None:
 
 
 # A registry of its own: these commands work whatever is installed, and no plugin replaces them.
-_core = Registry()
+_core = Registry(selection=Selection(strict=True))
 _core.register(commands, distribution="superloop-core")
 _core.add_commands(cli)
 

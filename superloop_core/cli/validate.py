@@ -50,7 +50,7 @@ def validate(
     report = {
         "valid": True,
         "problems": [],
-        "inputs": {name: [None, *shape] for name, shape in input_shapes(read.loop).items()},
+        "inputs": {name: [None, *shape] for name, shape in read.loop.input_shapes.items()},
         "output_shape": [None, (steps - read.loop.suppress_output) if steps else None, size.output_size],
         "parts": [attrs.asdict(part) for part in size.parts],
         "weights": size.weights,
@@ -62,12 +62,6 @@ def validate(
         click.echo(json.dumps(report, indent=2))
     else:
         _print(config, report)
-
-
-def input_shapes(loop: LoopConfig) -> dict[str, tuple[int | None, ...]]:
-    """Return the shapes of a loop's inputs, without the batch axis."""
-    inputs = {"inputs": (loop.timesteps or None, loop.inputs)} if loop.inputs else {}
-    return {**inputs, **loop.sources} or {"initial_feedback": (loop.feedback_size,)}
 
 
 def _memory(size: "LoopSize", timesteps: int, rows: int) -> dict[str, int] | None:

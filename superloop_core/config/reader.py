@@ -24,6 +24,7 @@ from superloop_core.config.schema import (
 )
 from superloop_core.config.settings import read_settings
 from superloop_core.errors import ConfigError, PluginError, Problem, short_repr
+from superloop_core.names import FEEDBACK, INPUTS
 from superloop_core.registry.records import PluginRecord
 from superloop_core.registry.registry import Registry
 from superloop_core.registry.specs import TableSpec, snake_case
@@ -232,7 +233,7 @@ def _of_any(loop: LoopConfig) -> Iterable[str]:
     """Yield the rules about outputs and names that a loop breaks."""
     if loop.outputs_read_systems and not (loop.outputs and loop.systems):
         yield "'outputs_read_systems' needs outputs >= 1 and a system"
-    names = ["inputs", "initial_feedback", *(name for name, _ in named_sources(loop))]
+    names = [INPUTS, FEEDBACK, *(name for name, _ in named_sources(loop))]
     for name, count in Counter(names).items():
         if count > 1:
             yield f"two inputs of the loop would be called {name!r}; give a system another id"

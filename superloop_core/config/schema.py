@@ -7,9 +7,10 @@ import attrs
 from attrs.validators import ge
 
 from superloop_core.config.settings import register_setting, settings_to_dict
-from superloop_core.system_settings import Shape, source_name, sources_of
+from superloop_core.names import CELLS, FEEDBACK, INPUTS, OUTPUTS, cell_path, read_path, source_name
+from superloop_core.system_settings import Shape, sources_of
 
-RESERVED_IDS = frozenset({"cells", "inputs", "outputs", "initial_feedback"})
+RESERVED_IDS = frozenset({CELLS, INPUTS, OUTPUTS, FEEDBACK})
 
 
 @attrs.frozen(kw_only=True)
@@ -96,13 +97,19 @@ class LoopConfig:
         return dict(named_sources(self))
 
     @property
+    def input_shapes(self) -> dict[str, Shape]:
+        """Shapes of the inputs that a call must have, by name, without the batch axis."""
+        inputs: dict[str, Shape] = {INPUTS: (self.timesteps or None, self.inputs)} if self.inputs else {}
+        return inputs | self.sources or {FEEDBACK: (self.feedback_size,)}
+
+    @property
     def learned(self) -> tuple[str, ...]:
         """Paths of the learned parts of the state at t = 0: ``cells.0``, ``tape``, ``tape.read``."""
         cells = [cell for cell in self.cells for _ in range(cell.layers)]
         return (
-            *(f"cells.{index}" for index, cell in enumerate(cells) if cell.learn_initial_state),
+            *(cell_path(index) for index, cell in enumerate(cells) if cell.learn_initial_state),
             *(system.id for system in self.systems if system.learn_initial_state),
-            *(f"{system.id}.read" for system in self.systems if system.learn_initial_read),
+            *(read_path(system.id) for system in self.systems if system.learn_initial_read),
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -100,7 +100,7 @@ def _refusals(cls: Any, values: Mapping[str, Any], whole: bool) -> list[str]:
     try:
         with attrs.validators.disabled():
             made = cls(**values) if whole else None
-    except Exception:
+    except Exception:  # then each setting is checked by itself, below
         made = None
     found = []
     for field in attrs.fields(cls):

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from superloop_core.config.schema import LoopConfig
 from superloop_core.layer.assembly import assemble
-from superloop_core.loop.paths import cell_path, read_path
+from superloop_core.names import OUTPUTS, cell_path, read_path
 
 FLOAT = 4  # bytes
 COPIES = 4  # of the weights in training: the weights, the gradient, and two moments of Adam
@@ -107,7 +107,7 @@ def measure(loop: LoopConfig, timesteps: int | None = None) -> LoopSize:
         parts.append(part(config.id, config.use, *sizes, system, control))
     if wiring.projection is not None:
         kernel = wiring.projection.kernel  # (input size, output size)
-        parts.append(part("outputs", "", *kernel.shape, wiring.projection))
+        parts.append(part(OUTPUTS, "", *kernel.shape, wiring.projection))
     return LoopSize(parts=tuple(parts), output_size=wiring.output_size)
 
 

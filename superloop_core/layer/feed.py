@@ -11,8 +11,7 @@ from superloop_core.builder.dtypes import addressing_dtype
 from superloop_core.builder.protocol import Tensor
 from superloop_core.config.schema import LoopConfig
 from superloop_core.errors import SourceError, did_you_mean, short_repr
-
-INPUTS, OUTPUTS, FEEDBACK, LENGTHS = "inputs", "outputs", "initial_feedback", "lengths"
+from superloop_core.names import FEEDBACK, INPUTS, LENGTHS
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -66,15 +65,6 @@ class FeedReader:
         self._name = name
         self._policy = policy
 
-    @property
-    def shapes(self) -> dict[str, tuple[int | None, ...]]:
-        """Shapes of the inputs that a call must have, by name, without the batch axis."""
-        config = self._config
-        shapes = dict(config.sources)
-        if config.inputs:
-            shapes = {INPUTS: (config.timesteps or None, config.inputs)} | shapes
-        return shapes or {FEEDBACK: (config.feedback_size,)}
-
     def dtype_of(self, name: str) -> str:
         """Return the dtype of an input; mixed precision leaves sources alone, which may be addresses."""
         if name == LENGTHS:
@@ -95,7 +85,7 @@ class FeedReader:
             SourceError: an input is missing, unknown or of a wrong shape.
         """
         if isinstance(inputs, list | tuple):
-            names = ", ".join(map(repr, self.shapes))
+            names = ", ".join(map(repr, self._config.input_shapes))
             raise SourceError(
                 f"{self._name}: the inputs must be a tensor, or a dict of {names}: {type(inputs).__name__}"
             )
@@ -140,7 +130,8 @@ class FeedReader:
 
     def _check(self, given: Mapping[str, Tensor], masks: Mapping[str, Tensor], one_timestep: bool) -> None:
         config = self._config
-        shapes = {n: s for n, s in self.shapes.items() if not (one_timestep and n in (INPUTS, FEEDBACK))}
+        left_out = (INPUTS, FEEDBACK) if one_timestep else ()
+        shapes = {name: shape for name, shape in config.input_shapes.items() if name not in left_out}
         known = shapes | {FEEDBACK: (config.feedback_size,)} | ({} if one_timestep else {LENGTHS: ()})
         for name in given:
             if name not in known:

@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from superloop_core.builder.protocol import Tensor
-from superloop_core.layer.feed import OUTPUTS
+from superloop_core.names import OUTPUTS
 
 
 @keras.saving.register_keras_serializable("superloop_core")

@@ -15,13 +15,14 @@ from superloop_core.config.forms import read_any
 from superloop_core.config.schema import LoopConfig
 from superloop_core.errors import SourceError, SuperloopError
 from superloop_core.layer.assembly import assemble
-from superloop_core.layer.feed import INPUTS, LENGTHS, OUTPUTS, Feed, FeedReader, by_name
+from superloop_core.layer.feed import Feed, FeedReader, by_name
 from superloop_core.layer.state import StatefulStore, with_initial_state
 from superloop_core.loop.rows import count_shards
 from superloop_core.loop.session import Session
 from superloop_core.loop.traces import checked_traces
 from superloop_core.loop.unroll import Unroll, Unrolled
 from superloop_core.loop.wiring import LoopState
+from superloop_core.names import INPUTS, LENGTHS, OUTPUTS
 from superloop_core.system_settings import Shape
 
 if keras.backend.backend() != "tensorflow":
@@ -74,7 +75,7 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
             a ``tf.function`` (``fit``, ``predict``) where the number of timesteps is known, unless a part
             of the loop has ``supports_jit = False``. A compiled loop runs on the CPU in several shards of
             the batch, side by side. An unrolled loop ignores it: it is compiled with the graph around it.
-        checkpoint_every: in training, save the state of one timestep in so many, and recompute the
+        checkpoint_every: in training, save the state of every n-th timestep only, and recompute the
             others in the backward pass: less memory, more time. An unrolled loop, or one outside a
             ``tf.function`` that is not compiled, saves everything.
 
@@ -126,7 +127,7 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
     @property
     def input_shapes(self) -> dict[str, Shape]:
         """Shapes of the inputs that a call must have, by name, without the batch axis."""
-        return self._reader.shapes
+        return self.config.input_shapes
 
     @cached_property
     def state_names(self) -> tuple[str, ...]:

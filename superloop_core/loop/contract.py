@@ -5,9 +5,8 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from superloop_core.builder.protocol import Builder, State, Tensor
+from superloop_core.builder.protocol import Builder, State, Tensor, paths_of
 from superloop_core.errors import PluginError, short_repr
-from superloop_core.loop.paths import paths_of
 
 
 class Step(NamedTuple):

@@ -36,7 +36,7 @@ class Unroll:
         static: unroll the timesteps one by one, which needs their number to be known; otherwise one
             loop serves any number.
         traces: names or patterns of the traces to record, such as ``"tape.*"``; or ``"all"``.
-        checkpoint_every: save the state of one timestep in so many for the backward pass, which then
+        checkpoint_every: save the state of every n-th timestep only for the backward pass, which then
             recomputes the others. A static loop ignores it.
     """
 

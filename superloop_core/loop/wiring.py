@@ -19,12 +19,12 @@ import tensorflow as tf
 from keras import ops
 
 from superloop_core.builder.dtypes import addressing_dtype, dtype_policy
-from superloop_core.builder.protocol import Builder, Sequence, State, Tensor
+from superloop_core.builder.protocol import Builder, Sequence, State, Tensor, paths_of
 from superloop_core.builder.system import System
 from superloop_core.errors import ConfigError, SuperloopError
 from superloop_core.loop.contract import take_step
-from superloop_core.loop.paths import CONTROL, OUTPUTS, READ, cell_path, paths_of, read_path
-from superloop_core.system_settings import Shape, source_name
+from superloop_core.names import CONTROL, OUTPUTS, READ, cell_path, join, read_path, source_name
+from superloop_core.system_settings import Shape
 
 
 class LoopState(NamedTuple):
@@ -82,7 +82,7 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
             )
             for id, system in zip(self.ids, self.systems, strict=True)
         ]
-        self.projection = keras.layers.Dense(outputs, name="outputs") if outputs else None
+        self.projection = keras.layers.Dense(outputs, name=OUTPUTS) if outputs else None
         self.offsets: dict[str, dict[str, Any]] = {}  # weights of the learned initial state, by path
 
     @property
@@ -215,7 +215,7 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
             taken = take_step(id, system, c, state.systems[k], constants.systems[k], (READ, CONTROL))
             reads.append(ops.cast(taken.output, state.reads[k].dtype))
             systems.append(taken.state)
-            traces |= taken.traces | {read_path(id): state.reads[k], f"{id}.{CONTROL}": c}
+            traces |= taken.traces | {read_path(id): state.reads[k], join(id, CONTROL): c}
 
         y = h
         if self.projection is not None:

@@ -13,12 +13,11 @@ import keras
 from superloop_core.builder.protocol import Tensor
 from superloop_core.config.original import read_original
 from superloop_core.errors import WeightsError
-from superloop_core.layer.feed import FEEDBACK, INPUTS, OUTPUTS
 from superloop_core.layer.print_traces import PrintTraces
 from superloop_core.layer.superloop import Superloop
+from superloop_core.names import FEEDBACK, INPUTS, OUTPUTS, READ, source_name
 from superloop_core.original.weights import load_weights, save_weights
 from superloop_core.registry.registry import load_registry
-from superloop_core.system_settings import source_name
 
 
 class Model:
@@ -122,7 +121,7 @@ class SuperloopModel:
         for path, trace in traces.items():
             id, _, name = path.partition(".")
             if id == self.id:
-                self.__dict__["out" if name == "read" else name] = trace[:, -1]
+                self.__dict__["out" if name == READ else name] = trace[:, -1]
 
     def __getattr__(self, name: str) -> Tensor:
         known = ", ".join(sorted(self.__dict__))

@@ -37,11 +37,6 @@ class Contribution:
     specs: tuple[PluginSpec, ...]
     tables: tuple[TableSpec, ...]
 
-    @property
-    def name(self) -> str:
-        """The name that pluggy knows the light module by."""
-        return f"{self.origin.distribution}:{self.origin.entry_point}"
-
 
 def new_manager() -> pluggy.PluginManager:
     """Return a pluggy manager that knows the hooks."""
@@ -95,19 +90,18 @@ def load_contribution(manager: pluggy.PluginManager, origin: Origin, load: Calla
         raise PluginError(
             f"the entry point {other!r} names the module {module.__name__!r} too; leave one out"
         )
-    name = f"{origin.distribution}:{origin.entry_point}"
-    manager.register(module, name=name)
+    manager.register(module, name=origin.id)
     try:
         _check_hooks(module)
         return Contribution(
             origin=origin,
             module=module.__name__,
             seconds=seconds,
-            specs=tuple(_called(manager.hook.superloop_register, name, PluginSpec)),
-            tables=tuple(_called(manager.hook.superloop_config_tables, name, TableSpec)),
+            specs=tuple(_called(manager.hook.superloop_register, origin.id, PluginSpec)),
+            tables=tuple(_called(manager.hook.superloop_config_tables, origin.id, TableSpec)),
         )
     except (Exception, SystemExit):
-        manager.unregister(name=name)
+        manager.unregister(name=origin.id)
         raise
 
 

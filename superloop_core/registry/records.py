@@ -22,6 +22,11 @@ class Origin:
     version: str = "unknown"
     entry_point: str = ""
 
+    @property
+    def id(self) -> str:
+        """The name that pluggy knows the light module by."""
+        return f"{self.distribution}:{self.entry_point}"
+
     @classmethod
     def of(cls, entry_point: EntryPoint) -> "Origin":
         """Return the origin of an entry point; without a distribution, its package is used."""

@@ -213,13 +213,12 @@ class Registry:
         try:
             self._refuse_duplicates(brought)
         except PluginError:
-            self._manager.unregister(name=brought.name)
+            self._manager.unregister(name=origin.id)
             raise
-        self._origins[brought.name] = origin
+        self._origins[origin.id] = origin
         if reason := self._selection.reason_against((origin.distribution, origin.entry_point)):
-            self._manager.unregister(
-                name=brought.name
-            )  # only single plugins may be used: no table, no command
+            # Only single plugins of it may be used, if any: no table, no command.
+            self._manager.unregister(name=origin.id)
             if not brought.specs:
                 self._note_blocked(origin, reason)
         else:

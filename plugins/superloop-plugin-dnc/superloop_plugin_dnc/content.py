@@ -21,7 +21,7 @@ def content_weights(memory: Tensor, keys: Tensor, strengths: Tensor, top_k: int 
         memory: ``(batch, slots, width)``.
         keys: ``(batch, heads, width)``.
         strengths: ``(batch, heads)``.
-        top_k: weigh only so many slots, the most similar; among equals, the first ones. 0: all.
+        top_k: number of slots with a weight, the most similar; among equals, the first ones. 0: all.
 
     Returns:
         ``(batch, heads, slots)``; each sums to 1.

@@ -18,7 +18,7 @@ class DNCConfig(SystemSettings):
         read_heads: number of rows that are read at once, softly.
         links: how reads follow the order of writes: ``full``, each slot is linked to every slot that it was
             written after; ``sparse``, to the ``top_k`` strongest of these; ``none``, reads are by content.
-        top_k: reads by content weigh only so many slots, those most similar to the key; 0: all.
+        top_k: number of slots that a read by content weighs, those most similar to the key; 0: all.
     """
 
     slots: int = attrs.field(default=64, validator=ge(1))
