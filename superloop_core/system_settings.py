@@ -29,6 +29,11 @@ class SystemSettings(abc.ABC):
         return {}
 
 
+def shape_in_words(shape: Shape) -> str:
+    """Return a shape with its batch axis, in words: ``(batch, any, 10)``."""
+    return f"({', '.join(['batch', *('any' if size is None else str(size) for size in shape)])})"
+
+
 def sources_of(settings: object) -> dict[str, Shape]:
     """Return the sources that settings of any class declare; none where they declare nothing."""
     return dict(getattr(settings, "sources", {}))

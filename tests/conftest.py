@@ -94,7 +94,7 @@ def unrolled():
     import tensorflow as tf
 
     from superloop_core import Sequence
-    from superloop_core.loop.traces import ALL
+    from superloop_core.loop.trace_selection import ALL
     from superloop_core.loop.unroll import Unroll
 
     def run(layer, feed, *, mask=None, static=False, traces=ALL):

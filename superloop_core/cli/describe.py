@@ -8,6 +8,7 @@ import click
 
 from superloop_core.describe.plugin import Description, Setting, described
 from superloop_core.registry.registry import load_registry
+from superloop_core.system_settings import shape_in_words
 
 
 @click.command()
@@ -46,11 +47,12 @@ def _print(shown: Description) -> None:
             table.add_row(*map(Text, (setting.name, kind, _default(setting), setting.meaning)))
         console.print(table)
         console.print()
+    sources = shown.sizes.get("sources", {})
     facts = {
         "example": ", ".join(f"{name} = {toml(value)}" for name, value in shown.example.items()),
         "control size": str(shown.sizes.get("control_size", "")),
         "output size": str(shown.sizes.get("output_size", "")),
-        "sources": _sources(shown.sizes.get("sources", {})),
+        "sources": ", ".join(f"{name} {shape_in_words(shape)}" for name, shape in sources.items()),
         "reference": shown.reference,
         "aliases": ", ".join(shown.aliases),
         "installed by": f"{shown.distribution} {shown.version} (entry point {shown.entry_point})",
@@ -68,13 +70,6 @@ def _default(setting: Setting) -> str:
     if setting.required:
         return "must be given"
     return "none" if setting.default is None else toml(setting.default)
-
-
-def _sources(shapes: dict[str, Any]) -> str:
-    return ", ".join(
-        f"{name} (batch, {', '.join('any' if n is None else str(n) for n in shape)})"
-        for name, shape in shapes.items()
-    )
 
 
 def toml(value: Any) -> str:

@@ -13,6 +13,7 @@ from superloop_core.config.reader import read_config
 from superloop_core.config.schema import LoopConfig
 from superloop_core.errors import ConfigError
 from superloop_core.registry.registry import load_registry
+from superloop_core.system_settings import shape_in_words
 
 if TYPE_CHECKING:
     from superloop_core.describe.size import LoopSize
@@ -87,18 +88,19 @@ def _print(path: Path, report: dict[str, Any]) -> None:
     console.print(Text(tomlkit.dumps(report["config"]).strip() + "\n"), style="dim")
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in ("part", "plugin"):
-        table.add_column(name, overflow="fold")
+        table.add_column(name, no_wrap=True)
     for name in ("input size", "output size", "state size", "weights"):
         table.add_column(name, justify="right", no_wrap=True)
     for part in report["parts"]:
         sizes = (part["input_size"], part["output_size"], part["state_size"], part["weights"])
-        table.add_row(Text(part["path"]), Text(part["use"]), *map(_number, sizes))
+        table.add_row(Text(part["path"]), Text(part["use"].rpartition(":")[2]), *map(_number, sizes))
     total = _number(report["state_size"]), _number(report["weights"])
     table.add_row("", Text("total", style="bold"), "", "", *total)
     console.print(table)
     console.print()
-    facts = {"inputs": ", ".join(f"{name} {_shape(shape)}" for name, shape in report["inputs"].items())}
-    facts["output"] = _shape(report["output_shape"])
+    inputs = (f"{name} {shape_in_words(shape[1:])}" for name, shape in report["inputs"].items())
+    facts = {"inputs": ", ".join(inputs)}
+    facts["output"] = shape_in_words(report["output_shape"][1:])
     if memory := report["memory"]:
         needed = memory["weights"] + memory["states"]
         facts["memory"] = (
@@ -110,10 +112,6 @@ def _print(path: Path, report: dict[str, Any]) -> None:
     for name, fact in facts.items():
         grid.add_row(Text(name, style="bold"), Text(fact))
     console.print(grid)
-
-
-def _shape(sizes: list[int | None]) -> str:
-    return f"(batch, {', '.join('any' if size is None else str(size) for size in sizes[1:])})"
 
 
 def _number(number: int | None) -> str:

@@ -12,6 +12,7 @@ from superloop_core.builder.protocol import Tensor
 from superloop_core.config.schema import LoopConfig
 from superloop_core.errors import SourceError, did_you_mean, short_repr
 from superloop_core.names import FEEDBACK, INPUTS, LENGTHS
+from superloop_core.system_settings import shape_in_words
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -140,7 +141,7 @@ class FeedReader:
             if name not in given:
                 raise SourceError(
                     f"{self._name}: {name!r} is missing; call the layer with a dict that holds "
-                    f"{', '.join(f'{n!r} {_with_batch(s)}' for n, s in shapes.items())}"
+                    f"{', '.join(f'{n!r} {shape_in_words(s)}' for n, s in shapes.items())}"
                 )
         for name, tensor in given.items():
             if tf.as_dtype(tensor.dtype) == tf.string:
@@ -168,7 +169,7 @@ class FeedReader:
         )
         if not fits:
             raise SourceError(
-                f"{self._name}: {name!r} must have the shape {_with_batch(expected)}: {received}"
+                f"{self._name}: {name!r} must have the shape {shape_in_words(expected)}: {received}"
             )
 
     def _valid(self, given: Mapping[str, Tensor]) -> Tensor:
@@ -206,7 +207,3 @@ def _masked(source: Tensor, mask: Tensor) -> Tensor:
     """Return zeros where the mask ``(batch, ...)`` is False."""
     sizes = tf.concat([tf.shape(mask), [1] * (len(source.shape) - len(mask.shape))], axis=0)
     return tf.where(tf.reshape(mask, sizes), source, tf.zeros_like(source))
-
-
-def _with_batch(shape: tuple[int | None, ...]) -> str:
-    return f"({', '.join(['batch', *('any' if size is None else str(size) for size in shape)])})"

@@ -17,9 +17,9 @@ from superloop_core.errors import SourceError, SuperloopError
 from superloop_core.layer.assembly import assemble
 from superloop_core.layer.feed import Feed, FeedReader, by_name
 from superloop_core.layer.state import StatefulStore, with_initial_state
-from superloop_core.loop.rows import count_shards
 from superloop_core.loop.session import Session
-from superloop_core.loop.traces import checked_traces
+from superloop_core.loop.shards import count_shards
+from superloop_core.loop.trace_selection import checked_traces
 from superloop_core.loop.unroll import Unroll, Unrolled
 from superloop_core.loop.wiring import LoopState
 from superloop_core.names import INPUTS, LENGTHS, OUTPUTS

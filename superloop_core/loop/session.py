@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from superloop_core.builder.protocol import Builder, Sequence, State, Tensor
 from superloop_core.errors import SourceError
-from superloop_core.loop.traces import select_traces
+from superloop_core.loop.trace_selection import select_traces
 
 
 class Session:

@@ -10,9 +10,9 @@ import tensorflow as tf
 
 from superloop_core.builder.protocol import Builder, Sequence, State, Tensor
 from superloop_core.loop.masks import freeze, hold
-from superloop_core.loop.rows import Shard, join_rows, split_rows
 from superloop_core.loop.scan import Scan, SegmentedScan
-from superloop_core.loop.traces import select_traces
+from superloop_core.loop.shards import Shard, join_rows, split_rows
+from superloop_core.loop.trace_selection import select_traces
 
 TENSOR = object()  # stands for a tensor among constants
 

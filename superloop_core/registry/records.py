@@ -1,7 +1,7 @@
 """Records of plugins: ready, blocked or broken, and where each comes from."""
 
 from importlib.metadata import EntryPoint
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import attrs
 
@@ -76,20 +76,24 @@ class PluginRecord(Origin):
 
 
 @attrs.frozen(kw_only=True)
-class BlockedPlugin(Origin):
-    """A plugin, or a whole entry point, that may not be used, with the reason.
+class UnusablePlugin(Origin):
+    """A plugin, or a whole entry point, that cannot be used, and why.
 
     Args:
-        name: the plugin's, or the entry point's.
+        state: ``blocked``, by the user's selection; or ``broken``, an entry point that could not be loaded.
+        name: the plugin's; the entry point's where that is blocked or broken.
         kind: the plugin's; None for an entry point.
+        reason: why, in a line.
+        traceback: Python's, where it is broken.
+        seconds: the time until it failed.
     """
 
-    state: ClassVar[str] = "blocked"
-
+    state: Literal["blocked", "broken"]
     name: str
-    kind: str | None
+    kind: str | None = None
     reason: str
-    seconds: ClassVar[float] = 0.0
+    traceback: str = attrs.field(default="", repr=False)
+    seconds: float = attrs.field(default=0.0, eq=False)
 
     @property
     def summary(self) -> str:
@@ -100,30 +104,3 @@ class BlockedPlugin(Origin):
         """Whether it may be the plugin that is asked for."""
         distribution, _, short = name.rpartition(":")
         return self.kind in (kind, None) and self.name == short and distribution in ("", self.distribution)
-
-
-@attrs.frozen(kw_only=True)
-class BrokenPlugin(Origin):
-    """An entry point that could not be loaded.
-
-    Args:
-        reason: why, in a line.
-        traceback: Python's.
-    """
-
-    state: ClassVar[str] = "broken"
-    kind: ClassVar[None] = None
-
-    reason: str
-    traceback: str = attrs.field(repr=False)
-    seconds: float = attrs.field(default=0.0, eq=False)
-
-    @property
-    def name(self) -> str:
-        """The entry point's: its plugins are unknown."""
-        return self.entry_point
-
-    @property
-    def summary(self) -> str:
-        """The reason."""
-        return self.reason

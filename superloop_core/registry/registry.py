@@ -26,7 +26,7 @@ from superloop_core.registry.entry_point import (
     new_manager,
 )
 from superloop_core.registry.hookspecs import ENTRY_POINT_GROUP
-from superloop_core.registry.records import BlockedPlugin, BrokenPlugin, Origin, PluginRecord
+from superloop_core.registry.records import Origin, PluginRecord, UnusablePlugin
 from superloop_core.registry.selection import STRICT, Selection
 from superloop_core.registry.specs import KINDS, PluginSpec, TableSpec, normalized, snake_case
 
@@ -57,8 +57,8 @@ class Registry:
         self._unread = sorted(found, key=lambda entry: (Origin.of(entry).distribution, entry.name))
         self._origins: dict[str, Origin] = {}  # by the names that pluggy knows light modules by
         self._records: list[PluginRecord] = []
-        self._blocked: list[BlockedPlugin] = []
-        self._broken: list[BrokenPlugin] = []
+        self._blocked: list[UnusablePlugin] = []
+        self._broken: list[UnusablePlugin] = []
         self._by_name: defaultdict[tuple[str, str], list[PluginRecord]] = defaultdict(list)
         self._tables: defaultdict[str, list[tuple[Origin, TableSpec]]] = defaultdict(list)
         if self._selection.strict:
@@ -71,13 +71,13 @@ class Registry:
         return sorted(self._records, key=lambda plugin: (plugin.kind, plugin.name, plugin.distribution))
 
     @property
-    def blocked(self) -> list[BlockedPlugin]:
+    def blocked(self) -> list[UnusablePlugin]:
         """Every plugin and every entry point that the selection excludes."""
         self._read()
         return sorted(self._blocked, key=lambda plugin: (plugin.kind or "", plugin.name, plugin.distribution))
 
     @property
-    def broken(self) -> list[BrokenPlugin]:
+    def broken(self) -> list[UnusablePlugin]:
         """Every entry point that could not be loaded."""
         self._read()
         return list(self._broken)
@@ -253,15 +253,23 @@ class Registry:
 
     def _note_blocked(self, origin: Origin, reason: str, spec: PluginSpec | None = None) -> None:
         name, kind = (spec.name, spec.kind) if spec else (origin.entry_point, None)
-        self._blocked.append(BlockedPlugin(**attrs.asdict(origin), name=name, kind=kind, reason=reason))
+        self._blocked.append(
+            UnusablePlugin(**attrs.asdict(origin), state="blocked", name=name, kind=kind, reason=reason)
+        )
 
     def _note_broken(self, origin: Origin, error: BaseException, seconds: float = 0.0) -> None:
         reason = f"{type(error).__name__}: {message(error)}"
         if self._selection.strict:
             raise PluginError(f"{origin.distribution} is broken, and {STRICT} is set: {reason}") from error
-        text = "".join(traceback.format_exception(error))
         self._broken.append(
-            BrokenPlugin(**attrs.asdict(origin), reason=reason, traceback=text, seconds=seconds)
+            UnusablePlugin(
+                **attrs.asdict(origin),
+                state="broken",
+                name=origin.entry_point,
+                reason=reason,
+                traceback="".join(traceback.format_exception(error)),
+                seconds=seconds,
+            )
         )
 
     def _hint(self, kind: str, name: str) -> str:

@@ -12,7 +12,7 @@ from superloop_core.builder.protocol import Builder, Sequence, State, Tensor
 from superloop_core.config.reader import read_loop
 from superloop_core.config.schema import PartConfig
 from superloop_core.layer.superloop import Superloop
-from superloop_core.loop.traces import ALL
+from superloop_core.loop.trace_selection import ALL
 from superloop_core.registry.records import PluginRecord
 from superloop_core.registry.registry import load_registry
 from superloop_core.testing.controller import DISTRIBUTION, NAME, add_controller

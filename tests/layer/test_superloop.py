@@ -22,7 +22,7 @@ from superloop_core import (
     load_model,
 )
 from superloop_core.loop import rows as rows_module
-from superloop_core.loop.traces import ALL
+from superloop_core.loop.trace_selection import ALL
 from superloop_core.registry import Registry, registry_in_use
 
 CELLS = ["sgu", "lstm", "gru", "simple_rnn"]

@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 from superloop_core import Superloop
-from superloop_core.loop.traces import ALL
+from superloop_core.loop.trace_selection import ALL
 from superloop_core.registry import load_registry
 
 ROWS, TIMESTEPS, INPUTS = 3, 4, 2

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from superloop_core import Builder, Sequence, TraceError
-from superloop_core.loop.traces import ALL
+from superloop_core.loop.trace_selection import ALL
 from superloop_core.loop.unroll import Unroll
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from superloop_core import ConfigError, load_model
 from superloop_core.config import read_config, read_loop
-from superloop_core.loop.traces import ALL
+from superloop_core.loop.trace_selection import ALL
 from superloop_core.registry import load_registry
 
 TAPE = {"use": "attention", "id": "tape", "width": 2, "datapoints": 4}
