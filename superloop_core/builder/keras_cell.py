@@ -69,7 +69,8 @@ class KerasCell(keras.layers.Layer, Builder):  # type: ignore[misc]
     def constants(self, sequence: Sequence) -> Any:
         """Draw the dropout masks: drawn inside the loop they would leak out of its scope."""
         masks: dict[str, Any] = {}
-        for name, size in (("dropout", self.input_size), ("recurrent_dropout", self.output_size)):
+        first_state = keras.tree.flatten(self.cell.state_size)[0]  # as keras.layers.RNN draws it
+        for name, size in (("dropout", self.input_size), ("recurrent_dropout", first_state)):
             draw = getattr(self.cell, f"get_{name}_mask", None)
             if sequence.training and draw is not None and getattr(self.cell, name):
                 like = keras.ops.zeros((sequence.batch_size, size), dtype=sequence.dtype)

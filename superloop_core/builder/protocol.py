@@ -25,8 +25,9 @@ class Sequence:
     Args:
         batch_size: an int, or a scalar tensor where it is not known yet.
         timesteps: number of timesteps, padding included; an int, a scalar tensor, or None where it is
-            unknown (in a session, in a cell of ``keras.layers.RNN``).
-        lengths: number of valid timesteps of each batch element, ``(batch,)`` of int32; or None.
+            unknown (in a session, in a stateful loop, in a cell of ``keras.layers.RNN``).
+        lengths: number of valid timesteps of each batch element, ``(batch,)`` of int32; None where it is
+            unknown, as above.
         dtype: dtype of inputs, cells' states and outputs.
         sources: what the systems read besides their control, by name; zeros where it is masked.
         masks: for each source that has a mask, which slots are valid, ``(batch, slots)`` of bool. A

@@ -2,8 +2,11 @@
 
 from typing import Any
 
+import keras
+
 from superloop_core.builder.dtypes import dtype_policy
 from superloop_core.builder.keras_cell import as_builder
+from superloop_core.builder.layer_names import LayerNames
 from superloop_core.builder.protocol import Builder
 from superloop_core.builder.system import System
 from superloop_core.config.schema import LoopConfig, PartConfig, SystemConfig
@@ -23,7 +26,8 @@ def assemble(config: LoopConfig, policy: Any = None) -> Wiring:
         PluginError: a factory cannot be imported, or returns the wrong thing.
         ConfigError: a factory rejects its settings.
     """
-    with dtype_policy(policy):  # a factory receives its settings only
+    names = LayerNames()
+    with dtype_policy(policy), names.in_use():  # a factory receives its settings only
         cells = [
             _cell(cell, f"loop.cells[{index}]")
             for index, cell in enumerate(config.cells)
@@ -39,8 +43,17 @@ def assemble(config: LoopConfig, policy: Any = None) -> Wiring:
             outputs=config.outputs,
             outputs_read_systems=config.outputs_read_systems,
             learned=config.learned,
+            layer_names=names,
             name="wiring",
         )
+
+
+def freeze_frozen(layer: keras.layers.Layer) -> None:
+    """Freeze what was made in a layer after it was frozen; Keras hands this down only when it is set."""
+    for part in layer._flatten_layers():
+        if not part.trainable:
+            for inner in part._flatten_layers(include_self=False):
+                inner.trainable = False
 
 
 def _cell(config: PartConfig, where: str) -> Builder:

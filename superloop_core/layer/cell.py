@@ -13,7 +13,7 @@ from superloop_core.builder.protocol import Sequence, State, Tensor
 from superloop_core.config.forms import read_any
 from superloop_core.config.schema import LoopConfig
 from superloop_core.errors import SourceError, SuperloopError
-from superloop_core.layer.assembly import assemble
+from superloop_core.layer.assembly import assemble, freeze_frozen
 
 
 @keras.saving.register_keras_serializable("superloop_core")
@@ -41,6 +41,7 @@ class SuperloopCell(keras.layers.Layer):  # type: ignore[misc]
         if self.config.suppress_output or self.config.timesteps:
             raise SuperloopError("a Keras cell has no timesteps; remove 'timesteps' and 'suppress_output'")
         self.wiring = assemble(self.config, self.dtype_policy)
+        freeze_frozen(self)
         self.supports_jit = self.wiring.supports_jit
         self._specs = self.wiring.state_specs(timesteps=None)
         self.output_size = self.wiring.output_size
@@ -54,6 +55,7 @@ class SuperloopCell(keras.layers.Layer):  # type: ignore[misc]
                 f"{self.name}: the config says inputs = {self.config.inputs}: {input_shape[-1]}"
             )
         self.wiring.build(self.config.inputs)
+        freeze_frozen(self)
 
     def call(self, inputs: Tensor, states: Any, training: bool = False) -> tuple[Tensor, list[Tensor]]:
         """Take one timestep: inputs ``(batch, inputs)``, states as in :meth:`get_initial_state`."""

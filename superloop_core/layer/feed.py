@@ -91,7 +91,12 @@ class FeedReader:
                 f"{self._name}: the inputs must be a tensor, or a dict of {names}: {type(inputs).__name__}"
             )
         given = {name: tensor for name, tensor in by_name(inputs).items() if tensor is not None}
+        given, of_ragged = self._dense(given)
         masks = self._masks(given, mask)
+        for name in of_ragged:
+            if name in masks or (name == INPUTS and LENGTHS in given):
+                raise SourceError(f"{self._name}: {name!r} is ragged, which says its lengths; give no others")
+        masks |= of_ragged
         given = {name: _tensor(tensor) for name, tensor in given.items()}
         self._check(given, masks, one_timestep)
         given = {name: ops.cast(tensor, self.dtype_of(name)) for name, tensor in given.items()}
@@ -114,8 +119,23 @@ class FeedReader:
 
     def mask_of_inputs(self, inputs: Any, mask: Any) -> Tensor | None:
         """Return the mask of a call, for the next layers."""
-        given = by_name(inputs)
-        return self._valid(given) if given.get(LENGTHS) is not None else by_name(mask).get(INPUTS)
+        given, of_ragged = self._dense(by_name(inputs))
+        return (
+            self._valid(given)
+            if given.get(LENGTHS) is not None
+            else by_name(mask).get(INPUTS, of_ragged.get(INPUTS))
+        )
+
+    def _dense(self, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Return inputs with ragged tensors padded, and the masks of these."""
+        dense, masks = dict(given), {}
+        for name, tensor in given.items():
+            if isinstance(tensor, tf.SparseTensor):
+                raise SourceError(f"{self._name}: {name!r} is sparse; give tf.sparse.to_dense of it")
+            if isinstance(tensor, tf.RaggedTensor):
+                dense[name] = tensor.to_tensor()
+                masks[name] = tf.sequence_mask(tensor.row_lengths(), tf.shape(dense[name])[1])
+        return dense, masks
 
     def _masks(self, given: Mapping[str, Tensor], mask: Any) -> dict[str, Tensor]:
         if isinstance(mask, Mapping):
@@ -177,7 +197,7 @@ class FeedReader:
         if INPUTS in given:
             counted = ops.cumsum(ops.ones_like(given[INPUTS][:, :, 0], dtype="int32"), axis=1)
         else:
-            counted = ops.arange(1, self._config.timesteps + 1)[None]
+            counted = ops.arange(1, self._config.timesteps + 1, dtype="int32")[None]
         return counted <= ops.expand_dims(ops.cast(given[LENGTHS], "int32"), 1)
 
     def _check_lengths(self, lengths: Tensor, mask: Tensor | None, timesteps: Any) -> None:

@@ -52,25 +52,52 @@ class StatefulStore:
     Args:
         specs: TensorSpecs of the state, each ``(None, ...)``.
         batch_size: the same in every call.
+
+    Attributes:
+        tensors: variables, in the order of ``tf.nest.flatten(specs)``.
     """
 
     def __init__(self, specs: State, batch_size: int):
         self.batch_size = batch_size
+        self._called_in_graph = False
         self._filled = keras.Variable(False, dtype="bool", trainable=False, name="begun")
-        self._tensors = [_variable(batch_size, spec) for spec in tf.nest.flatten(specs)]
+        self.tensors = [_variable(batch_size, spec) for spec in tf.nest.flatten(specs)]
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """Everything it stores."""
+        return [self._filled, *self.tensors]
+
+    def check_batch_size(self, batch_size: Any, owner: str) -> None:
+        """Check the batch size of a call; in a graph, when it runs, where it is not known before.
+
+        Raises:
+            SourceError: it is not that of the stored state.
+        """
+        rule = f"{owner}: is stateful, and was built for the batch size {self.batch_size}"
+        if isinstance(batch_size, int):
+            self._called_in_graph |= not tf.executing_eagerly()
+            if batch_size != self.batch_size:
+                raise SourceError(f"{rule}: {batch_size}")
+        elif self._called_in_graph:  # TensorFlow traces anew for any size when it meets another
+            raise SourceError(
+                f"{rule}; a batch is of another size, or its size is not known: drop the remainder"
+            )
+        else:
+            tf.debugging.assert_equal(batch_size, self.batch_size, rule)
 
     def load(self, initial: State) -> State:
         """Return the stored state, or ``initial`` where nothing is stored."""
         filled = tf.convert_to_tensor(self._filled)
         tensors = [
             tf.where(filled, tf.convert_to_tensor(stored), tensor)
-            for stored, tensor in zip(self._tensors, tf.nest.flatten(initial), strict=True)
+            for stored, tensor in zip(self.tensors, tf.nest.flatten(initial), strict=True)
         ]
         return tf.nest.pack_sequence_as(initial, tensors)
 
     def save(self, state: State) -> None:
         """Store a state for the next call."""
-        for stored, tensor in zip(self._tensors, tf.nest.flatten(state), strict=True):
+        for stored, tensor in zip(self.tensors, tf.nest.flatten(state), strict=True):
             stored.assign(tensor)
         self._filled.assign(True)
 
@@ -83,4 +110,5 @@ def _variable(batch_size: int, spec: tf.TensorSpec) -> keras.Variable:
     if not spec.shape[1:].is_fully_defined():
         raise SourceError(f"a stateful loop needs to know the shape of its sources when it is built: {spec}")
     zeros: Tensor = tf.zeros([batch_size, *spec.shape[1:]], spec.dtype)
-    return keras.Variable(zeros, dtype=spec.dtype.name, trainable=False, name="state")
+    # Mixed precision would read it in another dtype than the state's.
+    return keras.Variable(zeros, dtype=spec.dtype.name, trainable=False, autocast=False, name="state")

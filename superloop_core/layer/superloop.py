@@ -14,12 +14,13 @@ from superloop_core.builder.protocol import Sequence
 from superloop_core.config.forms import read_any
 from superloop_core.config.schema import LoopConfig
 from superloop_core.errors import SourceError, SuperloopError
-from superloop_core.layer.assembly import assemble
+from superloop_core.layer.assembly import assemble, freeze_frozen
 from superloop_core.layer.feed import Feed, FeedReader, by_name
+from superloop_core.layer.finite import require_finite
 from superloop_core.layer.state import StatefulStore, with_initial_state
 from superloop_core.loop.session import Session
 from superloop_core.loop.shards import count_shards
-from superloop_core.loop.trace_selection import checked_traces
+from superloop_core.loop.trace_selection import ALL, checked_traces, select_traces
 from superloop_core.loop.unroll import Unroll, Unrolled
 from superloop_core.loop.wiring import LoopState
 from superloop_core.names import INPUTS, LENGTHS, OUTPUTS
@@ -33,8 +34,9 @@ if keras.backend.backend() != "tensorflow":
 
 OPTIONS = (
     "traces", "return_sequences", "return_state", "go_backwards", "stateful", "unroll", "jit_compile",
-    "checkpoint_every",
+    "checkpoint_every", "debug",
 )  # fmt: skip
+FIXED = ("config", "traces", "stateful", "unroll", "checkpoint_every", "debug")
 
 
 @keras.saving.register_keras_serializable("superloop_core")
@@ -78,6 +80,9 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         checkpoint_every: in training, save the state of every n-th timestep only, and recompute the
             others in the backward pass: less memory, more time. An unrolled loop, or one outside a
             ``tf.function`` that is not compiled, saves everything.
+        debug: raise an error that names the first tensor that is not finite, with its timestep and row:
+            of inputs, sources, states and traces. Slow, and never compiled with XLA. Without it a row of NaN
+            or infinity makes the gradients of all weights NaN, as in every layer of Keras.
 
     Raises:
         ConfigError: the config cannot be used.
@@ -97,6 +102,7 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         unroll: bool = False,
         jit_compile: bool | str = "auto",
         checkpoint_every: int = 1,
+        debug: bool = False,
         **kwargs: Any,
     ):
         super().__init__(autocast=False, **kwargs)
@@ -116,13 +122,28 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
             raise SuperloopError("go_backwards needs inputs to process from last to first, but inputs = 0")
         self.jit_compile = jit_compile
         self.checkpoint_every = checkpoint_every
+        self.debug = debug
+        if debug:
+            self.supports_jit = False  # XLA cannot stop at a number
         self.wiring = assemble(self.config, self.dtype_policy)
+        freeze_frozen(self)
         self._reader = FeedReader(self.config, self.name, self.dtype_policy)
         self._unroll = Unroll(
-            self.wiring, static=unroll, traces=self.traces, checkpoint_every=checkpoint_every
+            self.wiring,
+            static=unroll,
+            traces=ALL if debug else self.traces,
+            checkpoint_every=checkpoint_every,
         )
         self._store: StatefulStore | None = None
         self._trace_names: tuple[str, ...] | None = None  # of a call's results, once compute_mask needs them
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in FIXED and name in self.__dict__ and value != getattr(self, name):
+            raise SuperloopError(
+                f"{self.name}: {name!r} is fixed when the layer is made; make another with it, build it, and "
+                "call set_weights with this layer's get_weights()"
+            )
+        super().__setattr__(name, value)
 
     @property
     def input_shapes(self) -> dict[str, Shape]:
@@ -155,6 +176,7 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         """Make the weights; sizes come from the config, and a stateful layer's batch size from here."""
         del initial_state_shape
         self.wiring.build(self.config.inputs)
+        freeze_frozen(self)
         if self.stateful:
             shapes = by_name(inputs_shape)
             batch_size = next(iter(shapes.values()))[0]
@@ -168,11 +190,19 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
     def call(self, inputs: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
         """Run the loop: see the class."""
         feed, sequence, state = self._start(inputs, initial_state, mask, training)
-        compiled = self._compiles(sequence)
+        compiled = self._compiles(feed)
         shards = count_shards(sequence.batch_size, state) if compiled else 1
         unrolled = self._unroll(
-            feed.inputs, sequence, state, mask=feed.mask, jit_compile=compiled, shards=shards
+            feed.inputs,
+            sequence,
+            state,
+            timesteps=feed.timesteps,
+            mask=feed.mask,
+            jit_compile=compiled,
+            shards=shards,
         )
+        if self.debug:
+            self._require_finite(feed, state, unrolled)
         if self._store is not None:
             self._store.save(unrolled.state)
         return self._result(unrolled)
@@ -181,6 +211,11 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         self, inputs: Any, initial_state: Any = None, mask: Any = None, training: bool = False
     ) -> Any:
         """Return the specs of a call's results; runs one step."""
+        if not self.built:
+            with tf.Graph().as_default():  # where the weights of a twin are not allocated
+                twin = type(self).from_config(self.get_config())
+                twin.build({name: tensor.shape for name, tensor in by_name(inputs).items()})
+                return twin.compute_output_spec(inputs, initial_state, mask, training)
         spec = _Traced(self._placeholders).compute_output_spec(inputs, initial_state, mask, training)
         if isinstance(spec, SuperloopError):
             raise spec
@@ -252,6 +287,11 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
             owner=self.name,
         )
 
+    @property
+    def states(self) -> tuple[Any, ...] | None:
+        """What a stateful layer stores between calls, in the order of :attr:`state_names`; else None."""
+        return None if self._store is None else tuple(self._store.tensors)
+
     def reset_state(self) -> None:
         """Let a stateful layer's next call start from the state at t = 0."""
         if self._store is not None:
@@ -269,6 +309,12 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         """Make the layer; errors stay as they are, where Keras would reword them."""
         return cls(**config)
 
+    def _trackable_children(self, save_type: str = "checkpoint", **kwargs: Any) -> dict[str, Any]:
+        """Let TensorFlow's SavedModels find the stored state, which is no weight."""
+        children: dict[str, Any] = super()._trackable_children(save_type, **kwargs)
+        stored = [] if self._store is None else self._store.variables
+        return children | {f"state_{index}": variable for index, variable in enumerate(stored)}
+
     def _start(
         self, inputs: Any, initial_state: Any, mask: Any, training: bool
     ) -> tuple[Feed, Sequence, LoopState]:
@@ -277,7 +323,9 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         self._check_timesteps(feed)
         if self.go_backwards:
             feed = feed.backwards()
-        sequence = self._sequence(feed, training)
+        # A stateful layer is given chunks: how long the whole sequence is, nothing says.
+        known = attrs.evolve(feed, timesteps=None, mask=None) if self.stateful else feed
+        sequence = self._sequence(known, training)
         return feed, sequence, self._initial_state(feed, sequence, initial_state, self._store)
 
     def _sequence(self, feed: Feed, training: bool) -> Sequence:
@@ -296,11 +344,7 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
     ) -> LoopState:
         state = self.wiring.initial_state(sequence)
         if store is not None:
-            if isinstance(feed.batch_size, int) and feed.batch_size != store.batch_size:
-                raise SourceError(
-                    f"{self.name}: is stateful, and was built for the batch size {store.batch_size}: "
-                    f"{feed.batch_size}"
-                )
+            store.check_batch_size(feed.batch_size, self.name)
             state = store.load(state)
         if given is not None:
             state = with_initial_state(state, self.wiring.state_names(state), given, self.name)
@@ -313,14 +357,33 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         outputs = unrolled.outputs
         result = outputs[:, self.config.suppress_output :] if self.return_sequences else outputs[:, -1]
         if self.traces:
-            result = unrolled.traces | {OUTPUTS: result}
+            chosen = select_traces(self.traces, unrolled.traces)
+            result = {name: unrolled.traces[name] for name in chosen} | {OUTPUTS: result}
         return (result, *tf.nest.flatten(unrolled.state)) if self.return_state else result
+
+    def _require_finite(self, feed: Feed, state: LoopState, unrolled: Unrolled) -> None:
+        names = self.wiring.state_names(state)
+        once = dict(feed.sources) | {
+            f"{name} at the start": tensor for name, tensor in zip(names, tf.nest.flatten(state), strict=True)
+        }
+        inputs = feed.inputs
+        if inputs is not None and feed.mask is not None:
+            inputs = tf.where(feed.mask[:, :, None], inputs, tf.zeros_like(inputs))
+        over_time = ({} if inputs is None else {INPUTS: inputs}) | unrolled.traces
+        require_finite(
+            self.name,
+            {name: tensor for name, tensor in once.items() if tensor.dtype.is_floating},
+            {name: tensor for name, tensor in over_time.items() if tensor.dtype.is_floating},
+        )
 
     def _placeholders(self, inputs: Any, initial_state: Any, mask: Any, training: bool) -> Any:
         """Return placeholders with a call's shapes and dtypes, or the error that a call raises."""
         try:
             feed, sequence, state = self._start(inputs, initial_state, mask, training)
-            return self._result(self._unroll.placeholders(feed.inputs, sequence, state, mask=feed.mask))
+            timesteps, mask = feed.timesteps, feed.mask
+            return self._result(
+                self._unroll.placeholders(feed.inputs, sequence, state, timesteps=timesteps, mask=mask)
+            )
         except SuperloopError as error:
             return error
 
@@ -336,10 +399,10 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
                 "config, or give inputs of a known shape"
             )
 
-    def _compiles(self, sequence: Sequence) -> bool:
-        if self.jit_compile != "auto":
-            return bool(self.jit_compile)
-        known = isinstance(sequence.timesteps, int)
+    def _compiles(self, feed: Feed) -> bool:
+        if self.jit_compile != "auto" or self.debug:
+            return bool(self.jit_compile) and not self.debug
+        known = isinstance(feed.timesteps, int)
         return known and self.wiring.supports_jit and not tf.executing_eagerly()
 
 

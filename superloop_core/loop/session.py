@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from superloop_core.builder.protocol import Builder, Sequence, State, Tensor
@@ -48,10 +49,12 @@ class Session:
         self.traces: Mapping[str, Tensor] = {}
         self.timestep = 0
         constants = builder.constants(sequence)
+        weights = [(variable, tf.identity(variable.value)) for variable in builder.variables]
 
         @tf.function(autograph=False)  # type: ignore[untyped-decorator]
         def step(inputs: Tensor | None, state: State) -> tuple[Tensor, State, dict[str, Tensor]]:
-            output, new, named = builder.step(inputs, state, constants)
+            with keras.StatelessScope(weights):  # the constants come from these weights too
+                output, new, named = builder.step(inputs, state, constants)
             return output, new, {name: named[name] for name in select_traces(traces, named)}
 
         self._step = step

@@ -58,7 +58,7 @@ def count_shards(rows: Any, state: State) -> int:
 
 def _cut(whole: Shard, start: Any, stop: Any) -> Shard:
     def cut(nest: Any) -> Any:
-        return tf.nest.map_structure(lambda tensor: tensor[start:stop], nest)
+        return tf.nest.map_structure(lambda tensor: None if tensor is None else tensor[start:stop], nest)
 
     sequence = attrs.evolve(
         whole.sequence,

@@ -60,6 +60,7 @@ class Unroll:
         sequence: Sequence,
         state: State,
         *,
+        timesteps: Any = None,
         mask: Tensor | None = None,
         jit_compile: bool = False,
         shards: int = 1,
@@ -70,6 +71,7 @@ class Unroll:
             inputs: ``(batch, timesteps, input_size)``, or None.
             sequence: what is known of the sequence.
             state: the state at t = 0.
+            timesteps: number of steps to take, where the sequence does not say: one that comes in chunks.
             mask: ``(batch, timesteps)`` of bool; where it is False, every state stays, and outputs and
                 traces repeat those of the last valid timestep (zeros before the first one). The inputs
                 there are never read, not even NaN.
@@ -86,18 +88,25 @@ class Unroll:
                 inputs = tf.where(mask[:, :, None], inputs, tf.zeros_like(inputs))
         given = {name: tensor for name, tensor in (("inputs", inputs), ("valid", mask)) if tensor is not None}
         whole = Shard(given, state, attrs.evolve(sequence, prepared=self._builder.prepare()))
+        steps = sequence.timesteps if timesteps is None else timesteps
         # Outside a graph a dynamic loop would be Python's as well.
         if self._static or (tf.executing_eagerly() and not jit_compile):
-            results = self._static_steps(whole)
+            results = self._static_steps(whole, int(steps))
         else:
-            results = join_rows(self._dynamic_steps(split_rows(whole, shards), jit_compile))
+            results = join_rows(self._dynamic_steps(split_rows(whole, shards), steps, jit_compile))
         outputs, state, traces = results
         if mask is not None:
             outputs, traces = hold((outputs, traces), mask)
         return Unrolled(outputs, state, traces)
 
     def placeholders(
-        self, inputs: Tensor | None, sequence: Sequence, state: State, *, mask: Tensor | None = None
+        self,
+        inputs: Tensor | None,
+        sequence: Sequence,
+        state: State,
+        *,
+        timesteps: Any = None,
+        mask: Tensor | None = None,
     ) -> Unrolled:
         """Return placeholders with a call's shapes and dtypes; runs one step.
 
@@ -107,11 +116,12 @@ class Unroll:
         if mask is not None:
             at_0["valid"] = tf.cast(mask[:, 0], tf.bool)
         output, state, traces = self._step(at_0, state, self._builder.constants(sequence))
+        steps = sequence.timesteps if timesteps is None else timesteps
 
         def over_time(tensor: Tensor) -> Tensor:
-            timesteps = sequence.timesteps if isinstance(sequence.timesteps, int) else None
-            repeated = tf.repeat(tensor[:, None], sequence.timesteps, axis=1)
-            return tf.ensure_shape(repeated, [tensor.shape[0], timesteps, *tensor.shape[1:]])
+            repeated = tf.repeat(tensor[:, None], steps, axis=1)
+            known = steps if isinstance(steps, int) else None
+            return tf.ensure_shape(repeated, [tensor.shape[0], known, *tensor.shape[1:]])
 
         return Unrolled(over_time(output), state, tf.nest.map_structure(over_time, traces))
 
@@ -125,11 +135,11 @@ class Unroll:
         new = tf.nest.map_structure(lambda n, o: tf.ensure_shape(n, o.shape), new, state)
         return output, new, {name: traces[name] for name in select_traces(self._traces, traces)}
 
-    def _static_steps(self, whole: Shard) -> tuple[Tensor, State, dict[str, Tensor]]:
+    def _static_steps(self, whole: Shard, steps: int) -> tuple[Tensor, State, dict[str, Tensor]]:
         given, state, sequence = whole
         constants = self._builder.constants(sequence)
         outputs, recorded = [], []
-        for t in range(int(sequence.timesteps)):
+        for t in range(steps):
             at_t = {name: over[:, t] for name, over in given.items()}
             output, state, traces = self._step(at_t, state, constants)
             outputs.append(output)
@@ -138,7 +148,7 @@ class Unroll:
         return tf.stack(outputs, axis=1), state, stacked
 
     def _dynamic_steps(
-        self, shards: list[Shard], compiled: bool
+        self, shards: list[Shard], steps: Any, compiled: bool
     ) -> list[tuple[Tensor, State, dict[str, Tensor]]]:
         """Run one loop for each shard."""
         weights = [tf.convert_to_tensor(variable.value) for variable in self._builder.variables]
@@ -157,7 +167,7 @@ class Unroll:
         scan = self._scan(*scanned[0], constants[0], compiled)
         results = []
         for nests, shard in zip(scanned, shards, strict=True):
-            state, ys = scan(*nests, shard.sequence.timesteps, keep=shard.sequence.training)
+            state, ys = scan(*nests, steps, keep=shard.sequence.training)
             outputs, traces = tf.nest.map_structure(_swap_time_and_batch, ys)
             results.append((outputs, state, traces))
         return results

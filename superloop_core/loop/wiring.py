@@ -11,6 +11,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from itertools import accumulate
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import attrs
@@ -19,6 +20,7 @@ import tensorflow as tf
 from keras import ops
 
 from superloop_core.builder.dtypes import addressing_dtype, dtype_policy
+from superloop_core.builder.layer_names import LayerNames
 from superloop_core.builder.protocol import Builder, Sequence, State, Tensor, paths_of
 from superloop_core.builder.system import System
 from superloop_core.errors import ConfigError, SuperloopError
@@ -52,6 +54,7 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
         outputs_read_systems: whether the output at t also reads the read vectors of t + 1.
         learned: paths of the parts of the state at t = 0 that are learned: ``cells.0``, ``tape``,
             ``tape.read``. What is learned is an offset, the same for all batch elements; it starts at 0.
+        layer_names: counters of the names of layers that the parts make in ``build``.
     """
 
     def __init__(
@@ -62,18 +65,20 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
         outputs: int = 0,
         outputs_read_systems: bool = False,
         learned: Iterable[str] = (),
+        layer_names: LayerNames | None = None,
         name: str | None = None,
     ):
         super().__init__(autocast=False, name=name)
-        self.cells = list(cells)
+        self.cells = tuple(cells)
         self.ids = tuple(systems)
-        self.systems = list(systems.values())
+        self.systems = tuple(systems.values())
         self.supports_jit = all(part.supports_jit for part in (*self.cells, *self.systems))
         self.outputs_read_systems = outputs_read_systems
         self.feedback_size = sum(system.output_size for system in self.systems)
         self.output_size = outputs or self.cells[-1].output_size
         self.learned = tuple(learned)
-        self.controls = [
+        self._layer_names = layer_names or LayerNames()
+        self.controls = tuple(
             keras.layers.Dense(
                 system.control_size,
                 kernel_initializer=_own(system.control_kernel_initializer),
@@ -81,9 +86,9 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
                 name=f"control_{id}",
             )
             for id, system in zip(self.ids, self.systems, strict=True)
-        ]
+        )
         self.projection = keras.layers.Dense(outputs, name=OUTPUTS) if outputs else None
-        self.offsets: dict[str, dict[str, Any]] = {}  # weights of the learned initial state, by path
+        self.offsets: Mapping[str, Mapping[str, Any]] = MappingProxyType({})  # learned weights, by path
 
     @property
     def sources(self) -> dict[str, Shape]:
@@ -98,18 +103,20 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
     def build(self, input_size: int) -> None:
         """Make the weights for an external input ``(batch, input_size)``; 0: there is none."""
         size = input_size + self.feedback_size
-        for cell in self.cells:
-            cell.build(size)
-            size = cell.output_size
-        for control, system in zip(self.controls, self.systems, strict=True):
-            control.build((None, size))
-            with dtype_policy(system.dtype_policy):
-                system.build(system.control_size)
+        with self._layer_names.in_use():
+            for cell in self.cells:
+                cell.build(size)
+                size = cell.output_size
+            for control, system in zip(self.controls, self.systems, strict=True):
+                control.build((None, size))
+                with dtype_policy(system.dtype_policy):
+                    system.build(system.control_size)
         if self.projection is not None:
             self.projection.build((None, size + self.feedback_size * self.outputs_read_systems))
         if self.learned:
             specs = self._by_path(self.state_specs())
-            self.offsets = {path: self._make_offsets(path, *specs[path]) for path in self.learned}
+            made = {path: self._make_offsets(path, *specs[path]) for path in self.learned}
+            self.offsets = MappingProxyType(made)
 
     def initial_state(self, sequence: Sequence) -> LoopState:
         """Return every part's state at t = 0, with the learned offsets, and read vectors of zeros."""
@@ -223,6 +230,14 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
         traces[OUTPUTS] = y
         return y, LoopState(tuple(cells), tuple(systems), tuple(reads)), traces
 
+    def _trackable_children(self, save_type: str = "checkpoint", **kwargs: Any) -> dict[str, Any]:
+        """Let TensorFlow's checkpoints and SavedModels find every variable.
+
+        Keras finds parts in tuples, and what plugins hold in lists; TensorFlow looks at attributes only.
+        """
+        children: dict[str, Any] = super()._trackable_children(save_type, **kwargs)
+        return children | {f"variable_{index}": variable for index, variable in enumerate(self.variables)}
+
     def _of_systems(
         self, call: Callable[[System[Any], Sequence], Any], sequence: Sequence
     ) -> tuple[Any, ...]:
@@ -250,7 +265,7 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
         states = [*state.cells, *state.systems, *state.reads]
         return dict(zip(paths, zip(builders, states, strict=True), strict=True))
 
-    def _make_offsets(self, path: str, builder: Builder | None, specs: State) -> dict[str, Any]:
+    def _make_offsets(self, path: str, builder: Builder | None, specs: State) -> Mapping[str, Any]:
         """Make the weights of one part's learned initial state, for its floating tensors."""
         fields = builder.learned_fields if isinstance(builder, System) else None
         weights = {}
@@ -267,7 +282,7 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
             raise ConfigError(
                 f"{path}: nothing of its state can be learned; leave out its 'learn_initial_state'"
             )
-        return weights
+        return MappingProxyType(weights)
 
 
 def _concatenated(tensors: list[Tensor]) -> Tensor:

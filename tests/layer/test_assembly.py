@@ -75,5 +75,5 @@ def test_a_builder_is_a_cell_as_it_stands(config, monkeypatch):
     monkeypatch.setattr(
         PluginSpec, "create", lambda spec, settings: inner if spec.kind == "cell" else create(spec, settings)
     )
-    assert assemble(config).cells == [inner, inner]
+    assert assemble(config).cells == (inner, inner)
     assert isinstance(inner, Wiring)

@@ -114,3 +114,22 @@ def test_lengths_go_through_a_functional_model_and_on_as_a_mask(make_loop, make_
     sequence, mean = model.predict(feed, verbose=0)
     expected = np.stack([sequence[row, :n].mean(0) for row, n in enumerate([4, 2, 1])])
     assert_close(mean, expected)
+
+
+def test_a_ragged_tensor_is_padded_and_masked(reader):
+    inputs, tape = np.ones((2, 3, 2), "float32"), np.ones((2, 4, 2), "float32")
+    ragged = tf.RaggedTensor.from_tensor(inputs, lengths=[3, 1])
+    feed = reader.read(given(inputs=ragged, tape_data=tf.RaggedTensor.from_tensor(tape, lengths=[2, 4])))
+    np.testing.assert_array_equal(feed.lengths, [3, 1])
+    np.testing.assert_array_equal(feed.inputs[1], [[1, 1], [0, 0], [0, 0]])
+    np.testing.assert_array_equal(feed.source_masks["tape_data"], [[1, 1, 0, 0], [1, 1, 1, 1]])
+    with pytest.raises(SourceError, match=r"'inputs' is ragged, which says its lengths; give no others"):
+        reader.read(given(inputs=ragged, lengths=[3, 1]))
+    with pytest.raises(SourceError, match=r"'inputs' is sparse; give tf\.sparse\.to_dense of it"):
+        reader.read(given(inputs=tf.sparse.from_dense(inputs)))
+
+
+def test_ragged_inputs_give_what_lengths_give(make_loop, made, assert_close):
+    layer, feed = made(make_loop("tape"), return_state=True)
+    ragged = feed | {"inputs": tf.RaggedTensor.from_tensor(feed["inputs"], lengths=[4, 1, 3])}
+    assert_close(layer(ragged), layer(feed | {"lengths": np.array([4, 1, 3])}))

@@ -121,3 +121,39 @@ def test_bidirectional_takes_a_loop(make_loop, assert_close):
     assert answer.shape == (2, 5, 4)
     assert_close(answer[..., :2], both.forward_layer(inputs))
     assert_close(answer[..., 2:], both.backward_layer(inputs)[:, ::-1])
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float64"])
+def test_a_stateful_loop_takes_chunks_under_every_dtype_policy(policy, make_loop, make_feed, assert_close):
+    config = make_loop("tape", "scratch", {"use": "stack", "id": "stack", "depth": 3, "width": 2})
+    layer = Superloop(config, stateful=True, dtype=policy)
+    feed = make_feed(layer)
+    whole = layer(feed)
+    layer.reset_state()
+    chunks = [layer(feed | {"inputs": feed["inputs"][:, part]}) for part in (slice(0, 3), slice(3, None))]
+    assert_close(tf.cast(tf.concat(chunks, axis=1), "float32"), tf.cast(whole, "float32"), 1e-6)
+
+
+def test_a_tape_that_jumps_by_the_number_of_timesteps_takes_no_chunks(make_loop, make_feed):
+    tape = {"use": "tape", "id": "tape", "slots": 5, "width": 3}
+    layer = Superloop(make_loop(tape), stateful=True)
+    with pytest.raises(SourceError, match=r"a tape jumps by the number of timesteps, which is unknown"):
+        layer(make_feed(layer))
+    by_source = Superloop(make_loop(tape | {"jump": "source"}), stateful=True)
+    assert by_source(make_feed(by_source)).shape == (3, 4, 2)
+
+
+def test_a_batch_of_another_size_is_rejected_in_a_graph_too(make_loop):
+    inputs = keras.Input((4, 2), batch_size=4)
+    model = keras.Model(inputs, Superloop(make_loop(), stateful=True)(inputs))
+    with pytest.raises(SourceError, match=r"is stateful, and was built for the batch size 4"):
+        model.predict(np.ones((5, 4, 2), "float32"), batch_size=4, verbose=0)
+
+
+def test_a_batch_whose_size_is_known_only_in_the_run_is_checked_then(make_loop):
+    layer = Superloop(make_loop(), stateful=True)
+    layer.build((2, 4, 2))
+    run = tf.function(layer, input_signature=[tf.TensorSpec((None, 4, 2))], autograph=False)
+    assert run(np.ones((2, 4, 2))).shape == (2, 4, 2)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"was built for the batch size 2"):
+        run(np.ones((3, 4, 2)))

@@ -21,7 +21,7 @@ from superloop_core import (
     WeightsError,
     load_model,
 )
-from superloop_core.loop import rows as rows_module
+from superloop_core.loop import shards as shards_module
 from superloop_core.loop.trace_selection import ALL
 from superloop_core.registry import Registry, registry_in_use
 
@@ -264,15 +264,15 @@ def test_ways_of_computing_that_there_are_not_are_rejected(wrong, make_loop):
     ],
 )
 def test_a_batch_runs_in_parts_whose_memories_stay_in_the_cache(rows, slots, parts, monkeypatch):
-    monkeypatch.setattr(rows_module.os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    monkeypatch.setattr(shards_module.os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
     state = {"link": tf.zeros((1, slots)), "index": tf.zeros((1,), "int32")}
-    assert rows_module.count_shards(rows, state) == parts
+    assert shards_module.count_shards(rows, state) == parts
 
 
 @pytest.mark.slow
 def test_parts_of_a_batch_give_what_the_batch_gives(made, make_loop, assert_close, monkeypatch):
-    monkeypatch.setattr(rows_module, "CACHE", 1)
-    monkeypatch.setattr(rows_module, "LEAST_ROWS", 2)
+    monkeypatch.setattr(shards_module, "CACHE", 1)
+    monkeypatch.setattr(shards_module, "LEAST_ROWS", 2)
     config = make_loop("tape", "scratch")
     whole, feed = made(config, batch=12, traces=ALL, jit_compile=False)
     in_parts, _ = made(config, batch=12, traces=ALL, jit_compile=True, like=whole)

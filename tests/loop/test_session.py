@@ -69,3 +69,13 @@ def test_what_does_not_fit_is_reported_and_changes_nothing(made, make_loop):
         layer.session(data, traces="tape.psition").step(feed["inputs"][:, 0])
     with pytest.raises(SuperloopError, match="has no weights yet"):
         Superloop(make_loop("scratch")).session()
+
+
+@pytest.mark.parametrize("cell", ["lstm", "simple_rnn", "sgu", "peephole_lstm"])
+def test_a_session_uses_the_weights_that_there_were_when_it_was_opened(cell, make_loop, made, assert_close):
+    layer, feed = made(make_loop(cells=[cell]))
+    expected, session = layer(feed), layer.session(batch_size=3)
+    for weight in layer.trainable_weights:
+        weight.assign(weight * 1.5 + 0.1)
+    for t in range(4):
+        assert_close(session.step(feed["inputs"][:, t]), expected[:, t])

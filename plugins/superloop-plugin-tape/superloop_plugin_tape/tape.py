@@ -78,10 +78,11 @@ class Tape(System[TapeConfig]):
             length = ops.cast(sequence.lengths, "int32")
         else:
             raise SourceError(
-                "a tape jumps by the number of timesteps, which is unknown here: open the session with "
-                "'timesteps', or set the tape's jump = \"source\" and feed the length of a jump"
+                "a tape jumps by the number of timesteps, which is unknown in a session and in a stateful "
+                "loop: open the session with 'timesteps', or set the tape's jump = \"source\" and feed the "
+                "length of a jump"
             )
-        slots = ops.arange(self.config.slots)
+        slots = ops.arange(self.config.slots, dtype="int32")
         left, right = (tf.math.floormod(slots + by[:, None], self.config.slots) for by in (length, -length))
         return Jumps(length, left, right)
 
