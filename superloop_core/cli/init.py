@@ -9,6 +9,7 @@ import attrs
 import click
 
 from superloop_core.cli.describe import toml
+from superloop_core.cli.installed import installed_plugins, output_to_stderr
 from superloop_core.describe.plugin import Setting, described, settings_of
 from superloop_core.errors import PluginError, SuperloopError
 from superloop_core.registry.records import PluginRecord
@@ -33,8 +34,9 @@ def init(names: tuple[str, ...], out: Path | None) -> None:
     The config is valid as written. Without a cell one is chosen; a task has a loop that
     it can be trained on, unless cells or systems are named too.
     """
-    registry = load_registry()
-    text = "\n".join(_lines(registry, [_one(registry, name) for name in names])) + "\n"
+    registry = installed_plugins()
+    with output_to_stderr():
+        text = "\n".join(_lines(registry, [_one(registry, name) for name in names])) + "\n"
     if out is None:
         click.echo(text, nl=False)
         return
@@ -113,7 +115,7 @@ def _part(
     yield ""
     yield f"# {record.summary}"
     yield header
-    yield f"use = {toml(_shortest(record))}"
+    yield f"use = {toml(load_registry().shortest_name(record))}"
     if id is not None:
         yield from _setting("id", toml(id), "the prefix of its sources and traces")
     for setting in described(record).settings:
@@ -128,15 +130,6 @@ def _part(
             yield from _setting(f"# {setting.name}", "...", meaning)
         else:
             yield from _setting(setting.name, toml(value), meaning)
-
-
-def _shortest(record: PluginRecord) -> str:
-    """The name, or with its distribution where another has the name too."""
-    try:
-        load_registry().resolve(record.kind, record.name)
-    except PluginError:
-        return record.qualified_name
-    return record.name
 
 
 def _other_tables(registry: Registry) -> Iterator[str]:

@@ -11,8 +11,8 @@ from string import Template
 
 import click
 
+from superloop_core.cli.installed import installed_plugins
 from superloop_core.errors import SuperloopError
-from superloop_core.registry.registry import load_registry
 from superloop_core.registry.specs import snake_case
 
 
@@ -59,7 +59,7 @@ def new_plugin(name: str, kind: str, author: str, out: Path | None) -> None:
             (out / path).write_text(text)
     except OSError as error:
         raise SuperloopError(f"{out}: cannot be written: {error.strerror}") from error
-    if taken := [r.qualified_name for r in load_registry().records if (r.kind, r.name) == (kind, name)]:
+    if taken := [r.qualified_name for r in installed_plugins().records if (r.kind, r.name) == (kind, name)]:
         click.echo(
             f"note: {', '.join(taken)} has this name too; configs will need {distribution}:{name}", err=True
         )
