@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from superloop_core.errors import PluginError, UnknownPluginError, did_you_mean, nearest, reason
+from superloop_core.errors import (
+    PluginError,
+    UnknownPluginError,
+    cut,
+    did_you_mean,
+    nearest,
+    reason,
+    short_repr,
+)
 from superloop_core.registry.discovery import discover
 from superloop_core.registry.entry_point import CORE, Contribution, check_metadata, load_contribution
 from superloop_core.registry.records import PIP_NAME, UNKNOWN, Origin, PluginRecord, UnusablePlugin
@@ -140,9 +148,9 @@ class Registry:
             raise PluginError(_ambiguous(kind, name, found))
         for plugin in self._blocked:
             if plugin.answers_to(kind, name) or plugin.answers_to(kind, snake):
-                raise PluginError(f"the {kind} {name!r} may not be used: {plugin.reason}")
+                raise PluginError(f"the {kind} {short_repr(name)} may not be used: {plugin.reason}")
         hint = self._qualified_hint(kind, name) if distribution else self._hint(kind, name)
-        raise UnknownPluginError(f"no {kind} {name!r}{hint}")
+        raise UnknownPluginError(f"no {kind} {short_repr(name)}{hint}")
 
     def find(self, name: str) -> list[PluginRecord]:
         """Return the plugins of every kind that have a name; ``kind:name`` selects one kind.
@@ -166,7 +174,9 @@ class Registry:
         if refused:
             raise refused[0]
         everything = (record.name for record in self._records)
-        raise UnknownPluginError(f"no plugin {name!r}{did_you_mean(name, everything)}{self._unread_note()}")
+        raise UnknownPluginError(
+            f"no plugin {short_repr(name)}{did_you_mean(name, everything)}{self._unread_note()}"
+        )
 
     def shortest_name(self, record: PluginRecord) -> str:
         """Return a plugin's name, with its distribution where another has the name too."""
@@ -188,7 +198,7 @@ class Registry:
             raise PluginError(_owned_twice(f"table [{name}]", owners))
         if not owners:
             hint = did_you_mean(name, (*CORE_TABLES, *self._tables))
-            raise PluginError(f"no table [{name}]{hint}{self._unread_note()}")
+            raise PluginError(f"no table [{cut(name, 200)}]{hint}{self._unread_note()}")
         return owners[0][1]
 
     def register(
@@ -353,17 +363,14 @@ class Registry:
 
     def _hint(self, kind: str, name: str) -> str:
         """What may be meant by a name without a distribution that nothing has, or where it may be."""
-        if other_kinds := sorted(
-            {other for other, known in self._by_name if known in (name, snake_case(name))}
-        ):
-            return f"; {name!r} is a {' and a '.join(other_kinds)}"
-        hint = did_you_mean(
-            snake_case(name), (record.name for record in self._records if record.kind == kind)
-        )
+        snake = snake_case(name)
+        if other_kinds := sorted({other for other, known in self._by_name if known in (name, snake)}):
+            return f"; {short_repr(name)} is a {' and a '.join(other_kinds)}"
+        hint = did_you_mean(snake, (record.name for record in self._records if record.kind == kind))
         if unread := self._unread_note():
             return hint + unread
-        if "did you mean" not in hint and PIP_NAME.fullmatch(name):
-            likely = snake_case(name).partition(".")[0].replace("_", "-")
+        if "did you mean" not in hint and len(name) <= 100 and PIP_NAME.fullmatch(name):
+            likely = snake.partition(".")[0].replace("_", "-")
             hint += f"; a plugin may provide it (look for superloop-plugin-{likely})"
         return hint
 
@@ -392,7 +399,8 @@ class Registry:
         if brought:
             hint = did_you_mean(snake_case(name), (record.name for record in brought if record.kind == kind))
             return f"; {distribution} {brought[0].version} is installed{hint}"
-        return f"; install it: pip install {distribution}" if PIP_NAME.fullmatch(distribution) else ""
+        known = len(distribution) <= 100 and PIP_NAME.fullmatch(distribution)
+        return f"; install it: pip install {distribution}" if known else ""
 
 
 _loaded: Registry | None = None
@@ -427,7 +435,7 @@ def _ambiguous(kind: str, name: str, found: Iterable[PluginRecord]) -> str:
         repr(record.qualified_name) + ("" if record.name == snake_case(name) else f" ({name!r} is its alias)")
         for record in found
     ]
-    return f"{len(choices)} distributions have a {kind} {name!r}; write {' or '.join(choices)}"
+    return f"{len(choices)} distributions have a {kind} {short_repr(name)}; write {' or '.join(choices)}"
 
 
 def _owned_twice(thing: str, owners: Iterable[tuple[Origin, object]]) -> str:
