@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping
-from importlib.metadata import Distribution, PackageNotFoundError, distributions, version
+from importlib.metadata import Distribution, distributions, version
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -154,7 +154,7 @@ def _editable_folder(distribution: Distribution) -> Path | None:
 
 def _declared(folder: Path) -> Mapping[str, str] | None:
     try:
-        project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+        project = tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))["project"]
     except (OSError, ValueError, KeyError):
         return None  # nothing to compare with
     declared: Mapping[str, str] = project.get("entry-points", {}).get(ENTRY_POINT_GROUP, {})
@@ -174,7 +174,7 @@ def _devices() -> dict[str, Any]:
 def _version(name: str) -> str | None:
     try:
         return version(name)
-    except PackageNotFoundError:
+    except Exception:  # it is not there, or its metadata cannot be read
         return None
 
 

@@ -40,10 +40,10 @@ def init(names: tuple[str, ...], out: Path | None) -> None:
     if out is None:
         click.echo(text, nl=False)
         return
-    if out.suffix != ".toml":
+    if out.suffix.lower() != ".toml":
         raise SuperloopError(f"-o {out}: a config's name must end in .toml")
     try:
-        with out.open("x") as file:
+        with out.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
         raise SuperloopError(f"-o {out}: is there already; name another file") from None
