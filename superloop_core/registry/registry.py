@@ -222,7 +222,8 @@ class Registry:
         """
         owned = self._owned_commands()
         for name in list(owned):
-            if name in cli.commands and cli.commands[name] is not self._given.get(name):
+            ours = [self._given.get(name), *(command for _, command in owned[name])]
+            if name in cli.commands and not any(cli.commands[name] is command for command in ours):
                 for origin, _ in owned[name]:
                     self._forget_commands(origin)
                     self._note_broken(origin, PluginError(f"there is a command {name!r} already"))

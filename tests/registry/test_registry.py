@@ -329,6 +329,24 @@ def test_a_command_of_two_distributions_is_refused_when_it_is_used(registry_of, 
     assert CliRunner().invoke(cli, ["fake_lab", "--help"]).exit_code == 0
 
 
+def test_a_command_line_that_has_the_commands_already_may_be_given_to_another_registry(registry_of):
+    registry = registry_of(
+        fake_one="""
+        import click
+        from superloop_core import hookimpl
+        mine = click.Command("mine")
+        @hookimpl
+        def superloop_add_commands(cli):
+            cli.add_command(mine)
+        """
+    )
+    entries, cli = list(registry._unread), click.Group()
+    registry.add_commands(cli)
+    again = Registry(entries)
+    again.add_commands(cli)
+    assert not again.broken
+
+
 def test_blocking_one_of_two_frees_the_command(registry_of):
     owners = {owner: COMMAND.format(name="train", owner=owner) for owner in ("fake_a", "fake_lab")}
     registry = registry_of({"SUPERLOOP_DISABLE_PLUGINS": "fake-a"}, **owners)
