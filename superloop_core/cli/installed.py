@@ -22,7 +22,7 @@ def installed_plugins() -> Registry:
     """
     context = click.get_current_context().find_root()
     commands = context.command.commands if isinstance(context.command, click.Group) else {}
-    with output_to_stderr():
+    with output_to_stderr(), _undisturbed():
         registry = load_registry()
         registry.add_commands(click.Group(commands=dict(commands)))
     if not context.meta.get(_WARNED):
@@ -61,6 +61,21 @@ def output_to_stderr() -> Iterator[None]:
         for descriptor, copy in copies.items():
             os.dup2(copy, descriptor)
             os.close(copy)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Keep plugins from waiting for input, and from changing the working directory that paths start from."""
+    stdin, folder = sys.stdin, None
+    with suppress(OSError):  # it was deleted
+        folder = os.getcwd()
+    with open(os.devnull) as sys.stdin:
+        try:
+            yield
+        finally:
+            sys.stdin = stdin
+            if folder is not None:
+                os.chdir(folder)
 
 
 class _Unclosable:

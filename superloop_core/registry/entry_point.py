@@ -2,8 +2,8 @@
 
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
-from importlib.metadata import EntryPoint
+from collections.abc import Callable, Collection, Iterable, Mapping
+from importlib.metadata import EntryPoint, distributions
 from inspect import isfunction, isroutine
 from itertools import islice
 from types import ModuleType
@@ -14,7 +14,7 @@ import pluggy
 
 from superloop_core.errors import PluginError, did_you_mean, short_repr
 from superloop_core.registry import hookspecs
-from superloop_core.registry.records import Origin, metadata_folder, name_and_version
+from superloop_core.registry.records import UNKNOWN, Origin, metadata_folder, name_and_version
 from superloop_core.registry.specs import KINDS, PluginSpec, TableSpec
 
 if TYPE_CHECKING:
@@ -72,8 +72,18 @@ class Contribution:
         return dict(group.commands)
 
 
-def check_metadata(entry_point: EntryPoint, core_version: str) -> None:
+def core_versions() -> list[str]:
+    """Return the installed versions of the core: one, or several where remains of others are left."""
+    found = (name_and_version(distribution) for distribution in distributions(name=CORE))
+    return sorted({version for name, version in found if name == CORE and version != UNKNOWN})
+
+
+def check_metadata(entry_point: EntryPoint, versions: Collection[str]) -> None:
     """Check that a distribution has a name, and is made for this version of the core, before it is imported.
+
+    Args:
+        entry_point: of the distribution.
+        versions: of the core; one that fits is enough, as another may be the remains of an installation.
 
     Raises:
         PluginError: its metadata cannot be read, or requires another version.
@@ -95,9 +105,10 @@ def check_metadata(entry_point: EntryPoint, core_version: str) -> None:
         applies = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
         if canonicalize_name(requirement.name) != CORE or not applies:
             continue
-        if not requirement.specifier.contains(core_version, prereleases=True):
+        fits = any(requirement.specifier.contains(version, prereleases=True) for version in versions)
+        if versions and not fits:
             raise PluginError(
-                f"it is made for {CORE} {requirement.specifier}, and {core_version} is installed; "
+                f"it is made for {CORE} {requirement.specifier}, and {', '.join(versions)} is installed; "
                 "install a version of either that fits the other"
             )
 

@@ -10,7 +10,7 @@ import traceback
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from importlib.metadata import EntryPoint, version
+from importlib.metadata import EntryPoint
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,7 @@ from superloop_core.errors import (
     short_repr,
 )
 from superloop_core.registry.discovery import discover
-from superloop_core.registry.entry_point import CORE, Contribution, check_metadata, load_contribution
+from superloop_core.registry.entry_point import Contribution, check_metadata, core_versions, load_contribution
 from superloop_core.registry.records import PIP_NAME, UNKNOWN, Origin, PluginRecord, UnusablePlugin
 from superloop_core.registry.selection import STRICT, Selection
 from superloop_core.registry.specs import KINDS, PluginSpec, TableSpec, normalized, snake_case
@@ -266,6 +266,7 @@ class Registry:
             else:
                 self._note_broken(origin, error)
         self._damaged = []
+        versions = core_versions() if self._unread else ()
         for entry_point in list(self._unread):
             origin = Origin.of(entry_point)
             if distribution not in (None, origin.distribution):
@@ -278,7 +279,7 @@ class Registry:
                 continue
             began = time.perf_counter()
             try:
-                check_metadata(entry_point, version(CORE))
+                check_metadata(entry_point, versions)
                 self._add(load_contribution(origin, entry_point.load))
             except KeyboardInterrupt:
                 raise

@@ -1,6 +1,7 @@
 """Distributions that are damaged, mistaken or hostile: none stops what does not name it."""
 
 import json
+import os
 import sys
 from importlib.metadata import distributions
 
@@ -166,6 +167,8 @@ MODULES = {
         FINE + "print('a'); os.write(1, b'b'); os.system('echo c'); print('d', file=sys.__stdout__)",
         "ready",
     ),
+    "a question": ("input('name? ')", "EOFError"),
+    "another working directory": (FINE + "os.chdir('/')", "ready"),
     "streams that it closes": (FINE + "sys.stdout.close(); sys.stderr.close()", "ready"),
     "streams that it replaces": (FINE + "sys.stdout = sys.stderr = None", "ready"),
     "a descriptor that it closes": (FINE + "os.close(1)", "ready"),
@@ -186,8 +189,9 @@ def asked(fake_distribution, capfd, monkeypatch):
         here = [*few, *distributions(path=[str(folder)])]
         for module in (discovery, doctor):  # half the time
             monkeypatch.setattr(module, "distributions", lambda: here)
+        before = os.getcwd()
         with registry_in_use(None):
-            answers = [CliRunner().invoke(cli, asks) for asks in ASKED]
+            answers = [CliRunner().invoke(cli, asks, input="answer\n") for asks in ASKED]
             registry = load_registry()
             config = read_config({"loop": {"inputs": 2, "cells": [{"use": "gru", "units": 2}]}}, registry)
         for asks, answer in zip(ASKED, answers, strict=True):
@@ -201,6 +205,7 @@ def asked(fake_distribution, capfd, monkeypatch):
         assert {row["state"] for row in plugins if row["distribution"] != NAME} == {"ready"}
         assert config.loop.cells[0].use == "superloop-plugin-cells:gru"
         assert capfd.readouterr().out == ""
+        assert os.getcwd() == before
         return registry, report
 
     yield ask
@@ -223,6 +228,16 @@ def test_a_hostile_module_stops_nothing_else(case, asked):
         assert any(f"{NAME} 1.0 is broken" in warning for warning in report["warnings"])
 
 
+def folder_for(name):
+    """Puts a folder in the place of a file of a distribution's metadata."""
+
+    def damage(info):
+        (info / name).unlink()
+        (info / name).mkdir()
+
+    return damage
+
+
 def rewrite(name, content):
     """Damages a file of a distribution's metadata; None removes it."""
 
@@ -238,6 +253,7 @@ GROUP = b"[superloop.plugins]\n"
 UNNAMED = OURS + "its metadata in "
 UNREADABLE = OURS + "its entry_points.txt in "
 METADATA = {
+    "a folder for METADATA": (folder_for("METADATA"), UNNAMED),
     "no METADATA": (rewrite("METADATA", None), UNNAMED),
     "an empty METADATA": (rewrite("METADATA", b""), UNNAMED),
     "a METADATA without a name": (rewrite("METADATA", b"Metadata-Version: 2.1\nVersion: 1.0\n"), UNNAMED),
@@ -283,3 +299,28 @@ def test_damaged_metadata_stops_nothing_else(case, asked):
         assert found.startswith(reason)
     if reason == UNNAMED:
         assert any("superloop_plugin_hostile-1.0.dist-info" in warning for warning in report["warnings"])
+
+
+def test_remains_of_another_core_break_no_plugin_and_are_a_problem_for_doctor(fake_distribution):
+    folder = fake_distribution(NAME, {MODULE: FINE}, requires=["superloop-core>=0.1,<0.2"])
+    remains = folder / "superloop_core-99.0.dist-info"
+    remains.mkdir()
+    (remains / "METADATA").write_text("Metadata-Version: 2.1\nName: superloop-core\nVersion: 99.0\n")
+    with registry_in_use(None):
+        report = json.loads(CliRunner().invoke(cli, ["doctor", "--quick", "--json"]).stdout)
+    assert report["warnings"] == []
+    assert "superloop-plugin-hostile:hostile" in report["plugins"]["ready"]
+    assert [problem.partition(":")[0] for problem in report["problems"]] == [
+        "superloop-core is installed in 2 versions"
+    ]
+
+
+def test_remains_without_a_name_do_not_hide_the_distribution(fake_distribution):
+    folder = fake_distribution(NAME, {MODULE: FINE})
+    remains = folder / "superloop_plugin_hostile-0.9.dist-info"
+    remains.mkdir()
+    (remains / "entry_points.txt").write_text(f"[superloop.plugins]\n{MODULE} = {MODULE}\n")
+    found = discovery.discover(reversed(list(distributions(path=[str(folder)]))))
+    assert [entry.dist.version for entry in found.entry_points] == ["1.0"]
+    found = discovery.discover(distributions(path=[str(folder)]))
+    assert [entry.dist.version for entry in found.entry_points] == ["1.0"]
