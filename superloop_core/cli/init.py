@@ -1,6 +1,7 @@
 """``superloop init``."""
 
 import textwrap
+import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import click
 from superloop_core.cli.describe import toml
 from superloop_core.cli.installed import installed_plugins, output_to_stderr
 from superloop_core.describe.plugin import Setting, described, settings_of
-from superloop_core.errors import PluginError, SuperloopError
+from superloop_core.errors import PluginError, SuperloopError, reason
 from superloop_core.registry.records import PluginRecord
 from superloop_core.registry.registry import Registry, load_registry
 
@@ -138,11 +139,19 @@ def _other_tables(registry: Registry) -> Iterator[str]:
         if spec.config is None or any(f.default is attrs.NOTHING for f in attrs.fields(spec.config)):
             continue
         yield ""
-        yield f"[{name}]"
-        for setting in settings_of(spec.config):
-            meaning = _meaning(setting)
-            prefix = "# " if setting.default is None else ""
-            yield from _setting(f"{prefix}{setting.name}", toml(setting.default), meaning)
+        try:
+            lines = list(_table(name, spec.config))
+            tomllib.loads("\n".join(lines))
+        except Exception as error:  # no plugin that is not named may spoil the config
+            lines = [f"# [{name}] is left out, as its settings cannot be written: {reason(error)}"]
+        yield from lines
+
+
+def _table(name: str, config: type[Any]) -> Iterator[str]:
+    yield f"[{name}]"
+    for setting in settings_of(config):
+        prefix = "# " if setting.default is None else ""
+        yield from _setting(f"{prefix}{setting.name}", toml(setting.default), _meaning(setting))
 
 
 def _meaning(setting: Setting) -> str:

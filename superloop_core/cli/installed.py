@@ -11,6 +11,7 @@ import click
 from superloop_core.errors import printable
 from superloop_core.registry.registry import Registry, load_registry
 
+MAX_WARNINGS = 20
 _WARNED = "superloop_core.warned"
 
 
@@ -27,16 +28,13 @@ def installed_plugins() -> Registry:
         registry.add_commands(click.Group(commands=dict(commands)))
     if not context.meta.get(_WARNED):
         context.meta[_WARNED] = True
-        for plugin in registry.broken:
-            warn(f"{plugin.distribution} is broken: {plugin.reason}")
-        for sentence in (*registry.conflicts, *registry.unmatched):
-            warn(sentence)
+        broken = [f"{plugin.distribution} is broken: {plugin.reason}" for plugin in registry.broken]
+        warnings = [*broken, *registry.conflicts, *registry.unmatched]
+        for sentence in warnings[:MAX_WARNINGS]:
+            click.echo(f"warning: {printable(sentence)}", err=True)
+        if len(warnings) > MAX_WARNINGS:
+            click.echo(f"warning: and {len(warnings) - MAX_WARNINGS} more: superloop doctor", err=True)
     return registry
-
-
-def warn(sentence: str) -> None:
-    """Print a warning to stderr."""
-    click.echo(f"warning: {printable(sentence)}", err=True)
 
 
 @contextmanager

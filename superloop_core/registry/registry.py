@@ -243,6 +243,7 @@ class Registry:
             try:
                 commands = contribution.commands()
             except KeyboardInterrupt:
+                self._uncalled.append(contribution)
                 raise
             except BaseException as error:
                 self._note_broken(contribution.origin, error)
@@ -282,6 +283,7 @@ class Registry:
                 check_metadata(entry_point, versions)
                 self._add(load_contribution(origin, entry_point.load))
             except KeyboardInterrupt:
+                self._unread.append(entry_point)  # the next use loads it
                 raise
             except BaseException as error:
                 self._note_broken(origin, error, time.perf_counter() - began)

@@ -373,8 +373,9 @@ def test_two_distributions_that_name_one_module_are_in_conflict_and_neither_is_b
 @pytest.mark.parametrize("text", ["", SPEC.format(name="x") + "    "])
 def test_an_interruption_by_the_user_is_no_failure_of_a_plugin(registry_of, text):
     registry = registry_of(fake_one=f"{text}raise KeyboardInterrupt")
-    with pytest.raises(KeyboardInterrupt):
-        registry.broken  # noqa: B018
+    for _ in range(2):  # the plugin is not lost: the next use loads it
+        with pytest.raises(KeyboardInterrupt):
+            registry.broken  # noqa: B018
 
 
 @pytest.mark.parametrize(
