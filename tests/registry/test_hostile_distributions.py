@@ -197,7 +197,7 @@ def asked(fake_distribution, capfd, monkeypatch):
         for asks, answer in zip(ASKED, answers, strict=True):
             assert answer.exit_code == 0, (asks, answer.output, answer.exception)
             assert "\x1b" not in answer.output
-            assert "Traceback" not in answer.output
+            assert "Traceback" not in answer.stderr
             assert len(answer.stderr) < 8_000
         assert "train" in answers[0].stdout
         plugins, report = (json.loads(answer.stdout) for answer in answers[1:3])
@@ -212,7 +212,7 @@ def asked(fake_distribution, capfd, monkeypatch):
     sys.modules.pop(MODULE, None)
 
 
-ASKED = (["--help"], ["plugins", "--json"], ["doctor", "--quick", "--json"], ["plugins"])
+ASKED = (["--help"], ["plugins", "--json"], ["doctor", "--quick", "--json"], ["plugins", "--broken"])
 
 
 @pytest.mark.parametrize("case", MODULES)
@@ -324,3 +324,11 @@ def test_remains_without_a_name_do_not_hide_the_distribution(fake_distribution):
     assert [entry.dist.version for entry in found.entry_points] == ["1.0"]
     found = discovery.discover(distributions(path=[str(folder)]))
     assert [entry.dist.version for entry in found.entry_points] == ["1.0"]
+
+
+def test_a_summary_without_measure_fills_no_screen(asked):
+    asked(MODULES["a summary of 2 MB"][0])
+    with registry_in_use(None):
+        shown = CliRunner().invoke(cli, ["plugins"]).stdout
+    assert shown.count("2J") < 200
+    assert "\x1b" not in shown
