@@ -173,10 +173,14 @@ class Registry:
             return found
         if refused:
             raise refused[0]
-        everything = (record.name for record in self._records)
-        raise UnknownPluginError(
-            f"no plugin {short_repr(name)}{did_you_mean(name, everything)}{self._unread_note()}"
-        )
+        distribution, _, short = name.rpartition(":")
+        if distribution:
+            hint = self._qualified_hint(None, f"{normalized(distribution)}:{short}")
+            others = sorted({record.qualified_name for record in self.records if short in record.spec.names})
+            hint += f"; there is {' and '.join(others)}" if others else ""
+        else:
+            hint = did_you_mean(name, (record.name for record in self._records)) + self._unread_note()
+        raise UnknownPluginError(f"no plugin {short_repr(name)}{hint}")
 
     def shortest_name(self, record: PluginRecord) -> str:
         """Return a plugin's name, with its distribution where another has the name too."""
@@ -393,15 +397,16 @@ class Registry:
             notes += f"; a broken plugin may provide it: {listed} (superloop plugins --broken)"
         return notes
 
-    def _qualified_hint(self, kind: str, qualified: str) -> str:
-        """What is known of the distribution of a name that nothing has."""
+    def _qualified_hint(self, kind: str | None, qualified: str) -> str:
+        """What is known of the distribution of a name that nothing has, of a kind or of any."""
         distribution, _, name = qualified.rpartition(":")
         brought = [record for record in self._records if record.distribution == distribution]
         for plugin in self._broken:
             if plugin.distribution == distribution:
                 return f"; {distribution} is installed, but broken: {plugin.reason}"
         if brought:
-            hint = did_you_mean(snake_case(name), (record.name for record in brought if record.kind == kind))
+            names = (record.name for record in brought if kind in (None, record.kind))
+            hint = did_you_mean(snake_case(name), names)
             return f"; {distribution} {brought[0].version} is installed{hint}"
         known = len(distribution) <= 100 and PIP_NAME.fullmatch(distribution)
         return f"; install it: pip install {distribution}" if known else ""

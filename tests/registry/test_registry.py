@@ -249,6 +249,17 @@ def test_what_could_be_more_than_a_name_is_not_put_after_pip_install(registry_of
     assert "pip install" not in str(refused.value)
 
 
+def test_a_plugin_that_another_distribution_has_is_answered_with_the_name_that_works(registry_of):
+    registry = registry_of(fake_one=SPEC.format(name="stack"), fake_two=SPEC.format(name="tape"))
+    for name in ("fake-one:tape", "Fake_One:tape"):
+        with pytest.raises(PluginError) as refused:
+            registry.find(name)
+        told = f"no plugin {name!r}; fake-one 1.2 is installed; there are: stack; there is fake-two:tape"
+        assert str(refused.value) == told
+    with pytest.raises(PluginError, match="pip install fake-three; there is fake-two:tape"):
+        registry.find("fake-three:tape")
+
+
 def test_two_owners_of_one_table_are_rejected(registry_of):
     table = (
         SPEC + "@hookimpl\ndef superloop_config_tables():\n    yield TableSpec(name='data', config=Settings)"
