@@ -26,6 +26,7 @@ from superloop_core.task import Annotation, Batch, Metric, Task
 if TYPE_CHECKING:
     from superloop_core.builder.protocol import Builder, Sequence
     from superloop_core.builder.system import System
+    from superloop_core.cli.installed import output_to_stderr
     from superloop_core.cli.quiet import start_tensorflow
     from superloop_core.layer.assembly import assemble
     from superloop_core.layer.cell import SuperloopCell
@@ -67,6 +68,7 @@ __all__ = [
     "hookimpl",
     "kept",
     "load_model",
+    "output_to_stderr",
     "start_tensorflow",
 ]
 
@@ -83,6 +85,7 @@ _LAZY = {
     "checkpoint": "loop.scan",
     "kept": "loop.scan",
     "load_model": "layer",
+    "output_to_stderr": "cli.installed",
     "start_tensorflow": "cli.quiet",
 }
 

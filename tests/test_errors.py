@@ -13,6 +13,7 @@ from superloop_core.errors import (
     TraceError,
     did_you_mean,
     message,
+    reason,
     short_repr,
 )
 
@@ -58,3 +59,31 @@ def test_a_config_error_lists_its_problems_and_survives_pickling():
 
 def test_a_trace_error_reads_as_a_sentence():
     assert str(TraceError("no trace 'x'")) == "no trace 'x'"
+
+
+def test_a_message_is_bounded_and_counts_what_it_leaves_out():
+    error = ConfigError(Problem(f"place {number}", "x" * 10_000) for number in range(5_000))
+    assert len(str(error)) <= 4_000
+    assert str(error).endswith("\n... and 4,996 more")
+    assert len(error.problems) == 5_000
+    for cls in (SuperloopError, ConfigError, TraceError):
+        assert len(str(cls("x" * 1_000_000))) <= 4_000
+    assert len(str(TraceError("\x1b" * 1_000_000))) <= 4_000
+
+
+def test_a_message_holds_no_control_codes_and_keeps_its_lines():
+    told = str(SuperloopError("a\nb\t\x1b[2J\r\x07\u202e\udcff é"))
+    assert told == "a\nb\t\\x1b[2J\\r\\x07\\u202e\\udcff é"
+    assert str(Problem("loop\x1b", "\x9b2J")) == "loop\\x1b: \\x9b2J"
+
+
+def test_the_message_of_an_error_that_has_none_is_said_to_be_unreadable():
+    class Mute(Exception):
+        def __str__(self):
+            raise SystemExit
+
+        __repr__ = __str__
+
+    assert message(Mute()) == "<its message cannot be read>"
+    assert reason(Mute()) == "Mute: <its message cannot be read>"
+    assert short_repr(Mute()) == "<Mute>"

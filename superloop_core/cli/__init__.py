@@ -1,30 +1,61 @@
 """The command line, ``superloop``."""
 
+import io
 import os
 import sys
 
 import click
 
 from superloop_core.cli import commands
-from superloop_core.errors import SuperloopError
-from superloop_core.registry.registry import Registry, load_registry
+from superloop_core.cli.installed import installed_plugins
+from superloop_core.errors import SuperloopError, short_repr
+from superloop_core.registry.registry import Registry
 from superloop_core.registry.selection import BLOCK, Selection
 
 
 class Commands(click.Group):
-    """The commands; the error about a missing one names the plugins that are excluded."""
+    """The core's commands, and those of plugins, which are loaded when they are needed.
+
+    ``superloop --version`` and the help of one of the core's commands need none.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Block the plugins of ``-p no:NAME``, before any of them is loaded: they add commands."""
+        given, _, _ = self.make_parser(ctx).parse_args(args=list(args))
+        for value in given.get("_plugin") or ():
+            name = value.removeprefix("no:").strip()
+            if not value.startswith("no:") or not name or name.startswith("no:") or "," in name:
+                raise click.UsageError(
+                    f"-p needs no:NAME, with the name of a plugin to exclude: {short_repr(value)}", ctx
+                )
+            os.environ[BLOCK] = ",".join(filter(None, (os.environ.get(BLOCK), name)))
+        return super().parse_args(ctx, args)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands, sorted."""
+        return sorted(self._all(ctx))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the command of a name; None where there is none."""
+        return self.commands.get(cmd_name) or self._all(ctx).get(cmd_name)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command of a name, as click does."""
+        """Return the command of a name, as click does; the error names plugins that may have it."""
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            names = ", ".join(dict.fromkeys(plugin.distribution for plugin in load_registry().blocked))
-            if not names:
-                raise
-            raise click.UsageError(f"{error.message} Plugins are excluded: {names}.", ctx) from error
+            registry, notes = installed_plugins(), ""
+            for state, plugins in (("excluded", registry.blocked), ("broken", registry.broken)):
+                if names := ", ".join(dict.fromkeys(plugin.distribution for plugin in plugins)):
+                    notes += f" Plugins are {state}: {names}."
+            raise click.UsageError(f"{error.message}{notes}", ctx) from error
+
+    def _all(self, ctx: click.Context) -> dict[str, click.Command]:
+        every = click.Group(commands=dict(self.commands))
+        installed_plugins().add_commands(every)
+        return dict(every.commands)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -47,34 +78,12 @@ _core.register(commands, distribution="superloop-core")
 _core.add_commands(cli)
 
 
-def _block(arguments: list[str]) -> None:
-    """Block the plugins of ``-p no:NAME``, before the command line is parsed: plugins add commands to it."""
-    given = list(arguments)
-    while given and given[0].startswith("-"):
-        option = given.pop(0)
-        if not option.startswith("-p"):
-            continue
-        value = option[2:] or (given.pop(0) if given else "")
-        if not value.startswith("no:") or not value[3:]:
-            raise SuperloopError(f"-p needs no:NAME, with the name of a plugin to exclude: {value!r}")
-        os.environ[BLOCK] = ",".join(filter(None, (os.environ.get(BLOCK), value[3:])))
-
-
 def main() -> None:
     """Run the command line: exit with 2, and no traceback, on an error of ours."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a plugin's summary may not fit the encoding
+        sys.stdout.reconfigure(errors="backslashreplace")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow logs its start-up otherwise
     os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "1")  # large tensors keep their pages from step to step
-    try:
-        _block(sys.argv[1:])
-        registry = load_registry()
-        registry.add_commands(cli)
-    except SuperloopError as error:
-        click.echo(f"superloop: error: {error}", err=True)
-        sys.exit(2)
-    for plugin in registry.broken:
-        click.echo(f"warning: {plugin.distribution} is broken: {plugin.reason}", err=True)
-    for conflict in registry.conflicts:
-        click.echo(f"warning: {conflict}", err=True)
     try:
         cli()
     except SuperloopError as error:

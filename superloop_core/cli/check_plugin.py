@@ -2,13 +2,19 @@
 
 import json
 import sys
+from collections.abc import Iterable
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
 
 import attrs
 import click
 
+from superloop_core.cli.installed import installed_plugins, output_to_stderr
 from superloop_core.cli.quiet import start_tensorflow
 from superloop_core.errors import SuperloopError
-from superloop_core.registry.registry import load_registry
+
+if TYPE_CHECKING:
+    from superloop_core.testing import Report
 
 STYLES = {"passed": "green", "failed": "red", "excused": "yellow"}
 
@@ -23,22 +29,13 @@ def check_plugin(names: tuple[str, ...], every: bool, only: tuple[str, ...], as_
 
     The exit status is 0 only if every check holds, and 1 where one fails.
     """
-    registry = load_registry()
+    registry = installed_plugins()
     if every:
         names = (*names, *(f"{record.kind}:{record.qualified_name}" for record in registry.records))
     if not names:
         raise SuperloopError("name a plugin, or write --all")
-    start_tensorflow()
-    from superloop_core import testing
-    from superloop_core.testing import Result
-
-    def report(result: Result) -> None:
-        if not as_json:
-            status = click.style(f"{result.status:<8}", fg=STYLES[result.status])
-            message = f"  {result.message}" if result.message else ""
-            click.echo(f"{status}{result.plugin} ({result.kind}) {result.check}{message}")
-
-    reports = [testing.check_plugin(name, only=only, tell=report) for name in names]
+    with output_to_stderr() if as_json else nullcontext():
+        reports = _checked(names, only, silent=as_json)
     counts = {key: sum(report.counts[key] for report in reports) for key in reports[0].counts}
     if as_json:
         results = [attrs.asdict(result) for report in reports for result in report.results]
@@ -47,3 +44,17 @@ def check_plugin(names: tuple[str, ...], every: bool, only: tuple[str, ...], as_
         seconds = sum(result.seconds for report in reports for result in report.results)
         click.echo(", ".join(f"{count} {key}" for key, count in counts.items()) + f", in {seconds:.0f} s")
     sys.exit(0 if all(report.ok for report in reports) else 1)
+
+
+def _checked(names: Iterable[str], only: tuple[str, ...], *, silent: bool) -> "list[Report]":
+    start_tensorflow()
+    from superloop_core import testing
+    from superloop_core.testing import Result
+
+    def report(result: Result) -> None:
+        if not silent:
+            status = click.style(f"{result.status:<8}", fg=STYLES[result.status])
+            message = f"  {result.message}" if result.message else ""
+            click.echo(f"{status}{result.plugin} ({result.kind}) {result.check}{message}")
+
+    return [testing.check_plugin(name, only=only, tell=report) for name in names]

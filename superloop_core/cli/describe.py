@@ -1,13 +1,14 @@
 """``superloop describe``."""
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import attrs
 import click
 
+from superloop_core.cli.installed import installed_plugins, output_to_stderr
 from superloop_core.describe.plugin import Description, Setting, described
-from superloop_core.registry.registry import load_registry
 from superloop_core.system_settings import shape_in_words
 
 
@@ -19,17 +20,20 @@ def describe(name: str, as_json: bool) -> None:
 
     NAME is its name in configs; write cell:NAME or system:NAME where there are both.
     """
-    descriptions = [described(record) for record in load_registry().find(name)]
+    registry = installed_plugins()
+    records = registry.find(name)
+    with output_to_stderr():
+        descriptions = [described(record) for record in records]
     if as_json:
         click.echo(json.dumps([attrs.asdict(description) for description in descriptions], indent=2))
         return
-    for index, description in enumerate(descriptions):
+    for index, (record, description) in enumerate(zip(records, descriptions, strict=True)):
         if index:
             click.echo("\n" + "-" * 72 + "\n")
-        _print(description)
+        _print(description, dict.fromkeys([registry.shortest_name(record), record.qualified_name]))
 
 
-def _print(shown: Description) -> None:
+def _print(shown: Description, names: Iterable[str]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -57,7 +61,7 @@ def _print(shown: Description) -> None:
         "aliases": ", ".join(shown.aliases),
         "installed by": f"{shown.distribution} {shown.version} (entry point {shown.entry_point})",
         "factory": shown.factory,
-        "in configs": f"use = {toml(shown.name)}, or use = {toml(shown.qualified_name)}",
+        "in configs": ", or ".join(f"use = {toml(name)}" for name in names),
     }
     grid = Table.grid(padding=(0, 2))
     for name, fact in facts.items():

@@ -8,16 +8,24 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping
-from importlib.metadata import Distribution, PackageNotFoundError, distributions, version
+from importlib.metadata import Distribution, distributions, version
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import click
 
+from superloop_core.cli.installed import installed_plugins
+from superloop_core.errors import printable, reason
+from superloop_core.registry.discovery import versions_installed
 from superloop_core.registry.hookspecs import ENTRY_POINT_GROUP
-from superloop_core.registry.registry import Registry, load_registry
-from superloop_core.registry.specs import normalized
+from superloop_core.registry.records import (
+    PluginRecord,
+    UnusablePlugin,
+    metadata_folder,
+    name_and_version,
+)
+from superloop_core.registry.registry import Registry
 
 PACKAGES = (
     "superloop-core", "tensorflow", "keras", "numpy", "attrs", "cattrs", "pluggy", "click", "h5py",
@@ -26,6 +34,8 @@ VARIABLES = (
     "SUPERLOOP_", "KERAS_", "TF_ENABLE_", "TF_FORCE_", "TF_GPU_", "TF_NUM_", "TF_USE_", "TF_XLA_", "XLA_",
     "CUDA_VISIBLE_DEVICES",
 )  # fmt: skip
+
+SLOW = 1.0  # seconds of an import that are worth a warning
 
 # In a process of its own: TensorFlow may crash where a driver is broken, and writes to the terminal.
 PROBE = """
@@ -46,15 +56,18 @@ print(json.dumps(report))
 def doctor(as_json: bool, quick: bool) -> None:
     """Check versions, plugins, the environment, XLA and GPUs.
 
-    The exit status is 1 where there is a problem.
+    The exit status is 1 where there is a problem. A plugin that is broken or slow is a warning only, as all
+    else works.
     """
-    registry = load_registry()
-    problems = list(_problems(registry, list(distributions())))
+    registry, found = installed_plugins(), list(distributions())
+    findings = list(_findings(registry, found))
+    problems = [text for level, text in findings if level == "problem"]
     devices: dict[str, Any] = {} if quick else _devices()
     if failure := devices.get("error") or devices.get("xla"):
         problems.append(f"TensorFlow: {failure}")
     report = {
         "problems": problems,
+        "warnings": [text for level, text in findings if level == "warning"],
         "python": platform.python_version(),
         "platform": platform.platform(),
         "versions": {name: _version(name) for name in PACKAGES},
@@ -74,29 +87,43 @@ def doctor(as_json: bool, quick: bool) -> None:
     sys.exit(1 if problems else 0)
 
 
-def _problems(registry: Registry, found: list[Distribution]) -> Iterator[str]:
-    for plugin in registry.broken:
-        yield f"{plugin.distribution} {plugin.version} is broken: {plugin.reason}"
-    yield from registry.conflicts
+def _findings(registry: Registry, found: list[Distribution]) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong: problems, and warnings of single plugins, which stop nothing else."""
+    for sentence in (*registry.conflicts, *registry.unmatched, *versions_installed(found, PACKAGES)):
+        yield "problem", sentence
     for name in PACKAGES:
         if _version(name) is None:
-            yield f"{name} is not installed: pip install {name}"
+            yield "problem", f"{name} is not installed: pip install {name}"
     for distribution in found:
-        yield from stale(distribution)
+        where = metadata_folder(distribution)
+        if name_and_version(distribution)[0] is None:
+            yield (
+                "warning",
+                f"{where} has no name that can be read: remove it, and install the distribution again",
+            )
+            continue
+        try:
+            for problem in stale(distribution):
+                yield "problem", problem
+        except Exception as error:
+            yield "warning", f"{where} cannot be read, so install the distribution again: {reason(error)}"
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
     if backend != "tensorflow":
-        yield f"KERAS_BACKEND is {backend!r}, but superloop_core runs on TensorFlow: unset it"
+        yield "problem", f"KERAS_BACKEND is {backend!r}, but superloop_core runs on TensorFlow: unset it"
+    for plugin in registry.broken:
+        yield "warning", f"{plugin.distribution} {plugin.version} is broken: {plugin.reason}"
+    loaded: list[PluginRecord | UnusablePlugin] = [*registry.records, *registry.broken]
+    for name, seconds in {plugin.distribution: plugin.seconds for plugin in loaded}.items():
+        if seconds > SLOW:
+            advice = "what is heavy should be imported by the module of its factory"
+            yield "warning", f"{name} takes {seconds:.1f} s to import whenever plugins are listed: {advice}"
 
 
 def stale(distribution: Distribution) -> Iterator[str]:
     """Yield the problems of a plugin distribution's installation."""
-    name = distribution.metadata["Name"]
-    if not name:
-        where = distribution.locate_file("")
-        yield f"a distribution without a name is left over in {where}: remove its .dist-info folder"
-        return
+    name, _ = name_and_version(distribution)
     entry_points = {e.name: e.value for e in distribution.entry_points if e.group == ENTRY_POINT_GROUP}
-    if normalized(name).startswith("superloop-plugin-") and not entry_points:
+    if str(name).startswith("superloop-plugin-") and not entry_points:
         yield f"{name} has no entry point in the group {ENTRY_POINT_GROUP}, so none of it is found"
     if not entry_points:
         return
@@ -127,7 +154,7 @@ def _editable_folder(distribution: Distribution) -> Path | None:
 
 def _declared(folder: Path) -> Mapping[str, str] | None:
     try:
-        project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+        project = tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))["project"]
     except (OSError, ValueError, KeyError):
         return None  # nothing to compare with
     declared: Mapping[str, str] = project.get("entry-points", {}).get(ENTRY_POINT_GROUP, {})
@@ -147,7 +174,7 @@ def _devices() -> dict[str, Any]:
 def _version(name: str) -> str | None:
     try:
         return version(name)
-    except PackageNotFoundError:
+    except Exception:  # it is not there, or its metadata cannot be read
         return None
 
 
@@ -170,11 +197,13 @@ def _print(report: dict[str, Any]) -> None:
     grid = Table.grid(padding=(0, 2))
     for name, fact in rows.items():
         if fact:
-            grid.add_row(Text(name, style="bold"), Text(fact))
+            grid.add_row(Text(name, style="bold"), Text(printable(fact)))
     console = Console()
     console.print(grid)
     console.print()
-    if not report["problems"]:
+    if not report["problems"] and not report["warnings"]:
         console.print(Text("No problem was found.", style="green"))
     for problem in report["problems"]:
-        console.print(Text.assemble(("problem: ", "bold red"), problem))
+        console.print(Text.assemble(("problem: ", "bold red"), printable(problem)))
+    for warning in report["warnings"]:
+        console.print(Text.assemble(("warning: ", "bold yellow"), printable(warning)))

@@ -1,6 +1,7 @@
 """``superloop init``."""
 
 import textwrap
+import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,9 @@ import attrs
 import click
 
 from superloop_core.cli.describe import toml
+from superloop_core.cli.installed import installed_plugins, output_to_stderr
 from superloop_core.describe.plugin import Setting, described, settings_of
-from superloop_core.errors import PluginError, SuperloopError
+from superloop_core.errors import PluginError, SuperloopError, reason
 from superloop_core.registry.records import PluginRecord
 from superloop_core.registry.registry import Registry, load_registry
 
@@ -33,15 +35,16 @@ def init(names: tuple[str, ...], out: Path | None) -> None:
     The config is valid as written. Without a cell one is chosen; a task has a loop that
     it can be trained on, unless cells or systems are named too.
     """
-    registry = load_registry()
-    text = "\n".join(_lines(registry, [_one(registry, name) for name in names])) + "\n"
+    registry = installed_plugins()
+    with output_to_stderr():
+        text = "\n".join(_lines(registry, [_one(registry, name) for name in names])) + "\n"
     if out is None:
         click.echo(text, nl=False)
         return
-    if out.suffix != ".toml":
+    if out.suffix.lower() != ".toml":
         raise SuperloopError(f"-o {out}: a config's name must end in .toml")
     try:
-        with out.open("x") as file:
+        with out.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
         raise SuperloopError(f"-o {out}: is there already; name another file") from None
@@ -113,7 +116,7 @@ def _part(
     yield ""
     yield f"# {record.summary}"
     yield header
-    yield f"use = {toml(_shortest(record))}"
+    yield f"use = {toml(load_registry().shortest_name(record))}"
     if id is not None:
         yield from _setting("id", toml(id), "the prefix of its sources and traces")
     for setting in described(record).settings:
@@ -130,26 +133,25 @@ def _part(
             yield from _setting(setting.name, toml(value), meaning)
 
 
-def _shortest(record: PluginRecord) -> str:
-    """The name, or with its distribution where another has the name too."""
-    try:
-        load_registry().resolve(record.kind, record.name)
-    except PluginError:
-        return record.qualified_name
-    return record.name
-
-
 def _other_tables(registry: Registry) -> Iterator[str]:
     """Every table beside the loop and the task, by its defaults: how to train, of the lab."""
     for name, spec in registry.tables.items():
         if spec.config is None or any(f.default is attrs.NOTHING for f in attrs.fields(spec.config)):
             continue
         yield ""
-        yield f"[{name}]"
-        for setting in settings_of(spec.config):
-            meaning = _meaning(setting)
-            prefix = "# " if setting.default is None else ""
-            yield from _setting(f"{prefix}{setting.name}", toml(setting.default), meaning)
+        try:
+            lines = list(_table(name, spec.config))
+            tomllib.loads("\n".join(lines))
+        except Exception as error:  # no plugin that is not named may spoil the config
+            lines = [f"# [{name}] is left out, as its settings cannot be written: {reason(error)}"]
+        yield from lines
+
+
+def _table(name: str, config: type[Any]) -> Iterator[str]:
+    yield f"[{name}]"
+    for setting in settings_of(config):
+        prefix = "# " if setting.default is None else ""
+        yield from _setting(f"{prefix}{setting.name}", toml(setting.default), _meaning(setting))
 
 
 def _meaning(setting: Setting) -> str:

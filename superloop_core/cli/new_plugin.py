@@ -3,7 +3,8 @@
 import keyword
 import re
 from datetime import date
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as metadata_version
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -11,9 +12,12 @@ from string import Template
 
 import click
 
-from superloop_core.errors import SuperloopError
-from superloop_core.registry.registry import load_registry
+import superloop_core
+from superloop_core.cli.installed import installed_plugins
+from superloop_core.errors import SuperloopError, printable, short_repr
 from superloop_core.registry.specs import snake_case
+
+MAX_NAME = 50  # characters
 
 
 @click.command()
@@ -28,27 +32,20 @@ def new_plugin(name: str, kind: str, author: str, out: Path | None) -> None:
 
     NAME is its name in configs, in lower case with underscores.
     """
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        hint = snake_case(name).replace("-", "_")
-        raise SuperloopError(
-            f"a plugin's name must be of lower case letters, digits and underscores: {name!r}; try {hint!r}"
-        )
-    if keyword.iskeyword(name):
-        raise SuperloopError(
-            f"a plugin's name may not be a keyword of Python, which no module can be named by: {name!r}"
-        )
-    distribution = f"superloop-plugin-{name.replace('_', '-')}"
+    if objection := _objection(name):
+        raise SuperloopError(f"{objection}: {short_repr(name)}; try {_proposal(name)!r}")
+    distribution = _distribution(name)
     out = out or Path(distribution)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise SuperloopError(f"{out}: is there already, and is not empty; name another folder with -o")
-    major, minor, *_ = version("superloop-core").split(".")
+    major, minor, *_ = metadata_version("superloop-core").split(".")
     values = {
         "name": name,
-        "class_name": "".join(part.capitalize() for part in name.split("_")),
+        "class_name": _class_name(name),
         "package": f"superloop_plugin_{name}",
         "distribution": distribution,
         "core": f"superloop-core>={major}.{minor},<{major}.{int(minor) + 1}",
-        "author": author or f"the authors of {distribution}",
+        "author": printable(author) or f"the authors of {distribution}",
         "year": str(date.today().year),
     }
     templates = files("superloop_core.cli") / "templates"
@@ -56,15 +53,51 @@ def new_plugin(name: str, kind: str, author: str, out: Path | None) -> None:
     try:
         for path, text in written:
             (out / path).parent.mkdir(parents=True, exist_ok=True)
-            (out / path).write_text(text)
+            (out / path).write_text(text, encoding="utf-8")
     except OSError as error:
         raise SuperloopError(f"{out}: cannot be written: {error.strerror}") from error
-    if taken := [r.qualified_name for r in load_registry().records if (r.kind, r.name) == (kind, name)]:
+    if taken := [r.qualified_name for r in installed_plugins().records if (r.kind, r.name) == (kind, name)]:
         click.echo(
             f"note: {', '.join(taken)} has this name too; configs will need {distribution}:{name}", err=True
         )
     click.echo(f"{out} is written. Next:\n")
     click.echo(f"    pip install -e {out.resolve()} && superloop check-plugin {kind}:{name}")
+
+
+def _objection(name: str) -> str | None:
+    """Return the rule that a name breaks; None if a plugin of this name can be written and installed."""
+    if not re.fullmatch(r"[a-z0-9_]+", name):
+        return "a plugin's name must be of lower case letters, digits and underscores"
+    if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name):  # pip takes no name that ends in a hyphen
+        return "a plugin's name must begin with a letter, with single underscores between words only"
+    if len(name) > MAX_NAME:
+        return f"a plugin's name may have {MAX_NAME} characters at most"
+    if keyword.iskeyword(name) or keyword.iskeyword(_class_name(name)):
+        return "a plugin's name may not be a keyword of Python, which no module or class can be named by"
+    if _class_name(name) in superloop_core.__all__:
+        return f"a plugin's class may not have the name {_class_name(name)}, which is the core's"
+    if re.fullmatch(r"con|prn|aux|nul|(com|lpt)[0-9]", name):
+        return "a plugin's name may not be that of a device, which no file can have on Windows"
+    try:
+        installed = metadata_version(_distribution(name))
+    except PackageNotFoundError:
+        return None
+    return f"{_distribution(name)} {installed} is installed, and pip would replace it"
+
+
+def _proposal(name: str) -> str:
+    """Return a name like ``name`` that there is no objection to."""
+    words = re.sub(r"[^a-z0-9]+", "_", snake_case(name)[:MAX_NAME]).strip("_0123456789") or "plugin"
+    candidates = (words, *(f"my_{words}{number}"[:MAX_NAME].strip("_") for number in ("", *range(2, 1_000))))
+    return next(name for name in candidates if not _objection(name))
+
+
+def _distribution(name: str) -> str:
+    return f"superloop-plugin-{name.replace('_', '-')}"
+
+
+def _class_name(name: str) -> str:
+    return "".join(part.capitalize() for part in name.split("_"))
 
 
 def _files(folder: Traversable, values: dict[str, str], within: Path = Path()) -> list[tuple[Path, str]]:
@@ -75,6 +108,6 @@ def _files(folder: Traversable, values: dict[str, str], within: Path = Path()) -
         if entry.is_dir():
             made += _files(entry, values, within / name)
         elif name.endswith(".template"):
-            text = Template(entry.read_text()).substitute(values)
+            text = Template(entry.read_text(encoding="utf-8")).substitute(values)
             made.append((within / name.removesuffix(".template"), text))
     return made

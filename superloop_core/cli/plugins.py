@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from superloop_core.registry.registry import load_registry
+from superloop_core.cli.installed import installed_plugins
+from superloop_core.errors import cut, printable
 
 WIDE = 120  # characters that a row needs to fit in a line
 COLUMNS = ("name", "kind", "summary", "distribution", "version", "state")
@@ -18,7 +19,7 @@ COLUMNS = ("name", "kind", "summary", "distribution", "version", "state")
 @click.option("--timings", is_flag=True, help="Tell how long each takes to import, the slowest first.")
 def plugins(as_json: bool, broken: bool, timings: bool) -> None:
     """List the cells, systems, tasks and metrics that are installed."""
-    registry = load_registry()
+    registry = installed_plugins()
     listed: list[Any] = [*registry.records, *registry.blocked, *registry.broken]
     if broken:
         listed = list(registry.broken)
@@ -30,7 +31,8 @@ def plugins(as_json: bool, broken: bool, timings: bool) -> None:
     elif listed:
         _print_table(listed, timings)
         for plugin in listed if broken else ():
-            click.echo(f"\n{plugin.distribution}, entry point {plugin.entry_point}:\n{plugin.traceback}")
+            click.echo(f"\n{plugin.distribution}, entry point {printable(plugin.entry_point)}:")
+            click.echo(printable(plugin.traceback))
     elif broken:
         click.echo("Nothing is broken.")
     else:
@@ -49,11 +51,11 @@ def _print_table(listed: Iterable[Any], timings: bool) -> None:
         table.add_column(column, no_wrap=True, justify="right" if column == "import" else "left")
     table.add_column("summary, and where it is from" if narrow else "summary")
     for plugin in listed:
-        summary = Text(plugin.summary)  # as Text: a plugin's words are no markup
+        summary = Text(cut(plugin.summary, 500))  # as Text: a plugin's words are no markup
         if plugin.state != "ready":
             summary = Text(f"{plugin.state}: ", style="red") + summary
         origin = Text(f"{plugin.distribution} {plugin.version}", style="dim")
-        row = [Text(plugin.kind or "?"), Text(plugin.name, style="cyan")]
+        row = [Text(plugin.kind or "?"), Text(printable(plugin.name), style="cyan")]
         row += [Text(f"{plugin.seconds * 1000:.1f} ms")] if timings else []
         row += [summary + "\n" + origin] if narrow else [origin, summary]
         table.add_row(*row)

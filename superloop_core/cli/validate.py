@@ -2,17 +2,18 @@
 
 import json
 import sys
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import click
 
+from superloop_core.cli.installed import installed_plugins, output_to_stderr
 from superloop_core.cli.quiet import start_tensorflow
 from superloop_core.config.reader import read_config
 from superloop_core.config.schema import LoopConfig
 from superloop_core.errors import ConfigError
-from superloop_core.registry.registry import load_registry
 from superloop_core.system_settings import shape_in_words
 
 if TYPE_CHECKING:
@@ -34,15 +35,16 @@ def validate(
 
     All problems are reported at once; the exit status is then 2.
     """
+    registry = installed_plugins()
     try:
-        read = read_config(config, load_registry(), overrides)
-        steps: int | None = read.loop.timesteps or timesteps
-        size = _measured(read.loop, steps)
+        with output_to_stderr():
+            read = read_config(config, registry, overrides)
+            steps: int | None = read.loop.timesteps or timesteps
+            size = _measured(read.loop, steps)
     except ConfigError as error:
         if not as_json:
             click.echo(f"{config}: {len(error.problems)} problem{'s' * (len(error.problems) > 1)}", err=True)
-            for problem in error.problems:
-                click.echo(f"  {problem}", err=True)
+            click.echo(textwrap.indent(str(error), "  "), err=True)
         else:
             problems = [attrs.asdict(problem) for problem in error.problems]
             click.echo(json.dumps({"valid": False, "problems": problems}, indent=2))

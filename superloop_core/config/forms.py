@@ -20,7 +20,7 @@ def read_any(config: LoopConfig | Mapping[str, Any] | str | Path) -> LoopConfig:
         if is_original(config):
             return read_original(config, registry)[1]
         if "loop" not in config:
-            return read_loop(config, registry)
+            return read_loop(load_dict(config), registry)
     data = load_dict(config)
     if "loop" in data:
         return read_loop(data["loop"], registry)  # whatever the other tables hold

@@ -4,7 +4,9 @@
 The results are frozen attrs objects, comparable and printable.
 """
 
+import contextlib
 import re
+import typing
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -23,7 +25,7 @@ from superloop_core.config.schema import (
     named_sources,
 )
 from superloop_core.config.settings import read_settings
-from superloop_core.errors import ConfigError, PluginError, Problem, short_repr
+from superloop_core.errors import ConfigError, PluginError, Problem, cut, reason, short_repr
 from superloop_core.names import FEEDBACK, INPUTS
 from superloop_core.registry.records import PluginRecord
 from superloop_core.registry.registry import Registry
@@ -64,6 +66,9 @@ def read_loop(data: Mapping[str, Any], registry: Registry, where: str = "loop") 
     return loop
 
 
+MAX_PROBLEMS = 100  # of one config
+
+
 class Reader:
     """Reads the tables of one config, and collects the problems.
 
@@ -80,6 +85,17 @@ class Reader:
     def report(self, where: str, what: str) -> None:
         """Add a problem."""
         self.problems.append(Problem(where, what))
+        self._check_count()
+
+    def _check_count(self) -> None:
+        """Stop where there are so many problems that nobody reads them all.
+
+        Raises:
+            ConfigError: with the problems found so far.
+        """
+        if len(self.problems) >= MAX_PROBLEMS:
+            last = Problem("", f"there may be more: the reading stopped after {len(self.problems)} problems")
+            raise ConfigError([*self.problems, last])
 
     def raise_problems(self) -> None:
         """Raise :class:`ConfigError` if there are problems."""
@@ -120,7 +136,11 @@ class Reader:
         if loop is None or len(self.problems) > before:
             return None
         loop = attrs.evolve(loop, cells=tuple(cells), systems=tuple(systems))
-        for what in (*(_of_nested(loop, within) if within else _of_outermost(loop)), *_of_any(loop)):
+        try:
+            broken = [*(_of_nested(loop, within) if within else _of_outermost(loop)), *_of_any(loop)]
+        except Exception as error:  # of a plugin's settings
+            broken = [f"the sizes and sources of a system or cell cannot be computed: {reason(error)}"]
+        for what in broken:
             self.report(where, what)
         return loop
 
@@ -138,7 +158,7 @@ class Reader:
         plugin = self.plugin(table, kind, where) if self._is_table(table, where) else None
         if plugin is None:
             return None
-        where = f'{where} "{table.get("id", table["use"])}"'
+        where = f'{where} "{cut(str(table.get("id", table["use"])), 60)}"'
         own_keys = {field.name for field in attrs.fields(cls)} - {"settings"}
         own = {key: value for key, value in table.items() if key in own_keys}
         own["use"] = plugin.qualified_name
@@ -146,7 +166,7 @@ class Reader:
             own.setdefault("id", _default_id(table["use"]))
         rest = {key: value for key, value in table.items() if key not in own_keys}
         before = len(self.problems)
-        for name in _loops_of(plugin.spec.config) & rest.keys():
+        for name in _loops_of(plugin.spec.config) & {name for name, held in rest.items() if held is not None}:
             inner = self.loop(rest[name], f"{where}.{name}", within=kind)
             rest[name] = inner or LoopConfig()  # its problems are reported already
         settings = self.settings(plugin.spec.config, rest, where, own_keys)
@@ -187,7 +207,9 @@ class Reader:
         self, cls: type[Any], data: Mapping[str, Any], where: str, reserved: Iterable[str] = ()
     ) -> Any:
         """Read one table into its attrs class."""
-        return read_settings(cls, data, where, self.problems, reserved)
+        settings = read_settings(cls, data, where, self.problems, reserved)
+        self._check_count()
+        return settings
 
     def _check_ids(self, systems: Any, where: str) -> None:
         """Validate ids on the raw tables, so that other errors hide none."""
@@ -195,10 +217,12 @@ class Reader:
         ids = [table.get("id", _default_id(table.get("use"))) for table in tables]
         for id, count in Counter(id for id in ids if isinstance(id, str)).items():
             if count > 1:
-                self.report(where, f"{count} systems have the id {id!r}; give each an id of its own")
+                self.report(
+                    where, f"{count} systems have the id {short_repr(id)}; give each an id of its own"
+                )
             if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", id):
                 rule = "an id must consist of letters, digits and underscores, and start with no digit"
-                self.report(where, f"{rule}: {id!r}")
+                self.report(where, f"{rule}: {short_repr(id)}")
             if id in RESERVED_IDS:
                 self.report(where, f"the id {id!r} is taken by the loop itself; choose another")
 
@@ -236,7 +260,7 @@ def _of_any(loop: LoopConfig) -> Iterable[str]:
     names = [INPUTS, FEEDBACK, *(name for name, _ in named_sources(loop))]
     for name, count in Counter(names).items():
         if count > 1:
-            yield f"two inputs of the loop would be called {name!r}; give a system another id"
+            yield f"two inputs of the loop would be called {short_repr(name)}; give a system another id"
 
 
 def _default_id(use: Any) -> str | None:
@@ -246,8 +270,13 @@ def _default_id(use: Any) -> str | None:
 
 def _loops_of(config: type[Any]) -> set[str]:
     """Return the names of the settings that are loops themselves."""
-    attrs.resolve_types(config)
-    return {field.alias for field in attrs.fields(config) if field.type is LoopConfig}
+    with contextlib.suppress(Exception):  # settings reports it
+        attrs.resolve_types(config)
+    return {
+        field.alias
+        for field in attrs.fields(config)
+        if LoopConfig in (field.type, *typing.get_args(field.type))
+    }
 
 
 def _table_of(where: str) -> str:

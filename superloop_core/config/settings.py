@@ -4,6 +4,7 @@ Types are strict: a float is not an int, and a string is not a number. Then attr
 run, then validators; their messages are reported with the place.
 """
 
+import contextlib
 import numbers
 import re
 import types
@@ -14,9 +15,11 @@ from typing import Any, TypeVar
 import attrs
 import cattrs
 
-from superloop_core.errors import ConfigError, Problem, did_you_mean, message, nearest, short_repr
+from superloop_core.errors import ConfigError, Problem, did_you_mean, message, nearest, reason, short_repr
 
 T = TypeVar("T")
+
+MAX_UNKNOWN = 20  # settings of one table that there are not, each reported by its name
 
 
 def read_settings(
@@ -26,10 +29,21 @@ def read_settings(
 
     Rules that involve several settings are checked after each setting is valid.
     """
-    attrs.resolve_types(cls)  # type: ignore[type-var]
+    try:
+        attrs.resolve_types(cls)  # type: ignore[type-var]
+    except Exception as error:
+        what = f"the types of the settings {cls.__name__} cannot be resolved: {reason(error)}"
+        problems.append(Problem(where, f"{what}; this is a fault of the plugin"))
+        return None
     fields = {field.alias: field for field in attrs.fields(cls) if field.init}  # type: ignore[arg-type]
     unknown = [name for name in data if name not in fields]
-    found = [f"no setting {name!r}{did_you_mean(name, [*fields, *reserved])}" for name in unknown]
+    found = [
+        f"no setting {short_repr(name)}{did_you_mean(name, [*fields, *reserved])}"
+        for name in unknown[:MAX_UNKNOWN]
+    ]
+    if len(unknown) > MAX_UNKNOWN:
+        found.append(f"and {len(unknown) - MAX_UNKNOWN:,} more settings that there are not")
+    known = len(found)
     values = {}
     for name, field in fields.items():
         if name in data:
@@ -40,11 +54,13 @@ def read_settings(
         elif field.default is attrs.NOTHING:
             found.append(f"{name!r} is missing; it must be {expected(field.type)}")
     made = None
-    whole = len(found) == len(unknown)  # every setting that is needed could be read
+    whole = len(found) == known  # every setting that is needed could be read
     try:
         made = None if found else cls(**values)
         found += _refusals(cls, values, whole) if made is None else _nulls(made)
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # of a plugin's converter or validator
         found = _refusals(cls, values, whole) or [_in_a_sentence("", error)]
     problems.extend(Problem(where, what) for what in found)
     return None if found else made
@@ -89,7 +105,7 @@ def _structured(value: Any, field: "attrs.Attribute[Any]") -> Any:
         return _converter.structure(value, field.type)
     except Exception as error:
         kind, hint = f" ({type(value).__name__})", ""
-        if typing.get_origin(field.type) is typing.Literal and isinstance(value, str):
+        if _is_choice(field.type) and isinstance(value, str):
             kind, hint = "", nearest(value, map(str, typing.get_args(field.type)))
         what = f"{field.alias!r} must be {expected(field.type)}: {short_repr(value)}{kind}{hint}"
         raise _Unsuitable(what) from error
@@ -100,7 +116,9 @@ def _refusals(cls: Any, values: Mapping[str, Any], whole: bool) -> list[str]:
     try:
         with attrs.validators.disabled():
             made = cls(**values) if whole else None
-    except Exception:  # then each setting is checked by itself, below
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # then each setting is checked by itself, below
         made = None
     found = []
     for field in attrs.fields(cls):
@@ -113,12 +131,14 @@ def _refusals(cls: Any, values: Mapping[str, Any], whole: bool) -> list[str]:
         except (AttributeError, attrs.exceptions.NotAnAttrsClassError) as error:
             if made is not None:  # else it looks at other settings
                 found.append(_in_a_sentence(field.alias, error))
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             found.append(_in_a_sentence(field.alias, error))
     return found
 
 
-def _in_a_sentence(name: str, error: Exception) -> str:
+def _in_a_sentence(name: str, error: BaseException) -> str:
     """Return an error's message, after the setting's name where the message lacks it."""
     text = message(error)
     if not text or not isinstance(error, ValueError | TypeError):
@@ -171,9 +191,10 @@ def expected(kind: Any) -> str:
     """Return a type in words: ``int`` -> ``an integer``."""
     if kind in _NUMBERS:
         return _NUMBERS[kind][1]
-    if typing.get_origin(kind) is typing.Literal:
-        return "one of " + ", ".join(map(repr, typing.get_args(kind)))
-    if typing.get_origin(kind) in (types.UnionType, typing.Union):
+    if _is_choice(kind):
+        choices = typing.get_args(kind)
+        return "one of " * (len(choices) > 1) + ", ".join(map(repr, choices))
+    if _is_union(kind):
         return " or ".join(expected(one) for one in typing.get_args(kind) if one is not type(None))
     if kind in _IN_WORDS:
         return _IN_WORDS[kind]
@@ -193,6 +214,43 @@ def _strict(kind: type) -> Any:
     return structure
 
 
-_converter = cattrs.Converter(forbid_extra_keys=True)
+def _is_union(kind: Any) -> bool:
+    return typing.get_origin(kind) in (types.UnionType, typing.Union)
+
+
+def _is_mixed(kind: Any) -> bool:
+    """Whether it is a union that cattrs cannot tell apart: of anything but attrs classes and None."""
+    kinds = [typing.get_origin(one) or one for one in typing.get_args(kind) if one is not type(None)]
+    return _is_union(kind) and not all(map(attrs.has, kinds))
+
+
+def _is_choice(kind: Any) -> bool:
+    return typing.get_origin(kind) is typing.Literal
+
+
+def _structured_union(value: Any, kind: Any) -> Any:
+    """Read a value as the first type of a union that takes it; its own type is the first of all."""
+    if value is None and type(None) in typing.get_args(kind):
+        return None
+    for one in sorted(typing.get_args(kind), key=lambda one: one is not type(value)):
+        is_list = typing.get_origin(one) in (list, tuple)
+        if one is type(None) or (is_list and not isinstance(value, list | tuple)):
+            continue
+        with contextlib.suppress(Exception):
+            return _converter.structure(value, one)
+    raise TypeError(f"not {expected(kind)}")
+
+
+def _structured_choice(value: Any, kind: Any) -> Any:
+    """Read one of the values of a Literal; True is not 1."""
+    for choice in typing.get_args(kind):
+        if isinstance(value, bool) is isinstance(choice, bool) and value == choice:
+            return choice
+    raise TypeError(f"not {expected(kind)}")
+
+
+_converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=False)
+_converter.register_structure_hook_func(_is_mixed, _structured_union)
+_converter.register_structure_hook_func(_is_choice, _structured_choice)
 for _kind in _NUMBERS:
     _converter.register_structure_hook(_kind, _strict(_kind))

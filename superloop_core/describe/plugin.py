@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from superloop_core.config.settings import expected, read_settings, settings_to_dict
-from superloop_core.errors import Problem
+from superloop_core.errors import PluginError, Problem, reason
 from superloop_core.registry.records import PluginRecord
 
 
@@ -63,6 +63,12 @@ class Description:
 def described(record: PluginRecord) -> Description:
     """Describe a plugin, without importing more of it than is imported already."""
     spec = record.spec
+    try:
+        attrs.resolve_types(spec.config)
+    except Exception as error:
+        raise PluginError(
+            f"{record.qualified_name}: the types of its settings cannot be resolved: {reason(error)}"
+        ) from error
     return Description(
         name=spec.name,
         qualified_name=record.qualified_name,

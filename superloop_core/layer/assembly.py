@@ -80,3 +80,5 @@ def _made(kind: str, config: PartConfig, where: str) -> Any:
         # A factory does not know its place; one that makes a loop gives the place inside that loop.
         problems = [(".".join(filter(None, (where, p.where))), p.what) for p in error.problems]
         raise ConfigError(Problem(*problem) for problem in problems) from error
+    except PluginError as error:
+        raise PluginError(f"{where}: {error}") from error

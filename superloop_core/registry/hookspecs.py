@@ -43,6 +43,6 @@ def superloop_config_tables() -> Iterable[TableSpec]:  # type: ignore[empty-body
 def superloop_add_commands(cli: click.Group) -> None:
     """Add commands to the ``superloop`` command line.
 
-    Called each time ``superloop`` starts: define the commands, and import what they need in their
-    bodies.
+    Called once, when the command line needs it: define the commands, and import what they need in their
+    bodies. ``cli`` is an empty group; two distributions with a command of one name are in conflict.
     """

@@ -1,11 +1,37 @@
 """Records of plugins: ready, blocked or broken, and where each comes from."""
 
-from importlib.metadata import EntryPoint
+import functools
+import re
+from importlib.metadata import Distribution, EntryPoint
+from pathlib import Path
 from typing import ClassVar, Literal
 
 import attrs
 
+from superloop_core.errors import cut
 from superloop_core.registry.specs import PluginSpec, normalized
+
+# PEP 508's names, in ASCII: safe to print as an argument of pip.
+PIP_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+UNKNOWN = "unknown"
+
+
+@functools.lru_cache(maxsize=1_000)  # the metadata is parsed anew for each name otherwise
+def name_and_version(distribution: Distribution) -> tuple[str | None, str]:
+    """Return a distribution's normalized name and its version; the name is None where none can be read."""
+    try:
+        metadata = distribution.metadata
+        name, version = ((metadata.get_all(key) or [None])[0] for key in ("Name", "Version"))
+    except Exception:  # no METADATA, or not in UTF-8
+        return None, UNKNOWN
+    readable = isinstance(name, str) and PIP_NAME.fullmatch(name)
+    return (normalized(name) if readable else None), (cut(str(version), 50) if version else UNKNOWN)
+
+
+def metadata_folder(distribution: Distribution) -> Path:
+    """Return the folder of a distribution's metadata, or the one that holds it where it is unknown."""
+    path = getattr(distribution, "_path", None)
+    return path if isinstance(path, Path) else Path(str(distribution.locate_file("")))
 
 
 @attrs.frozen(kw_only=True)
@@ -19,7 +45,7 @@ class Origin:
     """
 
     distribution: str
-    version: str = "unknown"
+    version: str = UNKNOWN
     entry_point: str = ""
 
     @property
@@ -31,12 +57,18 @@ class Origin:
     def of(cls, entry_point: EntryPoint) -> "Origin":
         """Return the origin of an entry point; without a distribution, its package is used."""
         if entry_point.dist is None:
-            return cls(distribution=entry_point.value.partition(".")[0], entry_point=entry_point.name)
-        return cls(
-            distribution=normalized(entry_point.dist.name),
-            version=entry_point.dist.version,
-            entry_point=entry_point.name,
-        )
+            package = re.match(r"\w*", entry_point.value)
+            return cls(distribution=package[0] if package else UNKNOWN, entry_point=entry_point.name)
+        return cls.of_distribution(entry_point.dist, entry_point.name)
+
+    @classmethod
+    def of_distribution(cls, distribution: Distribution, entry_point: str = "") -> "Origin":
+        """Return the origin of a distribution; without a readable name, that of its metadata's folder."""
+        name, version = name_and_version(distribution)
+        if name is None:
+            stem = metadata_folder(distribution).name.partition("-")[0]
+            name = normalized(stem) if PIP_NAME.fullmatch(stem) else UNKNOWN
+        return cls(distribution=name, version=version, entry_point=entry_point)
 
 
 @attrs.frozen(kw_only=True)
@@ -82,6 +114,7 @@ class UnusablePlugin(Origin):
     Args:
         state: ``blocked``, by the user's selection; or ``broken``, an entry point that could not be loaded.
         name: the plugin's; the entry point's where that is blocked or broken.
+        names: all that the plugin answers to; empty for an entry point.
         kind: the plugin's; None for an entry point.
         reason: why, in a line.
         traceback: Python's, where it is broken.
@@ -90,6 +123,7 @@ class UnusablePlugin(Origin):
 
     state: Literal["blocked", "broken"]
     name: str
+    names: tuple[str, ...] = ()
     kind: str | None = None
     reason: str
     traceback: str = attrs.field(default="", repr=False)
@@ -101,6 +135,10 @@ class UnusablePlugin(Origin):
         return self.reason
 
     def answers_to(self, kind: str, name: str) -> bool:
-        """Whether it may be the plugin that is asked for."""
+        """Whether it is what is asked for; a whole entry point is, where its distribution is named."""
         distribution, _, short = name.rpartition(":")
-        return self.kind in (kind, None) and self.name == short and distribution in ("", self.distribution)
+        if distribution not in ("", self.distribution):
+            return False
+        if self.kind is None:
+            return bool(distribution) or self.name == short
+        return self.kind == kind and short in self.names

@@ -5,28 +5,29 @@ name may belong to it, and alone, so that a broken one becomes a record and not 
 when a config names it.
 """
 
-import re
 import time
 import traceback
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from importlib.metadata import EntryPoint, entry_points, version
+from importlib.metadata import EntryPoint
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 import attrs
 
-from superloop_core.errors import PluginError, UnknownPluginError, did_you_mean, message
-from superloop_core.registry.entry_point import (
-    CORE,
-    Contribution,
-    check_requirement,
-    load_contribution,
-    new_manager,
+from superloop_core.errors import (
+    PluginError,
+    UnknownPluginError,
+    cut,
+    did_you_mean,
+    nearest,
+    reason,
+    short_repr,
 )
-from superloop_core.registry.hookspecs import ENTRY_POINT_GROUP
-from superloop_core.registry.records import Origin, PluginRecord, UnusablePlugin
+from superloop_core.registry.discovery import discover
+from superloop_core.registry.entry_point import Contribution, check_metadata, core_versions, load_contribution
+from superloop_core.registry.records import PIP_NAME, UNKNOWN, Origin, PluginRecord, UnusablePlugin
 from superloop_core.registry.selection import STRICT, Selection
 from superloop_core.registry.specs import KINDS, PluginSpec, TableSpec, normalized, snake_case
 
@@ -34,35 +35,47 @@ if TYPE_CHECKING:
     import click
 
 CORE_TABLES = ("loop", "plugins")
-_PIP_NAME = re.compile(r"\w[\w.-]*")  # safe to print as an argument of pip
+MAX_TRACEBACK = 20_000  # characters
 
 
 class Registry:
     """The plugins of some entry points.
 
     Nothing is imported until it is needed: a name with its distribution, ``dist:name``, loads the plugins
-    of that distribution only; anything else loads all.
+    of that distribution only; anything else loads all. Whatever a plugin raises when it is imported or its
+    hooks are called makes that entry point broken, and no other; only KeyboardInterrupt passes.
 
     Args:
         found: the entry points.
         selection: which plugins may be used; None: all.
+        damaged: distributions whose entry points cannot be read, with the errors.
 
     Raises:
-        PluginError: the selection is strict and an entry point is broken.
+        PluginError: the selection is strict, and a plugin is broken or a name is in conflict.
     """
 
-    def __init__(self, found: Iterable[EntryPoint] = (), selection: Selection | None = None):
+    def __init__(
+        self,
+        found: Iterable[EntryPoint] = (),
+        selection: Selection | None = None,
+        damaged: Iterable[tuple[Origin, PluginError]] = (),
+    ):
         self._selection = selection or Selection()
-        self._manager = new_manager()
         self._unread = sorted(found, key=lambda entry: (Origin.of(entry).distribution, entry.name))
-        self._origins: dict[str, Origin] = {}  # by the names that pluggy knows light modules by
+        self._damaged = list(damaged)
+        self._uncalled: list[Contribution] = []  # those that were not asked for their commands yet
+        self._modules: dict[tuple[str, str], str] = {}  # entry points by distribution and module
         self._records: list[PluginRecord] = []
         self._blocked: list[UnusablePlugin] = []
         self._broken: list[UnusablePlugin] = []
         self._by_name: defaultdict[tuple[str, str], list[PluginRecord]] = defaultdict(list)
         self._tables: defaultdict[str, list[tuple[Origin, TableSpec]]] = defaultdict(list)
+        self._commands: defaultdict[str, list[tuple[Origin, click.Command]]] = defaultdict(list)
+        self._given: dict[str, click.Command] = {}  # what a command line is given for each name
+        self._known: set[str] = set()  # every name that a selection may have
         if self._selection.strict:
             self._read()
+            self._refuse_conflicts()
 
     @property
     def records(self) -> list[PluginRecord]:
@@ -90,16 +103,31 @@ class Registry:
 
     @property
     def conflicts(self) -> list[str]:
-        """A sentence for each name or table that two distributions register, which is rejected when used."""
+        """A sentence for each name, table or command of two distributions, which is rejected when used."""
         self._read()
         plugins = [
             _ambiguous(kind, name, found)
             for (kind, name), found in sorted(self._by_name.items())
             if len(found) > 1 and any(name in (r.spec.name, *r.spec.aliases) for r in found)
         ]
-        return plugins + [
-            _owned_twice(name, owners) for name, owners in sorted(self._tables.items()) if len(owners) > 1
+        tables = [_owned_twice(f"table [{name}]", owners) for name, owners in sorted(self._tables.items())]
+        commands = [
+            _owned_twice(f"command {name!r}", owners)
+            for name, owners in sorted(self._owned_commands().items())
         ]
+        return plugins + [sentence for sentence in tables + commands if sentence]
+
+    @property
+    def unmatched(self) -> list[str]:
+        """A sentence for each name in the selection that nothing has, and each misspelt variable."""
+        self._read()
+        unread = list(dict.fromkeys(p.distribution for p in self._blocked + self._broken if p.kind is None))
+        note = f" (the plugins of {', '.join(unread)} were not read)" if unread else ""
+        return [
+            f"{variable} names {name!r}, which is no plugin, entry point or distribution"
+            f"{nearest(name, self._known)}{note}"
+            for variable, name in self._selection.unmatched(self._known)
+        ] + list(self._selection.typos)
 
     def resolve(self, kind: str, name: str) -> PluginRecord:
         """Return the record of ``name``, ``distribution:name``, an alias or the original's CamelCase name.
@@ -120,8 +148,9 @@ class Registry:
             raise PluginError(_ambiguous(kind, name, found))
         for plugin in self._blocked:
             if plugin.answers_to(kind, name) or plugin.answers_to(kind, snake):
-                raise PluginError(f"the {kind} {name!r} may not be used: {plugin.reason}")
-        raise UnknownPluginError(f"no {kind} {name!r}{self._hint(kind, name)}")
+                raise PluginError(f"the {kind} {short_repr(name)} may not be used: {plugin.reason}")
+        hint = self._qualified_hint(kind, name) if distribution else self._hint(kind, name)
+        raise UnknownPluginError(f"no {kind} {short_repr(name)}{hint}")
 
     def find(self, name: str) -> list[PluginRecord]:
         """Return the plugins of every kind that have a name; ``kind:name`` selects one kind.
@@ -144,8 +173,22 @@ class Registry:
             return found
         if refused:
             raise refused[0]
-        everything = (record.name for record in self._records)
-        raise UnknownPluginError(f"no plugin {name!r}{did_you_mean(name, everything)}")
+        distribution, _, short = name.rpartition(":")
+        if distribution:
+            hint = self._qualified_hint(None, f"{normalized(distribution)}:{short}")
+            others = sorted({record.qualified_name for record in self.records if short in record.spec.names})
+            hint += f"; there is {' and '.join(others)}" if others else ""
+        else:
+            hint = did_you_mean(name, (record.name for record in self._records)) + self._unread_note()
+        raise UnknownPluginError(f"no plugin {short_repr(name)}{hint}")
+
+    def shortest_name(self, record: PluginRecord) -> str:
+        """Return a plugin's name, with its distribution where another has the name too."""
+        try:
+            self.resolve(record.kind, record.name)
+        except PluginError:
+            return record.qualified_name
+        return record.name
 
     def resolve_table(self, name: str) -> TableSpec:
         """Return the spec of a top-level table of a config file.
@@ -156,13 +199,14 @@ class Registry:
         self._read()
         owners = self._tables.get(name, [])
         if len(owners) > 1:
-            raise PluginError(_owned_twice(name, owners))
+            raise PluginError(_owned_twice(f"table [{name}]", owners))
         if not owners:
-            raise PluginError(f"no table [{name}]{did_you_mean(name, (*CORE_TABLES, *self._tables))}")
+            hint = did_you_mean(name, (*CORE_TABLES, *self._tables))
+            raise PluginError(f"no table [{cut(name, 200)}]{hint}{self._unread_note()}")
         return owners[0][1]
 
     def register(
-        self, module: ModuleType, *, distribution: str, version: str = "unknown", entry_point: str = ""
+        self, module: ModuleType, *, distribution: str, version: str = UNKNOWN, entry_point: str = ""
     ) -> None:
         """Add a light module that no entry point names, such as one of a test.
 
@@ -172,75 +216,117 @@ class Registry:
         origin = Origin(
             distribution=normalized(distribution), version=version, entry_point=entry_point or distribution
         )
-        self._add(load_contribution(self._manager, origin, lambda: module))
+        self._add(load_contribution(origin, lambda: module))
 
     def add_commands(self, cli: "click.Group") -> None:
-        """Let each plugin add its commands to ``cli``, all or none; one that fails is recorded as broken."""
+        """Add the commands of each plugin to ``cli``, all or none.
+
+        A plugin that fails, or that has a command of a name that ``cli`` has already, is recorded as broken.
+        A command that two distributions have is added as one that raises :class:`PluginError`.
+        """
+        owned = self._owned_commands()
+        for name in list(owned):
+            ours = [self._given.get(name), *(command for _, command in owned[name])]
+            if name in cli.commands and not any(cli.commands[name] is command for command in ours):
+                for origin, _ in owned[name]:
+                    self._forget_commands(origin)
+                    self._note_broken(origin, PluginError(f"there is a command {name!r} already"))
+        for name, owners in owned.items():
+            if owners and name not in self._given:
+                conflict = _owned_twice(f"command {name!r}", owners)
+                self._given[name] = _refused(name, conflict) if conflict else owners[0][1]
+            if owners:
+                cli.add_command(self._given[name], name)
+        self._refuse_conflicts()
+
+    def _owned_commands(self) -> "dict[str, list[tuple[Origin, click.Command]]]":
+        """Return the commands of all plugins by name, with their owners."""
         self._read()
-        for implementation in self._manager.hook.superloop_add_commands.get_hookimpls():
-            before = dict(cli.commands)
+        while self._uncalled:
+            contribution = self._uncalled.pop(0)
             try:
-                implementation.function(cli)
-                for name, command in before.items():
-                    if cli.commands.get(name) is not command:
-                        raise PluginError(f"there is a command {name!r} already")
-            except (Exception, SystemExit) as error:
-                cli.commands = before
-                self._note_broken(self._origins[implementation.plugin_name], error)
+                commands = contribution.commands()
+            except KeyboardInterrupt:
+                self._uncalled.append(contribution)
+                raise
+            except BaseException as error:
+                self._note_broken(contribution.origin, error)
+                continue
+            for name, command in commands.items():
+                self._commands[name].append((contribution.origin, command))
+        return self._commands
+
+    def _forget_commands(self, origin: Origin) -> None:
+        for name, owners in self._commands.items():
+            if any(owner == origin for owner, _ in owners):
+                self._commands[name] = [(owner, command) for owner, command in owners if owner != origin]
+                self._given.pop(name, None)
 
     def _read(self, distribution: str | None = None) -> None:
         """Load the entry points that were not loaded yet, all or those of one distribution."""
+        for origin, error in self._damaged:
+            self._known.add(origin.distribution)
+            if blocked := self._selection.reason_against((origin.distribution,), all_of_it=True):
+                self._note_blocked(origin, blocked)
+            else:
+                self._note_broken(origin, error)
+        self._damaged = []
+        versions = core_versions() if self._unread else ()
         for entry_point in list(self._unread):
             origin = Origin.of(entry_point)
             if distribution not in (None, origin.distribution):
                 continue
             self._unread.remove(entry_point)
-            if reason := self._selection.reason_against(
-                (origin.distribution, origin.entry_point), all_of_it=True
-            ):
-                self._note_blocked(origin, reason)
+            self._known |= {normalized(origin.distribution), normalized(origin.entry_point)}
+            names = origin.distribution, origin.entry_point
+            if blocked := self._selection.reason_against(names, all_of_it=True):
+                self._note_blocked(origin, blocked)
                 continue
             began = time.perf_counter()
             try:
-                check_requirement(entry_point, version(CORE))
-                self._add(load_contribution(self._manager, origin, entry_point.load))
-            except (Exception, SystemExit) as error:
+                check_metadata(entry_point, versions)
+                self._add(load_contribution(origin, entry_point.load))
+            except KeyboardInterrupt:
+                self._unread.append(entry_point)  # the next use loads it
+                raise
+            except BaseException as error:
                 self._note_broken(origin, error, time.perf_counter() - began)
 
     def _add(self, brought: Contribution) -> None:
         """Add all of a contribution that may be used, or nothing."""
         origin = brought.origin
-        try:
-            self._refuse_duplicates(brought)
-        except PluginError:
-            self._manager.unregister(name=origin.id)
-            raise
-        self._origins[origin.id] = origin
-        if reason := self._selection.reason_against((origin.distribution, origin.entry_point)):
+        named = [(spec, tuple(spec.names)) for spec in brought.specs]
+        self._refuse_duplicates(brought)
+        self._modules[origin.distribution, brought.module] = origin.id
+        if blocked := self._selection.reason_against((origin.distribution, origin.entry_point)):
             # Only single plugins of it may be used, if any: no table, no command.
-            self._manager.unregister(name=origin.id)
             if not brought.specs:
-                self._note_blocked(origin, reason)
+                self._note_blocked(origin, blocked)
         else:
+            self._uncalled.append(brought)
             for table in brought.tables:
                 self._tables[table.name].append((origin, table))
-        for spec in brought.specs:
-            qualified = f"{origin.distribution}:{spec.name}"
-            names = origin.distribution, origin.entry_point, spec.name, qualified
-            if reason := self._selection.reason_against(names):
-                self._note_blocked(origin, reason, spec)
+        for spec, names in named:
+            qualified = [f"{origin.distribution}:{name}" for name in names]
+            self._known |= {normalized(name) for name in (*names, *qualified)}
+            everything = origin.distribution, origin.entry_point, *names, *qualified
+            if blocked := self._selection.reason_against(everything):
+                self._note_blocked(origin, blocked, spec)
                 continue
             record = PluginRecord(
                 **attrs.asdict(origin), spec=spec, module=brought.module, seconds=brought.seconds
             )
             self._records.append(record)
-            for name in spec.names:
+            for name in (*names, *qualified):
                 self._by_name[spec.kind, name].append(record)
-                self._by_name[spec.kind, f"{origin.distribution}:{name}"].append(record)
 
     def _refuse_duplicates(self, brought: Contribution) -> None:
         """Reject names and tables that one distribution registers twice."""
         distribution = brought.origin.distribution
+        if other := self._modules.get((distribution, brought.module)):
+            raise PluginError(
+                f"the entry point {other!r} names the module {brought.module!r} too; leave one out"
+            )
         plugins = [(spec.kind, name) for spec in brought.specs for name in spec.names]
         for (kind, name), count in Counter(plugins).items():
             if count > 1 or self._by_name.get((kind, f"{distribution}:{name}")):
@@ -251,62 +337,79 @@ class Registry:
             if count > 1 or any(owner.distribution == distribution for owner, _ in self._tables[name]):
                 raise PluginError(f"{distribution} registers the table [{name}] twice")
 
+    def _refuse_conflicts(self) -> None:
+        if self._selection.strict and (conflicts := self.conflicts):
+            raise PluginError(f"{STRICT} is set, and {'; '.join(conflicts)}")
+
     def _note_blocked(self, origin: Origin, reason: str, spec: PluginSpec | None = None) -> None:
         name, kind = (spec.name, spec.kind) if spec else (origin.entry_point, None)
+        names = spec.names if spec else ()
         self._blocked.append(
-            UnusablePlugin(**attrs.asdict(origin), state="blocked", name=name, kind=kind, reason=reason)
+            UnusablePlugin(
+                **attrs.asdict(origin), state="blocked", name=name, names=names, kind=kind, reason=reason
+            )
         )
 
     def _note_broken(self, origin: Origin, error: BaseException, seconds: float = 0.0) -> None:
-        reason = f"{type(error).__name__}: {message(error)}"
+        why = reason(error)
         if self._selection.strict:
-            raise PluginError(f"{origin.distribution} is broken, and {STRICT} is set: {reason}") from error
+            raise PluginError(f"{origin.distribution} is broken, and {STRICT} is set: {why}") from error
+        try:
+            text = "".join(traceback.format_exception(error))
+        except Exception:  # the error's own class fails
+            text = why
         self._broken.append(
             UnusablePlugin(
                 **attrs.asdict(origin),
                 state="broken",
-                name=origin.entry_point,
-                reason=reason,
-                traceback="".join(traceback.format_exception(error)),
+                name=origin.entry_point or origin.distribution,
+                reason=why,
+                traceback=text if len(text) <= MAX_TRACEBACK else f"...{text[-MAX_TRACEBACK:]}",
                 seconds=seconds,
             )
         )
 
     def _hint(self, kind: str, name: str) -> str:
-        distribution, colon, short = name.rpartition(":")
-        if colon:
-            return self._qualified_hint(kind, distribution, short)
-        if other_kinds := sorted(
-            {other for other, known in self._by_name if known in (name, snake_case(name))}
-        ):
-            return f"; {name!r} is a {' and a '.join(other_kinds)}"
-        hint = did_you_mean(
-            snake_case(name), (record.name for record in self._records if record.kind == kind)
-        )
-        if "did you mean" not in hint and _PIP_NAME.fullmatch(name):
-            likely = snake_case(name).partition(".")[0].replace("_", "-")
+        """What may be meant by a name without a distribution that nothing has, or where it may be."""
+        snake = snake_case(name)
+        if other_kinds := sorted({other for other, known in self._by_name if known in (name, snake)}):
+            return f"; {short_repr(name)} is a {' and a '.join(other_kinds)}"
+        hint = did_you_mean(snake, (record.name for record in self._records if record.kind == kind))
+        if unread := self._unread_note():
+            return hint + unread
+        if "did you mean" not in hint and len(name) <= 100 and PIP_NAME.fullmatch(name):
+            likely = snake.partition(".")[0].replace("_", "-")
             hint += f"; a plugin may provide it (look for superloop-plugin-{likely})"
-        broken = list(dict.fromkeys(plugin.distribution for plugin in self._broken))
-        if len(broken) == 1:
-            return hint + self._broken_note(broken[0])
-        if broken:
-            hint += f"; a broken plugin may provide it: {', '.join(broken)} (superloop plugins --broken)"
         return hint
 
-    def _qualified_hint(self, kind: str, distribution: str, name: str) -> str:
-        brought = [record for record in self._records if record.distribution == distribution]
-        if brought:
-            hint = did_you_mean(snake_case(name), (record.name for record in brought if record.kind == kind))
-            return f"; {distribution} {brought[0].version} is installed{hint}"
-        if note := self._broken_note(distribution):
-            return note
-        return f"; install it: pip install {distribution}" if _PIP_NAME.fullmatch(distribution) else ""
+    def _unread_note(self) -> str:
+        """What may have a name that is unknown: the entry points that are blocked or broken."""
+        notes = ""
+        if blocked := [plugin for plugin in self._blocked if plugin.kind is None]:
+            reasons = "; ".join(dict.fromkeys(plugin.reason for plugin in blocked))
+            notes += f"; a plugin that is blocked may provide it: {_distributions(blocked)} ({reasons})"
+        broken = {plugin.distribution: plugin.reason for plugin in self._broken}
+        if len(broken) == 1:
+            ((distribution, why),) = broken.items()
+            notes += f"; {distribution} is installed, but broken: {why}"
+        elif broken:
+            listed = _distributions(self._broken)
+            notes += f"; a broken plugin may provide it: {listed} (superloop plugins --broken)"
+        return notes
 
-    def _broken_note(self, distribution: str) -> str:
+    def _qualified_hint(self, kind: str | None, qualified: str) -> str:
+        """What is known of the distribution of a name that nothing has, of a kind or of any."""
+        distribution, _, name = qualified.rpartition(":")
+        brought = [record for record in self._records if record.distribution == distribution]
         for plugin in self._broken:
             if plugin.distribution == distribution:
                 return f"; {distribution} is installed, but broken: {plugin.reason}"
-        return ""
+        if brought:
+            names = (record.name for record in brought if kind in (None, record.kind))
+            hint = did_you_mean(snake_case(name), names)
+            return f"; {distribution} {brought[0].version} is installed{hint}"
+        known = len(distribution) <= 100 and PIP_NAME.fullmatch(distribution)
+        return f"; install it: pip install {distribution}" if known else ""
 
 
 _loaded: Registry | None = None
@@ -316,11 +419,12 @@ def load_registry() -> Registry:
     """Return the registry of all installed plugins that may be used.
 
     Raises:
-        PluginError: a plugin is broken, and ``SUPERLOOP_STRICT_PLUGINS`` is set.
+        PluginError: a plugin is broken or a name is in conflict, and ``SUPERLOOP_STRICT_PLUGINS`` is set.
     """
     global _loaded
     if _loaded is None:
-        _loaded = Registry(entry_points(group=ENTRY_POINT_GROUP), Selection.of())
+        found = discover()
+        _loaded = Registry(found.entry_points, Selection.of(), found.damaged)
     return _loaded
 
 
@@ -340,9 +444,36 @@ def _ambiguous(kind: str, name: str, found: Iterable[PluginRecord]) -> str:
         repr(record.qualified_name) + ("" if record.name == snake_case(name) else f" ({name!r} is its alias)")
         for record in found
     ]
-    return f"{len(choices)} distributions have a {kind} {name!r}; write {' or '.join(choices)}"
+    return f"{len(choices)} distributions have a {kind} {short_repr(name)}; write {' or '.join(choices)}"
 
 
-def _owned_twice(name: str, owners: Iterable[tuple[Origin, TableSpec]]) -> str:
-    names = " and ".join(origin.distribution for origin, _ in owners)
-    return f"the table [{name}] is owned by {names}; leave one of them out (SUPERLOOP_DISABLE_PLUGINS)"
+def _owned_twice(thing: str, owners: Iterable[tuple[Origin, object]]) -> str:
+    """Return why something may not be used, or nothing where it has one owner."""
+    names = [origin.distribution for origin, _ in owners]
+    if len(names) < 2:
+        return ""
+    return (
+        f"the {thing} is owned by {' and '.join(names)}; leave one of them out (SUPERLOOP_DISABLE_PLUGINS, "
+        "or -p no:NAME)"
+    )
+
+
+def _refused(name: str, reason: str) -> "click.Command":
+    """Return a command that raises an error when it is used."""
+    import click
+
+    def refuse() -> None:
+        raise PluginError(reason)
+
+    return click.Command(
+        name,
+        callback=refuse,
+        help=reason,
+        short_help="Refused: two distributions have it.",
+        context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    )
+
+
+def _distributions(plugins: Iterable[UnusablePlugin]) -> str:
+    names = list(dict.fromkeys(plugin.distribution for plugin in plugins))
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

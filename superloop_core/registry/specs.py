@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import attrs
 from attrs.validators import deep_iterable, deep_mapping, instance_of, matches_re, optional
 
-from superloop_core.errors import PluginError, message
+from superloop_core.errors import PluginError, SuperloopError, reason
 
 KINDS = ("cell", "system", "task", "metric")
 _NAME = matches_re(r"[a-z][a-z0-9_]*(\.v[1-9][0-9]*)?")
@@ -63,16 +63,25 @@ class PluginSpec:
             raise ValueError(f"'config' may have no setting {name!r}: that key is the core's own")
 
     def create(self, settings: Any) -> Any:
-        """Import the factory and call it with ``settings``, an instance of :attr:`config`."""
+        """Import the factory and call it with ``settings``, an instance of :attr:`config`.
+
+        Raises:
+            PluginError: the factory cannot be imported, or raises something other than our errors.
+        """
         module, _, attribute = self.factory.partition(":")
+        failure = "cannot be imported"
         try:
             factory = getattr(importlib.import_module(module), attribute)
-        except (Exception, SystemExit) as error:
-            reason = f"{type(error).__name__}: {message(error)}"
+            failure = "failed"
+            return factory(settings)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            if failure == "failed" and isinstance(error, SuperloopError):
+                raise
             raise PluginError(
-                f"{self.kind} {self.name!r}: its factory {self.factory!r} cannot be imported: {reason}"
+                f"{self.kind} {self.name!r}: its factory {self.factory!r} {failure}: {reason(error)}"
             ) from error
-        return factory(settings)
 
 
 @attrs.frozen(kw_only=True)

@@ -17,6 +17,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from superloop_core.errors import reason
 from superloop_core.testing.report import CheckFailed
 
 TIMEOUT = 120.0  # seconds, to load a model and run it
@@ -106,8 +107,10 @@ def _serve() -> None:
                     answer = model(dict(feed) if isinstance(model.input, dict) else feed["inputs"])
             arrays: dict[str, Any] = {name: np.asarray(trace) for name, trace in answer.items()}
             np.savez(request["answers"], **arrays)
-        except (Exception, SystemExit) as failure:
-            error = f"{type(failure).__name__}: {failure}"
+        except KeyboardInterrupt:
+            raise
+        except BaseException as failure:
+            error = reason(failure)
         print(json.dumps({"error": error}), file=replies, flush=True)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from superloop_core.errors import PluginError, did_you_mean
+from superloop_core.errors import PluginError, did_you_mean, reason
 from superloop_core.registry.records import PluginRecord
 from superloop_core.registry.registry import load_registry
 from superloop_core.testing.report import CheckFailed, Report, Result, Status
@@ -46,7 +46,9 @@ class Check:
             self.function(self.record)
             failure = "" if excuse is None else "passes, but expected_failures has it: remove it there"
             status: Status = "passed" if excuse is None else "failed"
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # also a skip of pytest's: a plugin may not skip a check
             status, failure = ("failed", _described(error)) if excuse is None else ("excused", excuse)
         return Result(
             plugin=self.record.qualified_name,
@@ -152,4 +154,4 @@ def _described(error: BaseException) -> str:
     if isinstance(error, CheckFailed):
         return str(error)
     frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {error} ({frame.filename}:{frame.lineno})"
+    return f"{reason(error)} ({frame.filename}:{frame.lineno})"

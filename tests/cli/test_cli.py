@@ -2,10 +2,14 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+import tomllib
 
 import pytest
+
+from superloop_core.registry import registry_in_use
 
 
 def run(*arguments, **environment):
@@ -102,3 +106,99 @@ def test_brackets_in_a_plugins_words_are_no_markup(installed):
     done = run("plugins", COLUMNS="200", PYTHONPATH=installed("raise ValueError('[/x] in [table]')"))
     assert done.returncode == 0
     assert "ValueError: [/x] in [table]" in done.stdout
+
+
+LIGHT = """
+import attrs, click
+from superloop_core import CellSpec, hookimpl
+
+@attrs.frozen
+class Settings:
+    units: int = 1
+
+@hookimpl
+def superloop_register():
+    print("noise")
+    yield CellSpec(name="gru", config=Settings, factory="a:b", summary="A cell.")
+
+@hookimpl
+def superloop_add_commands(cli):
+    cli.add_command(click.Command("mine", callback=lambda: print("run")))
+"""
+
+
+@pytest.fixture
+def beside(fake_distribution, monkeypatch):
+    """Installs a plugin with the cell ``gru`` and the command ``mine``, beside the others."""
+    for variable in ("SUPERLOOP_PLUGINS", "SUPERLOOP_DISABLE_PLUGINS"):  # -p changes the environment
+        monkeypatch.setenv(variable, "")
+        monkeypatch.delenv(variable)
+    fake_distribution("superloop-plugin-beside", {"beside_light": LIGHT})
+    with registry_in_use(None):
+        yield
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--version"], ["plugins", "--help"], ["validate", "-h"], ["check-plugin", "--help"], ["-p", "x"]],
+)
+def test_no_plugin_is_imported_where_none_is_needed(arguments, superloop, beside):
+    superloop(*arguments, status=None)
+    assert "beside_light" not in sys.modules
+
+
+def test_help_lists_the_commands_of_plugins(superloop, beside):
+    assert re.search(r"^  mine", superloop("--help").stdout, re.M)
+    assert superloop("mine").stdout == "run\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["-p", "no:superloop_plugin_beside"], ["-pno:beside_light"], ["-p", "no:lstm", "-p", "no:beside_light"]],
+)
+def test_the_commands_of_an_excluded_plugin_are_not_listed(arguments, superloop, beside):
+    assert not re.search(r"^  mine", superloop("--help", *arguments).stdout, re.M)
+    assert "superloop-plugin-beside" in superloop("mine", status=2).stderr.partition("excluded:")[2]
+
+
+@pytest.mark.parametrize("value", ["lstm", "no:", "no: ", "no:no:lstm", "no:a,b", ""])
+def test_what_is_no_name_to_exclude_is_rejected(value, superloop, beside):
+    done = superloop("-p", value, "plugins", status=2)
+    assert f"-p needs no:NAME, with the name of a plugin to exclude: {value!r}" in done.stderr
+
+
+def test_a_misspelt_exclusion_is_reported(superloop, beside):
+    done = superloop("-p", "no:superloop-plugin-stack", "plugins", "--json")
+    assert "names 'superloop-plugin-stack', which is no plugin, entry point or distribution" in done.stderr
+    assert "did you mean 'superloop-plugin-stacks'?" in done.stderr
+    assert json.loads(done.stdout)
+
+
+def test_a_warning_is_printed_once(superloop, beside):
+    done = superloop("describe", "lstm")
+    assert done.stderr.count("2 distributions have a cell 'gru'") == 1
+
+
+def test_describe_gives_the_names_that_work_in_configs(superloop, beside):
+    shown = " ".join(superloop("describe", "superloop-plugin-beside:gru").stdout.split())
+    assert 'in configs use = "superloop-plugin-beside:gru"' in shown
+    assert 'use = "gru"' not in shown
+    shown = " ".join(superloop("describe", "lstm").stdout.split())
+    assert 'use = "lstm", or use = "superloop-plugin-cells:lstm"' in shown
+
+
+@pytest.mark.parametrize(
+    "arguments", [["plugins", "--json"], ["describe", "lstm", "--json"], ["init", "lstm"]]
+)
+def test_stdout_holds_one_document_whatever_a_plugin_prints(arguments, superloop, beside):
+    done = superloop(*arguments)
+    (tomllib.loads if "init" in arguments else json.loads)(done.stdout)
+    assert "noise" in done.stderr
+
+
+def test_a_summary_that_the_encoding_lacks_is_escaped(installed):
+    text = LIGHT.replace("A cell.", "\u2603 \\udcff").replace('name="gru"', 'name="snow"')
+    environment = {"PYTHONPATH": installed(text), "PYTHONIOENCODING": "ascii", "COLUMNS": "200"}
+    done = run("plugins", **environment)
+    assert done.returncode == 0, done.stderr
+    assert r"\u2603 \udcff" in done.stdout

@@ -1,6 +1,7 @@
 """``superloop doctor``."""
 
 import json
+import sys
 from importlib.metadata import Distribution
 
 import pytest
@@ -34,9 +35,11 @@ def test_a_whole_installation_has_no_problem(superloop):
 def test_what_an_uninstallation_left_over_is_reported(superloop, tmp_path, monkeypatch):
     (tmp_path / "ghost-1.0.dist-info").mkdir()
     monkeypatch.syspath_prepend(str(tmp_path))
-    told = json.loads(superloop("doctor", "--json", "--quick", status=1).stdout)
-    assert told["problems"] == [
-        f"a distribution without a name is left over in {tmp_path}: remove its .dist-info folder"
+    told = json.loads(superloop("doctor", "--json", "--quick").stdout)
+    assert told["problems"] == []
+    assert told["warnings"] == [
+        f"{tmp_path / 'ghost-1.0.dist-info'} has no name that can be read: remove it, and install the "
+        "distribution again"
     ]
 
 
@@ -49,15 +52,40 @@ def test_conflicts_broken_plugins_and_the_environment_are_reported(superloop, tm
     monkeypatch.setenv("SUPERLOOP_DISABLE_PLUGINS", "superloop-plugin-cells")
     monkeypatch.setenv("KERAS_BACKEND", "torch")
     told = json.loads(superloop("doctor", "--json", "--quick", status=1).stdout)
-    problems = "\n".join(told["problems"])
-    assert "superloop-plugin-three 1.0 is broken: ModuleNotFoundError" in problems
-    assert "superloop-plugin-five 1.0 is broken: PluginError: it is made for superloop-core >=99" in problems
+    problems, warnings = "\n".join(told["problems"]), "\n".join(told["warnings"])
+    assert "superloop-plugin-three 1.0 is broken: ModuleNotFoundError" in warnings
+    assert "superloop-plugin-five 1.0 is broken: PluginError: it is made for superloop-core >=99" in warnings
     assert "2 distributions have a system 'brought'; write 'superloop-plugin-one:brought' or" in problems
     assert "superloop-plugin-four has no entry point in the group superloop.plugins" in problems
     assert "KERAS_BACKEND is 'torch', but superloop_core runs on TensorFlow" in problems
     assert told["environment"]["SUPERLOOP_DISABLE_PLUGINS"] == "superloop-plugin-cells"
-    assert "problem: " in superloop("doctor", "--quick", status=1).stdout
+    shown = superloop("doctor", "--quick", status=1).stdout
+    assert "problem: " in shown
+    assert "warning: superloop-plugin-three 1.0 is broken" in shown
     assert load_registry().conflicts
+
+
+def test_a_broken_plugin_alone_is_a_warning(superloop, tmp_plugin):
+    tmp_plugin("superloop-plugin-three", {"three_light": "import nowhere_at_all"})
+    report = json.loads(superloop("doctor", "--json", "--quick").stdout)
+    assert report["problems"] == []
+    assert len(report["warnings"]) == 1
+
+
+def test_a_slow_plugin_is_named_with_its_time(superloop, tmp_plugin, monkeypatch):
+    monkeypatch.setattr(sys.modules["superloop_core.cli.doctor"], "SLOW", 0.1)
+    slow = f"import time\ntime.sleep(0.11)\n{LIGHT}"
+    tmp_plugin("superloop-plugin-slow", {"slow_light": slow})
+    (warning,) = json.loads(superloop("doctor", "--json", "--quick").stdout)["warnings"]
+    assert warning.startswith("superloop-plugin-slow takes 0.1 s to import whenever plugins are listed")
+
+
+def test_one_distribution_in_two_versions_is_reported_with_both_places(superloop, tmp_plugin):
+    tmp_plugin("superloop-plugin-one", {"one_light": LIGHT}, version="2.0")
+    tmp_plugin("superloop-plugin-one", {"one_light": LIGHT}, version="1.0")
+    (problem,) = json.loads(superloop("doctor", "--json", "--quick", status=1).stdout)["problems"]
+    assert problem.startswith("superloop-plugin-one is installed in 2 versions: ")
+    assert "superloop_plugin_one-1.0.dist-info) and 2.0 (" in problem or "2.0.dist-info) and 1.0 (" in problem
 
 
 @pytest.fixture

@@ -68,3 +68,25 @@ def test_a_name_of_two_kinds_must_say_which(superloop):
     assert str(done.exception) == (
         "'superloop' is a cell and a system; write cell:superloop or system:superloop"
     )
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "type='Nowhere', default=1",
+        "default=object()",
+        "default={1, 2}",
+        "default=attrs.Factory(lambda: 1 / 0)",
+        "default=float('nan')",
+    ],
+)
+def test_a_table_that_cannot_be_written_spoils_no_config(setting, superloop, tmp_plugin):
+    light = (
+        "import attrs\nfrom superloop_core import TableSpec, hookimpl\n"
+        f"Config = attrs.make_class('Config', {{'a': attrs.field({setting})}})\n"
+        "@hookimpl\ndef superloop_config_tables():\n    yield TableSpec(name='odd', config=Config)\n"
+    )
+    tmp_plugin("superloop-plugin-odd", {"odd_light": light})
+    text = superloop("init", "adding").stdout
+    read_config(tomllib.loads(text), load_registry())
+    assert ("# [odd] is left out, as its settings cannot be written: " in text) != ("\n[odd]\n" in text)

@@ -47,3 +47,48 @@ def test_a_name_that_configs_could_not_use_is_rejected(superloop):
     assert "must be of lower case letters, digits and underscores: 'RingBuffer'; try 'ring_buffer'" in str(
         done.exception
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "rule", "proposal"),
+    [
+        ("lab", "superloop-plugin-lab 0.1.0 is installed, and pip would replace it", "my_lab"),
+        ("cells", "superloop-plugin-cells 0.1.0 is installed", "my_cells"),
+        ("Lab", "lower case letters", "my_lab"),
+        ("stack_", "must begin with a letter, with single underscores between words only", "stack"),
+        ("a__b", "single underscores between words only", "a_b"),
+        ("_a", "must begin with a letter", "a"),
+        ("3d", "must begin with a letter", "d"),
+        ("42", "must begin with a letter", "plugin"),
+        ("", "lower case letters", "plugin"),
+        ("é", "lower case letters", "plugin"),
+        ("a b", "lower case letters", "a_b"),
+        ("a-b.c", "lower case letters", "a_b_c"),
+        ("../../a", "lower case letters", "a"),
+        ("class", "keyword of Python", "my_class"),
+        ("none", "keyword of Python", "my_none"),
+        ("batch", "may not have the name Batch, which is the core's", "my_batch"),
+        ("sequence", "may not have the name Sequence, which is the core's", "my_sequence"),
+        ("con", "no file can have on Windows", "my_con"),
+        ("a" * 51, "may have 50 characters at most", "a" * 50),
+        ("\x1b[2J", "lower case letters", "j"),
+        ("a" * 100_000, "may have 50 characters at most", "a" * 50),
+    ],
+)
+def test_a_name_that_could_not_be_installed_is_rejected_with_one_that_can(
+    name, rule, proposal, superloop, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    told = str(superloop("new-plugin", "--", name, status=1).exception)
+    assert rule in told
+    assert told.endswith(f"; try {proposal!r}")
+    assert len(told) < 500
+    assert not list(tmp_path.iterdir())
+    superloop("new-plugin", proposal)
+
+
+@pytest.mark.parametrize("author", ["Zoë", "lone \udcff", 'a "quoted" $name'])
+def test_an_author_may_have_any_name(author, superloop, tmp_path):
+    superloop("new-plugin", "ring", "--author", author, "-o", tmp_path / "ring")
+    licence = (tmp_path / "ring/LICENSE").read_text(encoding="utf-8")
+    assert author.replace("\udcff", r"\udcff") in licence

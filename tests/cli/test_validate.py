@@ -87,6 +87,32 @@ def test_what_only_a_factory_can_tell_is_a_problem_like_any_other(superloop, tmp
     assert "1 problem\n" in superloop("validate", path, status=2).output
 
 
+def test_a_config_with_70_000_unknown_settings_is_rejected_on_one_screen(superloop, tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text("[loop]\n" + "\n".join(f"s{number} = 1" for number in range(70_000)))
+    shown = superloop("validate", path, status=2)
+    assert shown.stdout == ""
+    assert len(shown.stderr) <= 4_000
+    assert "loop: and 69,980 more settings that there are not" in shown.stderr
+    problems = json.loads(superloop("validate", path, "--json", status=2).stdout)["problems"]
+    assert len(problems) == 22
+
+
+def test_stdout_holds_one_document_whatever_a_factory_prints(superloop, tmp_path, monkeypatch):
+    create = PluginSpec.create
+
+    def noisy(spec, settings):
+        print("noise")
+        return create(spec, settings)
+
+    monkeypatch.setattr(PluginSpec, "create", noisy)
+    path = tmp_path / "config.toml"
+    path.write_text('[loop]\ninputs = 2\n[[loop.cells]]\nuse = "gru"\nunits = 4\n')
+    done = superloop("validate", path, "--json")
+    assert json.loads(done.stdout)["valid"]
+    assert "noise" in done.stderr
+
+
 def test_a_config_with_a_mistake_is_rejected_without_keras(tmp_path):
     (tmp_path / "config.toml").write_text('[loop]\ninputs = 2\n[[loop.cells]]\nuse = "lstm"\nunit = 3\n')
     command = (

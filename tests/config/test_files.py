@@ -1,5 +1,7 @@
 """Config files as dicts, and overrides."""
 
+import codecs
+
 import pytest
 
 from superloop_core import ConfigError
@@ -83,3 +85,77 @@ def test_an_override_that_leads_nowhere_is_rejected(override, told):
     with pytest.raises(ConfigError) as refused:
         apply_overrides({"loop": loop() | {"twins": [{"use": "gru"}, {"use": "gru"}]}}, [override])
     assert told in str(refused.value)
+
+
+TOML, JSON = '[loop]\ninputs = 3\nname = "é"\n', '{"loop": {"inputs": 3, "name": "é"}}'
+
+
+@pytest.mark.parametrize("name", ["c.toml", "c.TOML", "c.Toml", "c.json", "C.JSON"])
+@pytest.mark.parametrize("mark", [b"", codecs.BOM_UTF8])
+def test_a_byte_order_mark_and_an_ending_in_capitals_are_read(name, mark, tmp_path):
+    text = TOML if name.lower().endswith("toml") else JSON
+    (tmp_path / name).write_bytes(mark + text.encode())
+    assert load_dict(tmp_path / name) == {"loop": {"inputs": 3, "name": "é"}}
+
+
+@pytest.mark.parametrize(
+    ("raw", "told"),
+    [
+        (TOML.encode("utf-16"), "begins with the byte order mark of UTF-16 or UTF-32; save it as UTF-8"),
+        (TOML.encode("utf-32"), "begins with the byte order mark of UTF-16 or UTF-32; save it as UTF-8"),
+        (codecs.BOM_UTF16_BE + TOML.encode("utf-16-be"), "begins with the byte order mark"),
+        (codecs.BOM_UTF32_BE + TOML.encode("utf-32-be"), "begins with the byte order mark"),
+        (TOML.encode("utf-16-le"), "holds null bytes, as text in UTF-16 does; save it as UTF-8"),
+        (TOML.encode("latin-1"), "line 3 is not in UTF-8"),
+    ],
+)
+@pytest.mark.parametrize("name", ["c.toml", "c.json"])
+def test_another_encoding_is_rejected_in_words(name, raw, told, tmp_path):
+    (tmp_path / name).write_bytes(raw)
+    with pytest.raises(ConfigError) as refused:
+        load_dict(tmp_path / name)
+    assert told in str(refused.value)
+    assert "codec" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a": 1, "a": 2}', '{"a": {"b": [{"a": 1, "c": 2, "a": 1}]}}', '{"a": 1, "\\u0061": 2}']
+)
+def test_a_key_that_stands_twice_in_a_json_object_is_rejected(text, tmp_path):
+    (tmp_path / "c.json").write_text(text)
+    with pytest.raises(ConfigError, match=r"is no valid JSON: the key 'a' stands 2 times in one object"):
+        load_dict(tmp_path / "c.json")
+
+
+@pytest.mark.parametrize("key", ["loop.cells..units", ".loop", "loop.", "loop. .x", ".", "..", " . "])
+def test_an_empty_part_of_a_dotted_key_is_rejected(key):
+    with pytest.raises(ConfigError, match="a dotted key must have a name before, between and after its dots"):
+        apply_overrides({"loop": loop()}, [f"{key}=7"])
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "a." * 40 + "b=1",
+        "loop.cells." + "9" * 5_000 + ".units=1",
+        "loop.x=" + "[" * 40 + "]" * 40,
+        "x" * 100_000,
+        "loop.cells." + "x" * 100_000 + ".units=1",
+        "loop.inputs." + "x" * 100_000 + "=1",
+    ],
+    ids=len,
+)
+def test_an_override_without_measure_is_rejected_in_a_line(override):
+    with pytest.raises(ConfigError) as refused:
+        apply_overrides({"loop": loop()}, [override])
+    assert len(str(refused.value)) < 1_000
+
+
+def test_an_integer_with_too_many_digits_is_text():
+    assert apply_overrides({}, ["a=" + "9" * 5_000]) == {"a": "9" * 5_000}
+
+
+@pytest.mark.parametrize("key", [3, None, ("a",), 1 << 20_000, b"loop"], ids=lambda key: str(type(key)))
+def test_a_key_that_is_no_string_is_rejected(key):
+    with pytest.raises(ConfigError, match="the keys of a table must be strings"):
+        load_dict({"loop": {"cells": [{key: 1}]}})

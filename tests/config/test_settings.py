@@ -1,5 +1,6 @@
 """Settings: types taken strictly, and every problem told."""
 
+import typing
 from abc import ABC, abstractmethod
 from typing import Any, Literal
 
@@ -264,3 +265,96 @@ def test_an_abstract_class_is_reported():
 
     (told,) = told_of(Abstract, size=1)
     assert told.startswith("here: Can't instantiate abstract class Abstract")
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (int | str, 3),
+        (int | str, "auto"),
+        (str | int, 3),
+        (int | Literal["auto"], 3),
+        (int | Literal["auto"], "auto"),
+        (Literal["auto"] | float, 1.5),
+        (float | str, 1.5),
+        (float | str, "a"),
+        (float | int, 3),
+        (int | float, 1.5),
+        (bool | int, True),
+        (bool | int, 1),
+        (int | bool, True),
+        (int | str | None, "a"),
+        (tuple[int, ...] | int, 3),
+        (tuple[int, ...] | int, (3, 4)),
+        (tuple[int, ...] | str, "abc"),
+        (tuple[int | str, ...], (3, "a")),
+        (dict[str, int | str], {"a": 3, "b": "c"}),
+        (dict[str, Any] | str, "a"),
+        (dict[str, Any] | int, {"a": 3}),
+        (Literal["auto", 3] | bool, 3),
+        (Literal[1] | bool, True),
+        (typing.Union[int, str], "a"),  # noqa: UP007
+        (typing.Optional[int | str], 3),  # noqa: UP045
+    ],
+)
+def test_a_setting_of_several_types_takes_each_of_them_as_it_is(kind, value):
+    cls = attrs.make_class("Several", {"x": attrs.field(type=kind)}, frozen=True, kw_only=True)
+    problems: list[Problem] = []
+    settings = read_settings(cls, {"x": value}, "here", problems)
+    assert problems == []
+    assert settings.x == value
+    assert type(settings.x) is type(value)
+    again = read_settings(cls, settings_to_dict(settings), "here", problems)
+    assert again == settings
+    (told,) = settings_of(cls)
+    assert told.type != "anything"
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "told"),
+    [
+        (int | str, 1.5, "'x' must be an integer or a string: 1.5 (float)"),
+        (int | str, True, "'x' must be an integer or a string: True (bool)"),
+        (int | Literal["auto"], "none", "'x' must be an integer or 'auto': 'none' (str)"),
+        (int | Literal["a", "b"] | None, [], "'x' must be an integer or one of 'a', 'b': [] (list)"),
+        (tuple[int, ...] | int, "abc", "'x' must be a list or an integer: 'abc' (str)"),
+        (tuple[int | str, ...], [1.5], "'x' must be a list: [1.5] (list)"),
+        (Literal[1, 2], True, "'x' must be one of 1, 2: True (bool)"),
+    ],
+)
+def test_a_value_of_none_of_several_types_is_rejected(kind, value, told):
+    cls = attrs.make_class("Several", {"x": attrs.field(type=kind)}, frozen=True, kw_only=True)
+    problems: list[Problem] = []
+    assert read_settings(cls, {"x": value}, "here", problems) is None
+    assert [problem.what for problem in problems] == [told]
+
+
+def test_types_that_cannot_be_resolved_are_a_fault_of_the_plugin():
+    cls = attrs.make_class("Odd", {"x": attrs.field(type="Nowhere", default=1)})
+    problems: list[Problem] = []
+    assert read_settings(cls, {}, "here", problems) is None
+    (problem,) = problems
+    assert "the types of the settings Odd cannot be resolved: NameError" in problem.what
+
+
+@pytest.mark.parametrize(
+    "error", [ZeroDivisionError("odd"), SystemExit(3), GeneratorExit(), pytest.skip.Exception("odd")]
+)
+def test_whatever_a_validator_raises_is_a_problem(error):
+    def refuse(instance, attribute, value):
+        raise error
+
+    cls = attrs.make_class("Odd", {"x": attrs.field(type=int, default=1, validator=refuse)})
+    problems: list[Problem] = []
+    assert read_settings(cls, {}, "here", problems) is None
+    assert [problem.what.partition(":")[0] for problem in problems] == ["'x'"]
+    assert type(error).__name__ in problems[0].what
+
+
+def test_many_unknown_settings_are_counted():
+    problems: list[Problem] = []
+    assert (
+        read_settings(Settings, {"size": 1} | {f"s{n}": n for n in range(70_000)}, "here", problems) is None
+    )
+    assert len(problems) == 21
+    assert problems[-1].what == "and 69,980 more settings that there are not"

@@ -3,11 +3,13 @@
 import sys
 import textwrap
 import types
-from importlib.metadata import EntryPoint, distributions
+from importlib.metadata import EntryPoint, PathDistribution, distributions
 
+import click
 import pytest
+from click.testing import CliRunner
 
-from superloop_core import PluginError
+from superloop_core import ConfigError, PluginError
 from superloop_core.registry import Registry, load_registry, registry_in_use
 from superloop_core.registry.selection import Selection
 
@@ -247,6 +249,17 @@ def test_what_could_be_more_than_a_name_is_not_put_after_pip_install(registry_of
     assert "pip install" not in str(refused.value)
 
 
+def test_a_plugin_that_another_distribution_has_is_answered_with_the_name_that_works(registry_of):
+    registry = registry_of(fake_one=SPEC.format(name="stack"), fake_two=SPEC.format(name="tape"))
+    for name in ("fake-one:tape", "Fake_One:tape"):
+        with pytest.raises(PluginError) as refused:
+            registry.find(name)
+        told = f"no plugin {name!r}; fake-one 1.2 is installed; there are: stack; there is fake-two:tape"
+        assert str(refused.value) == told
+    with pytest.raises(PluginError, match="pip install fake-three; there is fake-two:tape"):
+        registry.find("fake-three:tape")
+
+
 def test_two_owners_of_one_table_are_rejected(registry_of):
     table = (
         SPEC + "@hookimpl\ndef superloop_config_tables():\n    yield TableSpec(name='data', config=Settings)"
@@ -261,8 +274,6 @@ def test_two_owners_of_one_table_are_rejected(registry_of):
 
 
 def test_a_plugin_whose_commands_fail_leaves_the_others_theirs(registry_of):
-    import click
-
     commands = """
     import click
     from superloop_core import hookimpl
@@ -281,8 +292,6 @@ def test_a_plugin_whose_commands_fail_leaves_the_others_theirs(registry_of):
 
 
 def test_a_plugin_cannot_take_over_a_command(registry_of):
-    import click
-
     registry = registry_of(
         fake_one="""
         import click
@@ -300,6 +309,106 @@ def test_a_plugin_cannot_take_over_a_command(registry_of):
     assert registry.broken[0].reason == "PluginError: there is a command 'plugins' already"
 
 
+COMMAND = """
+import click
+from superloop_core import hookimpl
+@hookimpl
+def superloop_add_commands(cli):
+    cli.add_command(click.Command("{name}", callback=lambda: print("{name} of {owner}")))
+    cli.add_command(click.Command("{owner}"))
+"""
+
+
+@pytest.mark.parametrize("stranger", ["fake_a", "fake_z"])
+def test_a_command_of_two_distributions_is_refused_when_it_is_used(registry_of, stranger):
+    registry = registry_of(
+        **{owner: COMMAND.format(name="train", owner=owner) for owner in ("fake_lab", stranger)}
+    )
+    conflict = (
+        f"the command 'train' is owned by {' and '.join(sorted([stranger.replace('_', '-'), 'fake-lab']))}; "
+        "leave one of them out (SUPERLOOP_DISABLE_PLUGINS, or -p no:NAME)"
+    )
+    assert registry.conflicts == [conflict]
+    cli = click.Group()
+    for _ in range(2):  # a second time changes nothing
+        registry.add_commands(cli)
+        assert sorted(cli.commands) == sorted(["train", "fake_lab", stranger])
+        assert not registry.broken
+    for arguments in ([], ["config.toml", "--out", "x"]):
+        assert str(CliRunner().invoke(cli, ["train", *arguments]).exception) == conflict
+    assert conflict.split("; ")[0] in " ".join(CliRunner().invoke(cli, ["train", "--help"]).output.split())
+    assert CliRunner().invoke(cli, ["fake_lab", "--help"]).exit_code == 0
+
+
+def test_a_command_line_that_has_the_commands_already_may_be_given_to_another_registry(registry_of):
+    registry = registry_of(
+        fake_one="""
+        import click
+        from superloop_core import hookimpl
+        mine = click.Command("mine")
+        @hookimpl
+        def superloop_add_commands(cli):
+            cli.add_command(mine)
+        """
+    )
+    entries, cli = list(registry._unread), click.Group()
+    registry.add_commands(cli)
+    again = Registry(entries)
+    again.add_commands(cli)
+    assert not again.broken
+
+
+def test_blocking_one_of_two_frees_the_command(registry_of):
+    owners = {owner: COMMAND.format(name="train", owner=owner) for owner in ("fake_a", "fake_lab")}
+    registry = registry_of({"SUPERLOOP_DISABLE_PLUGINS": "fake-a"}, **owners)
+    cli = click.Group()
+    registry.add_commands(cli)
+    assert CliRunner().invoke(cli, ["train"]).output == "train of fake_lab\n"
+    assert not registry.conflicts
+
+
+def test_two_distributions_that_name_one_module_are_in_conflict_and_neither_is_broken(registry_of, tmp_path):
+    registry = registry_of(fake_two=SPEC.format(name="stack"))
+    (entry,) = registry._unread
+    info = tmp_path / "fake_one-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Name: fake-one\n")
+    thief = PathDistribution(info)
+    registry = Registry([EntryPoint("stolen", entry.value, entry.group)._for(thief), entry])
+    assert not registry.broken
+    assert registry.resolve("system", "fake-two:stack").distribution == "fake-two"
+    with pytest.raises(PluginError, match="write 'fake-one:stack' or 'fake-two:stack'"):
+        registry.resolve("system", "stack")
+
+
+@pytest.mark.parametrize("text", ["", SPEC.format(name="x") + "    "])
+def test_an_interruption_by_the_user_is_no_failure_of_a_plugin(registry_of, text):
+    registry = registry_of(fake_one=f"{text}raise KeyboardInterrupt")
+    for _ in range(2):  # the plugin is not lost: the next use loads it
+        with pytest.raises(KeyboardInterrupt):
+            registry.broken  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    "failure", ["1 / 0", "raise ValueError('odd')", "import sys; sys.exit(3)", "raise GeneratorExit"]
+)
+def test_what_a_factory_raises_is_an_error_of_ours(registry_of, failure):
+    text = SPEC.format(name="stack").replace("nowhere:nothing", "fake_one:make")
+    registry = registry_of(fake_one=f"{text}\ndef make(settings):\n    {failure}")
+    with pytest.raises(PluginError) as refused:
+        registry.resolve("system", "stack").spec.create(None)
+    cause = type(refused.value.__cause__).__name__
+    assert str(refused.value).startswith(f"system 'stack': its factory 'fake_one:make' failed: {cause}: ")
+
+
+def test_a_factory_passes_on_errors_of_ours(registry_of):
+    text = SPEC.format(name="stack").replace("nowhere:nothing", "fake_one:make")
+    error = "from superloop_core import ConfigError; raise ConfigError('width must be odd: 2')"
+    registry = registry_of(fake_one=f"{text}\ndef make(settings):\n    {error}")
+    with pytest.raises(ConfigError, match=r"^width must be odd: 2$"):
+        registry.resolve("system", "stack").spec.create(None)
+
+
 def test_a_factory_that_cannot_be_imported_is_reported(registry_of):
     registry = registry_of(fake_one=SPEC.format(name="stack"))
     with pytest.raises(PluginError, match="its factory 'nowhere:nothing' cannot be imported"):
@@ -308,6 +417,7 @@ def test_a_factory_that_cannot_be_imported_is_reported(registry_of):
 
 # Blocked and allowed.
 
+BLOCKED = "is blocked (SUPERLOOP_DISABLE_PLUGINS, or -p no:NAME)"
 COMMANDS = """
 import attrs, click
 from superloop_core import TableSpec, SystemSpec, hookimpl
@@ -360,14 +470,81 @@ def test_one_plugin_of_several_may_be_blocked_and_says_so_when_it_is_named(regis
 
 
 def test_a_plugin_that_alone_is_allowed_brings_no_table_and_no_command(registry_of):
-    import click
-
     registry = registry_of({"SUPERLOOP_PLUGINS": "stack"}, fake_one=COMMANDS)
     cli = click.Group()
     registry.add_commands(cli)
     assert [record.spec.name for record in registry.records] == ["stack"]
     assert not registry.tables
     assert not cli.commands
+
+
+@pytest.mark.parametrize(
+    ("environment", "why"),
+    [
+        (
+            {"SUPERLOOP_DISABLE_PLUGINS": "fake-one"},
+            f"'fake-one' {BLOCKED}",
+        ),
+        (
+            {"SUPERLOOP_DISABLE_PLUGINS": "point"},
+            f"'point' {BLOCKED}",
+        ),
+        ({"SUPERLOOP_PLUGINS": ""}, "SUPERLOOP_PLUGINS does not allow it"),
+    ],
+)
+def test_what_is_blocked_as_a_whole_is_reported_as_blocked(registry_of, environment, why):
+    registry = registry_of(environment, "point", fake_one=COMMANDS)
+    with pytest.raises(PluginError) as refused:
+        registry.resolve("system", "fake_one:stack")
+    assert str(refused.value) == f"the system 'fake-one:stack' may not be used: {why}"
+    for ask in (
+        lambda: registry.resolve("system", "stack"),
+        lambda: registry.find("stack"),
+        lambda: registry.resolve_table("lab"),
+    ):
+        with pytest.raises(PluginError) as refused:
+            ask()
+        assert f"; a plugin that is blocked may provide it: fake-one ({why})" in str(refused.value)
+        assert "pip install" not in str(refused.value)
+        assert "look for" not in str(refused.value)
+
+
+def test_a_plugin_may_be_blocked_and_asked_for_by_its_alias(registry_of):
+    aliased = SPEC.replace("name=", 'aliases=("pushdown",), name=').format(name="stack")
+    entries = registry_of(fake_one=aliased)._unread
+    for name in ("pushdown", "stack.v1", "fake-one:pushdown"):
+        registry = Registry(entries, Selection.of({"SUPERLOOP_DISABLE_PLUGINS": name}))
+        with pytest.raises(PluginError, match="the system 'pushdown' may not be used"):
+            registry.resolve("system", "pushdown")
+
+
+def test_a_name_that_a_selection_has_and_nothing_else_is_reported(registry_of):
+    registry = registry_of(
+        {
+            "SUPERLOOP_DISABLE_PLUGINS": "stak",
+            "SUPERLOOP_PLUGINS": "stack,nothing,fake_one",
+            "SUPERLOOP_PLUGIN": "x",
+        },
+        fake_one=COMMANDS,
+    )
+    unknown = "which is no plugin, entry point or distribution"
+    assert registry.unmatched == [
+        f"SUPERLOOP_DISABLE_PLUGINS, or -p no:NAME, names 'stak', {unknown}; did you mean 'stack'?",
+        f"SUPERLOOP_PLUGINS names 'nothing', {unknown}",
+        "there is no variable SUPERLOOP_PLUGIN of the environment; did you mean SUPERLOOP_PLUGINS?",
+    ]
+
+
+def test_a_name_may_be_of_a_plugin_that_was_not_read(registry_of):
+    registry = registry_of({"SUPERLOOP_DISABLE_PLUGINS": "fake-one,stack"}, fake_one=COMMANDS)
+    (sentence,) = registry.unmatched
+    assert sentence.endswith("distribution (the plugins of fake-one were not read)")
+
+
+@pytest.mark.parametrize("text", [SPEC.format(name="stack"), COMMAND.format(name="train", owner="mine")])
+def test_a_conflict_is_an_error_where_that_is_asked_for(registry_of, text):
+    with pytest.raises(PluginError, match=r"SUPERLOOP_STRICT_PLUGINS is set, and .*(stack|train)"):
+        registry_of({"SUPERLOOP_STRICT_PLUGINS": "1"}, fake_one=text, fake_two=text)
 
 
 def test_blocking_one_of_two_distributions_frees_the_short_name(registry_of):

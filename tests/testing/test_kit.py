@@ -6,7 +6,7 @@ import pytest
 
 from superloop_core import PluginError
 from superloop_core.registry import load_registry
-from superloop_core.testing import CheckFailed, check_plugin, conformance, fresh
+from superloop_core.testing import Check, CheckFailed, check_plugin, conformance, fresh
 from superloop_core.testing.controller import add_controller
 
 WRONG = Path(__file__).parent / "superloop_plugin_wrong"
@@ -187,3 +187,14 @@ def test_the_controller_of_the_kit_is_added_once():
     add_controller(registry)
     add_controller(registry)
     assert registry.resolve("cell", "superloop-core:controller").distribution == "superloop-core"
+
+
+@pytest.mark.parametrize("error", [pytest.skip.Exception("not today"), GeneratorExit(), SystemExit(0)])
+def test_a_check_fails_whatever_is_raised_and_a_plugin_cannot_skip_it(error):
+    def check(record):
+        """It raises."""
+        raise error
+
+    record = load_registry().resolve("cell", "gru")
+    result = Check(name="raises", record=record, function=check).run()
+    assert (result.status, result.message.partition(":")[0]) == ("failed", type(error).__name__)

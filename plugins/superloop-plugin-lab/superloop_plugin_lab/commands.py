@@ -1,11 +1,12 @@
 """The commands; each imports Keras only when it runs."""
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
 
-from superloop_core import start_tensorflow
+from superloop_core import output_to_stderr, start_tensorflow
 from superloop_core.errors import ConfigError
 
 RUN = click.argument("run", type=click.Path(path_type=Path), metavar="RUN_DIR")
@@ -160,7 +161,9 @@ def evaluate(
         check_plot(plot, runs)
     count = sequences or (1024 if ranges else 4096)
     rows = []
-    with progress("measuring", len(runs) * max(1, len(lengths)), leaves_no_trace=True) as show:
+    one_document = output_to_stderr() if as_json else nullcontext()
+    bar = progress("measuring", len(runs) * max(1, len(lengths)), leaves_no_trace=True)
+    with one_document, bar as show:
         for run in runs:
             for row in evaluate_run(
                 run, lengths, sequences=count, seed=seed, metrics=metrics, overrides=overrides

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
+from superloop_core.registry.specs import PluginSpec
+
 pytestmark = pytest.mark.slow
 
 SHORT = ("--set", "train.final_on=8", "--set", "train.evaluate_on=8")
@@ -159,6 +161,19 @@ def test_eval_prints_a_row_for_each_length(superloop, run):
     rows = [line.split() for line in out.splitlines()]
     assert rows[0] == ["length", "timesteps", "sequences", "loss", "accuracy"]
     assert [row[:3] for row in rows[1:]] == [["4", "6", "16"], ["8", "12", "16"]]
+
+
+def test_eval_prints_one_document_whatever_a_plugin_prints(superloop, run, monkeypatch):
+    create = PluginSpec.create
+
+    def noisy(spec, settings):
+        print("noise")
+        return create(spec, settings)
+
+    monkeypatch.setattr(PluginSpec, "create", noisy)
+    code, out, err = superloop("eval", run.path, "--sequences", 8, "--json")
+    assert (code, len(json.loads(out))) == (0, 1)
+    assert "noise" in err
 
 
 def test_eval_prints_json_of_the_same_figures(superloop, run):
