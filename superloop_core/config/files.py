@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from superloop_core.errors import ConfigError, did_you_mean
+from superloop_core.limits import UnreadableError, read_file
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 32
@@ -25,12 +26,11 @@ def load_dict(source: str | Path | Mapping[str, Any]) -> dict[str, Any]:
         if path.suffix not in parsers:
             raise ConfigError(f"{where}: a config must be a .toml or a .json file")
         try:
-            raw = path.read_bytes()
-            if len(raw) > MAX_BYTES:
-                raise ConfigError(f"{where}: a config may have {MAX_BYTES} bytes at most: {len(raw)}")
-            data = parsers[path.suffix](raw.decode())  # type: ignore[operator]
+            data = parsers[path.suffix](read_file(path, MAX_BYTES).decode())  # type: ignore[operator]
         except OSError as error:
             raise ConfigError(f"{where}: cannot be read: {error.strerror}") from error
+        except UnreadableError as error:
+            raise ConfigError(f"{where}: {error}") from error
         except (ValueError, RecursionError) as error:
             if isinstance(error, ConfigError):
                 raise
@@ -114,6 +114,6 @@ def _toml_value(text: str) -> Any:
     """``16`` -> 16, ``[1, 2]`` -> [1, 2]; other text is a string: ``adam`` -> "adam"."""
     try:
         parsed = tomllib.loads(f"value = {text}")
-    except (tomllib.TOMLDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # no TOML, or an integer of more than 4,300 digits
         return text.strip()
     return parsed["value"] if len(parsed) == 1 else text.strip()

@@ -18,6 +18,8 @@ from superloop_core.errors import ConfigError, Problem, did_you_mean, message, n
 
 T = TypeVar("T")
 
+MAX_INT = 2**63 - 1  # TensorFlow and TOML have no larger integers
+
 
 def read_settings(
     cls: type[T], data: Mapping[str, Any], where: str, problems: list[Problem], reserved: Iterable[str] = ()
@@ -188,6 +190,8 @@ def _strict(kind: type) -> Any:
     def structure(value: Any, _: Any) -> Any:
         if isinstance(value, bool) is not (kind is bool) or not isinstance(value, accepted):
             raise TypeError(f"not {expected(kind)}: {value!r}")
+        if isinstance(value, int) and abs(value) > MAX_INT:
+            raise TypeError("an integer of more than 64 bits")
         return kind(value)
 
     return structure
