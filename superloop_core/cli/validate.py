@@ -83,6 +83,8 @@ def _print(path: Path, report: dict[str, Any]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from superloop_core.describe.size import memory_in_words
+
     console = Console(soft_wrap=True)
     console.print(Text(f"{path} is valid. With every default, it reads:\n"))
     console.print(Text(tomlkit.dumps(report["config"]).strip() + "\n"), style="dim")
@@ -102,11 +104,10 @@ def _print(path: Path, report: dict[str, Any]) -> None:
     facts = {"inputs": ", ".join(inputs)}
     facts["output"] = shape_in_words(report["output_shape"][1:])
     if memory := report["memory"]:
-        needed = memory["weights"] + memory["states"]
+        words = memory_in_words(memory, memory["timesteps"], memory["batch_size"])
+        weights, _, rest = words.partition(": ")
         facts["memory"] = (
-            f"at least {_bytes(needed)} to train with Adam: {_bytes(memory['weights'])} of weights and "
-            f"gradients, {_bytes(memory['states'])} of states ({memory['timesteps']:,} timesteps, batch size "
-            f"{memory['batch_size']:,}); TensorFlow itself uses about 500 MB more"
+            f"at least {weights} to train with Adam: {rest}; TensorFlow itself uses about 500 MB more"
         )
     grid = Table.grid(padding=(0, 2))
     for name, fact in facts.items():
@@ -116,10 +117,3 @@ def _print(path: Path, report: dict[str, Any]) -> None:
 
 def _number(number: int | None) -> str:
     return "grows" if number is None else f"{number:,}"
-
-
-def _bytes(number: int) -> str:
-    for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if number >= size:
-            return f"{number / size:.3g} {unit}"
-    return f"{number} bytes"

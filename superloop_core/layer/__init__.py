@@ -1,8 +1,9 @@
 """The Keras layer: where names and tensors meet."""
 
 from superloop_core.layer.keras_config import check_keras_config
+from superloop_core.layer.limited_variables import limited_build
 from superloop_core.layer.saving import load_model
 from superloop_core.layer.superloop import Superloop
 from superloop_core.layer.weights_file import load_weights
 
-__all__ = ["Superloop", "check_keras_config", "load_model", "load_weights"]
+__all__ = ["Superloop", "check_keras_config", "limited_build", "load_model", "load_weights"]

@@ -1,21 +1,18 @@
 """Load a saved model, its plugins included."""
 
-import inspect
 import io
 import json
-import math
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from superloop_core.config.reader import read_loop
 from superloop_core.errors import ConfigError, Problem, SuperloopError, WeightsError
 from superloop_core.layer.cell import SuperloopCell
 from superloop_core.layer.keras_config import check_keras_config
+from superloop_core.layer.limited_variables import limited_variables
 from superloop_core.layer.print_traces import PrintTraces
 from superloop_core.layer.superloop import Superloop
 from superloop_core.layer.weights_file import (
@@ -27,7 +24,7 @@ from superloop_core.layer.weights_file import (
     open_archive,
     open_weights,
 )
-from superloop_core.limits import UnreadableError, in_bytes
+from superloop_core.limits import UnreadableError
 from superloop_core.registry.registry import load_registry
 
 # Keras knows these classes of a saved model once they are imported.
@@ -70,7 +67,7 @@ def load_model(path: str | Path, *, allow: Iterable[str] = ()) -> keras.Model:
         if problems:
             raise WeightsError("\n".join(["holds what load_model does not make:", *_listed(problems)]))
         _check_plugins(config)
-        with _limited_variables(max(FREE, 4 * held)):
+        with limited_variables(max(FREE, 4 * held)):
             return keras.saving.load_model(path, safe_mode=True)
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from error
@@ -116,38 +113,3 @@ def _loops_in(saved: Any) -> Iterator[tuple[str, Any]]:
             yield str(saved["config"].get("name")), saved["config"]["config"]
         for one in saved.values():
             yield from _loops_in(one)
-
-
-@contextmanager
-def _limited_variables(most: int) -> Iterator[None]:
-    """Allow variables of ``most`` bytes together to be made: a config can ask for any number of weights.
-
-    Raises:
-        WeightsError: before the first variable beyond that is made.
-    """
-    made = 0
-
-    def make(next_creator: Any, **settings: Any) -> Any:
-        nonlocal made
-        made += _bytes_of(settings)
-        if made > most:
-            raise WeightsError(
-                f"its config asks for {in_bytes(made)} of weights and more, but the file cannot hold more "
-                f"than {in_bytes(most)}"
-            )
-        return next_creator(**settings)
-
-    with tf.variable_creator_scope(make):
-        yield
-
-
-def _bytes_of(settings: Mapping[str, Any]) -> int:
-    """Return the size of a variable that is about to be made, of TensorFlow's settings of it."""
-    value, shape = settings.get("initial_value"), settings.get("shape")
-    if shape is None and callable(value):
-        # Keras passes a closure over its own variable, which knows the shape.
-        shape = getattr(inspect.getclosurevars(value).nonlocals.get("self"), "shape", None)
-    elif shape is None:
-        shape = getattr(value, "shape", None)
-    dtype = tf.as_dtype(settings.get("dtype") or "float32")
-    return math.prod(shape or ()) * int(dtype.size)

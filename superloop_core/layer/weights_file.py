@@ -127,7 +127,7 @@ def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
         NotImplementedError,
         RuntimeError,
     ) as error:  # broken; of another kind; encrypted
-        raise WeightsError(f"is no .keras file that can be read: {error}") from error
+        raise WeightsError(f"cannot be loaded: {error}") from error
 
 
 def _check_members(archive: zipfile.ZipFile, size: int) -> None:
@@ -175,23 +175,19 @@ def load_weights(model: keras.Model, path: str | Path) -> None:
                 check_file(path)
                 copy.write_bytes(path.read_bytes())
             with open_weights(copy) as file:
-                stored = {
-                    name: tuple(array.shape)
-                    for name, array in arrays_of(file).items()
-                    if not name.startswith("optimizer/")
-                }
+                arrays = arrays_of(file).items()
+                stored = [array.shape for name, array in arrays if _is_weight(name, array.dtype)]
             _load(model, copy, stored)
     except Exception as error:  # what h5py and Keras raise on a broken file depends on where it is broken
         model.set_weights(before)
         raise WeightsError(f"{path}: {_reason(error)}") from error
 
 
-def _load(model: keras.Model, path: Path, stored: dict[str, tuple[int, ...]]) -> None:
+def _load(model: keras.Model, path: Path, stored: list[tuple[int, ...]]) -> None:
     """Load weights, all of them: Keras ignores arrays that have no layer in the model."""
-    needed = [tuple(weight.shape) for weight in model.weights]
-    other = f"holds weights of shapes {list(stored.values())}, but the model needs {needed}"
-    numbers = sum(math.prod(variable.shape) for variable in _saved(model))
-    if sum(map(math.prod, stored.values())) != numbers:
+    needed = [tuple(weight.shape) for weight in model.weights if _is_weight(weight.path, weight.dtype)]
+    other = f"holds weights of shapes {stored}, but the model needs {needed}"
+    if sum(map(math.prod, stored)) != sum(map(math.prod, needed)):
         raise WeightsError(other)
     try:
         model.load_weights(path)
@@ -199,10 +195,9 @@ def _load(model: keras.Model, path: Path, stored: dict[str, tuple[int, ...]]) ->
         raise WeightsError(f"{other} ({' '.join(str(error).split())[:500]})") from error
 
 
-def _saved(model: keras.Model) -> list[Any]:
-    """Return the variables that a file of a model's weights holds: the states of seeds too."""
-    metrics = {id(variable) for variable in model.metrics_variables}
-    return [variable for variable in model.variables if id(variable) not in metrics]
+def _is_weight(path: str, dtype: Any) -> bool:
+    """Return whether a variable is a weight: no part of an optimizer, and no state of a seed, an integer."""
+    return "int" not in str(dtype) and not path.startswith("optimizer/")
 
 
 def _reason(error: Exception) -> str:

@@ -5,6 +5,7 @@ import time
 import attrs
 import numpy as np
 
+from superloop_core.layer import load_weights
 from superloop_plugin_lab.best_weights import BestWeights
 from superloop_plugin_lab.checkpoint import Checkpoint, optimizer_state, put_back, variables_of
 from superloop_plugin_lab.diagnosis import TrainingError, find_not_finite
@@ -199,7 +200,7 @@ class Run:
     def finish(self) -> Outcome:
         """Load the best weights, measure them, and add the final figures to the metrics."""
         seconds = self.seconds
-        self._model.load_weights(self._folder.weights("best"))
+        load_weights(self._model, self._folder.weights("best"))
         final = measure(self._experiment, self._experiment.generator("final"), self._settings.final_on)
         self._folder.add_metrics(
             final=True,
