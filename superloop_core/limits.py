@@ -11,6 +11,8 @@ from pathlib import Path
 from superloop_core.errors import SuperloopError
 
 MIB = 2**20
+FREE = 64 * MIB  # what a file may claim whatever it stores
+RATIO = 100  # how much more than it stores a file may claim beyond that
 CGROUP = Path("/sys/fs/cgroup")  # what a container may use
 _LIMITS = (CGROUP / "memory.max", CGROUP / "memory/memory.limit_in_bytes")  # of versions 2 and 1
 
@@ -56,6 +58,21 @@ def read_file(path: Path, most: int) -> bytes:
     if len(data) > most:  # it grew, or its size is not known, as in /proc
         raise UnreadableError(f"may have {most:,} bytes at most")
     return data
+
+
+def check_unpacked(claimed: int, stored: int) -> None:
+    """Check that content of ``claimed`` bytes can be in a file of ``stored`` bytes, and in memory.
+
+    Compression and arrays that were never written let a small file claim any size.
+
+    Raises:
+        UnreadableError: it cannot, unless with a rate of compression that numbers do not have.
+    """
+    if claimed > max(FREE, RATIO * stored):
+        raise UnreadableError(f"claims {in_bytes(claimed)} of content, but has only {in_bytes(stored)}")
+    if claimed > machine_memory():
+        memory = in_bytes(machine_memory())
+        raise UnreadableError(f"holds {in_bytes(claimed)}, but this machine has {memory} of memory")
 
 
 def machine_memory() -> int:

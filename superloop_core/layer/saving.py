@@ -17,14 +17,13 @@ from superloop_core.layer.print_traces import PrintTraces
 from superloop_core.layer.superloop import Superloop
 from superloop_core.layer.weights_file import (
     CONFIG,
-    FREE,
     WEIGHTS,
     arrays_of,
     bytes_of,
     open_archive,
     open_weights,
 )
-from superloop_core.limits import UnreadableError
+from superloop_core.limits import FREE, UnreadableError
 from superloop_core.registry.registry import load_registry
 
 # Keras knows these classes of a saved model once they are imported.

@@ -13,13 +13,11 @@ import h5py
 import keras
 
 from superloop_core.errors import SuperloopError, WeightsError, short_repr
-from superloop_core.limits import MIB, check_file, in_bytes, machine_memory
+from superloop_core.limits import MIB, check_file, check_unpacked
 
 WEIGHTS = "model.weights.h5"  # in a .keras file
 CONFIG = "config.json"
 MAX_CONFIG = 32 * MIB
-FREE = 64 * MIB  # what a file may claim whatever it stores
-RATIO = 100  # how much more than it stores a file may claim beyond that
 FILTERS = (h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32)
 MAX_OBJECTS = 1_000_000  # groups and arrays of a file
 
@@ -33,7 +31,8 @@ def open_weights(source: str | Path | IO[bytes]) -> Iterator[h5py.File]:
 
     Raises:
         OSError: it cannot be read, or is no HDF5 file.
-        WeightsError: it refers to other files, claims more than it stores, or holds no numbers.
+        UnreadableError: it is no regular file, or claims more than it stores.
+        WeightsError: it refers to other files, or holds something else than numbers.
     """
     if isinstance(source, str | Path):
         size = check_file(Path(source))
@@ -41,7 +40,7 @@ def open_weights(source: str | Path | IO[bytes]) -> Iterator[h5py.File]:
         size = source.seek(0, io.SEEK_END)
         source.seek(0)
     with h5py.File(source, "r") as file:
-        _check_sizes(arrays_of(file), size)
+        check_unpacked(bytes_of(arrays_of(file)), size)
         yield file
 
 
@@ -91,19 +90,6 @@ def _checked(item: Any, where: str) -> h5py.Dataset:
     return item
 
 
-def _check_sizes(arrays: dict[str, h5py.Dataset], size: int) -> None:
-    """Check that the arrays of a file of ``size`` bytes claim no more than it can hold.
-
-    An array that was never written, or is compressed, takes no space in a file and all of it in memory.
-    """
-    claimed = bytes_of(arrays)
-    if claimed > max(FREE, RATIO * size):
-        raise WeightsError(f"claims {in_bytes(claimed)} of arrays, but has only {in_bytes(size)}")
-    if claimed > machine_memory():
-        memory = in_bytes(machine_memory())
-        raise WeightsError(f"holds {in_bytes(claimed)} of arrays, but this machine has {memory} of memory")
-
-
 def bytes_of(arrays: dict[str, h5py.Dataset]) -> int:
     """Return how much memory arrays take."""
     return sum(math.prod(array.shape) * int(array.dtype.itemsize) for array in arrays.values())
@@ -115,6 +101,7 @@ def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
 
     Raises:
         OSError: it cannot be read.
+        UnreadableError: it is no regular file, or claims more than it stores.
         WeightsError: it is no such file.
     """
     size = check_file(path)
@@ -146,9 +133,7 @@ def _check_members(archive: zipfile.ZipFile, size: int) -> None:
             raise WeightsError(f"has a member that a .keras file does not have: {short_repr(name)}")
         if name == CONFIG and member.file_size > MAX_CONFIG:
             raise WeightsError(f"{CONFIG} may have {MAX_CONFIG:,} bytes at most: {member.file_size:,}")
-    claimed = sum(member.file_size for member in members)
-    if claimed > max(FREE, RATIO * size) or claimed > machine_memory():
-        raise WeightsError(f"claims {in_bytes(claimed)} of content, but has only {in_bytes(size)}")
+    check_unpacked(sum(member.file_size for member in members), size)
 
 
 def load_weights(model: keras.Model, path: str | Path) -> None:

@@ -453,7 +453,7 @@ def twice(files):
 # Sizes --------------------------------------------------------------------------------------------------
 
 
-@case("CVE-2026-0897: an array that claims petabytes", "of arrays, but has only")
+@case("CVE-2026-0897: an array that claims petabytes", "of content, but has only")
 def shape_bomb(files):
     def change(file):
         del file[KERNEL]
@@ -462,7 +462,7 @@ def shape_bomb(files):
     return files.with_weights(change)
 
 
-@case("an array that was compressed well", "of arrays, but has only")
+@case("an array that was compressed well", "of content, but has only")
 def compressed_array(files):
     def change(file):
         del file[KERNEL]
@@ -471,7 +471,7 @@ def compressed_array(files):
     return files.with_weights(change)
 
 
-@case("many arrays below every limit", "of arrays, but has only")
+@case("many arrays below every limit", "of content, but has only")
 def many_arrays(files):
     def change(file):
         for index in range(20):

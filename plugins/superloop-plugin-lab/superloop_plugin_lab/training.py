@@ -7,7 +7,7 @@ import numpy as np
 
 from superloop_core.layer import load_weights
 from superloop_plugin_lab.best_weights import BestWeights
-from superloop_plugin_lab.checkpoint import Checkpoint, optimizer_state, put_back, variables_of
+from superloop_plugin_lab.checkpoint import Checkpoint, check_fits, optimizer_state, put_back, variables_of
 from superloop_plugin_lab.diagnosis import TrainingError, find_not_finite
 from superloop_plugin_lab.experiment import Experiment
 from superloop_plugin_lab.interrupt import interrupts
@@ -126,6 +126,7 @@ class Run:
         Raises:
             WeightsError: it belongs to another model.
         """
+        check_fits(self._model.variables, start.best, "the best weights")
         put_back(self._model.variables, start.variables, "weights")
         put_back(optimizer_state(self._optimizer), start.optimizer, "an optimizer")
         self._generator.bit_generator.state = start.generator
