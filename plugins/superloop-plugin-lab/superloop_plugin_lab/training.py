@@ -126,8 +126,8 @@ class Run:
         Raises:
             WeightsError: it belongs to another model.
         """
-        check_fits(self._model.variables, start.best, "the best weights")
         put_back(self._model.variables, start.variables, "weights")
+        check_fits(self._model.variables, start.best, "the best weights")
         put_back(optimizer_state(self._optimizer), start.optimizer, "an optimizer")
         self._generator.bit_generator.state = start.generator
         self.step, self.recent = start.step, list(start.recent)

@@ -120,9 +120,7 @@ def test_an_array_that_claims_more_than_it_holds_is_rejected_before_it_is_made(t
     np.lib.format.write_array_header_1_0(header, claims)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("variables.0.npy", header.getvalue() + bytes(24))
-    with pytest.raises(
-        WeightsError, match=r"does not hold what its header says: \(1000000000000,\) of float"
-    ):
+    with pytest.raises(WeightsError, match=r"does not hold what its header says: \(1000000000000,\) of"):
         Checkpoint.load(path)
 
 
