@@ -1,12 +1,33 @@
 """Every error the package raises, under one base class.
 
-An error names the place, the rule, the value received and the next move.
+An error names the place, the rule, the value received and the next move. No message has more than
+``MAX_MESSAGE`` characters or holds a control code, whatever names and values it quotes.
 """
 
 import difflib
 from collections.abc import Iterable
 
 import attrs
+
+MAX_MESSAGE = 3_500  # characters: a command adds a file's name, and stays below 4,000
+MAX_PROBLEM = 800
+
+
+def printable(text: str) -> str:
+    """Escape what a terminal would obey or an encoding would reject; newlines and tabs stay."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
+
+
+def cut(text: str, limit: int) -> str:
+    """Return a text as :func:`printable` has it, and cut after ``limit`` characters."""
+    shown = printable(text[: limit + 1])
+    return shown if len(shown) <= limit else f"{shown[:limit]}..."
+
+
+def _cut_problem(text: str) -> str:
+    return cut(text, MAX_PROBLEM)
 
 
 class SuperloopError(Exception):
@@ -15,24 +36,34 @@ class SuperloopError(Exception):
     # Keras marks explained errors so; it wraps others in a dump of the arguments.
     _keras_call_info_injected = True
 
+    def __init__(self, *args: object):
+        super().__init__(*(cut(value, MAX_MESSAGE) if isinstance(value, str) else value for value in args))
+
 
 @attrs.frozen
 class Problem:
     """A problem of a config: ``where`` it is, and ``what`` the rule, the value and the next move are."""
 
-    where: str
-    what: str
+    where: str = attrs.field(converter=_cut_problem)
+    what: str = attrs.field(converter=_cut_problem)
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what}" if self.where else self.what
 
 
 class ConfigError(SuperloopError, ValueError):
-    """A config that cannot be used; ``problems`` lists all its problems."""
+    """A config that cannot be used; ``problems`` lists its problems, and the message as many as fit."""
 
     def __init__(self, problems: Iterable[Problem] | str):
         self.problems = (Problem("", problems),) if isinstance(problems, str) else tuple(problems)
-        super().__init__("\n".join(map(str, self.problems)))
+        room, lines = MAX_MESSAGE - 100, list[str]()  # 100 are for the last line
+        for problem in self.problems:
+            room -= len(str(problem)) + 1
+            if room < 0:
+                lines.append(f"... and {len(self.problems) - len(lines):,} more")
+                break
+            lines.append(str(problem))
+        super().__init__("\n".join(lines))
 
 
 class PluginError(SuperloopError):
@@ -59,19 +90,33 @@ class WeightsError(SuperloopError, ValueError):
 
 
 def message(error: BaseException) -> str:
-    """Return an error's message; attrs's errors have the attribute and the value as further arguments."""
-    if len(error.args) > 1 and isinstance(error.args[1], attrs.Attribute):
-        return str(error.args[0])
-    return str(error)
+    """Return an error's message; attrs's errors have the attribute and the value as further arguments.
+
+    Never fails, though the error may be of a plugin's class.
+    """
+    try:
+        attribute = len(error.args) > 1 and isinstance(error.args[1], attrs.Attribute)
+        return str(error.args[0] if attribute else error)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        return "<its message cannot be read>"
+
+
+def reason(error: BaseException) -> str:
+    """Return an error's class and message, cut: ``ZeroDivisionError: division by zero``."""
+    return cut(f"{type(error).__name__}: {message(error)}", MAX_PROBLEM)
 
 
 def short_repr(value: object) -> str:
     """Return the repr of a value, cut where it is long; never fails."""
     try:
         text = repr(value)
-    except (ValueError, RecursionError):  # an integer of more than 4,300 digits; nested very deep
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # an integer of more than 4,300 digits; nested very deep; a plugin's own class
         text = f"<{type(value).__name__}>"
-    return text if len(text) <= 200 else f"{text[:200]}..."
+    return cut(text, 200)
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:
@@ -82,5 +127,7 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
 
 def nearest(name: object, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'X'?"`` for the nearest known name, or nothing."""
-    near = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.6)
+    if not isinstance(name, str) or len(name) > 200:  # a comparison takes long then
+        return ""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f"; did you mean {near[0]!r}?" if near else ""

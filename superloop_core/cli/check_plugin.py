@@ -7,7 +7,7 @@ import attrs
 import click
 
 from superloop_core.cli.quiet import start_tensorflow
-from superloop_core.errors import SuperloopError
+from superloop_core.errors import SuperloopError, printable
 from superloop_core.registry.registry import load_registry
 
 STYLES = {"passed": "green", "failed": "red", "excused": "yellow"}
@@ -36,7 +36,7 @@ def check_plugin(names: tuple[str, ...], every: bool, only: tuple[str, ...], as_
         if not as_json:
             status = click.style(f"{result.status:<8}", fg=STYLES[result.status])
             message = f"  {result.message}" if result.message else ""
-            click.echo(f"{status}{result.plugin} ({result.kind}) {result.check}{message}")
+            click.echo(status + printable(f"{result.plugin} ({result.kind}) {result.check}{message}"))
 
     reports = [testing.check_plugin(name, only=only, tell=report) for name in names]
     counts = {key: sum(report.counts[key] for report in reports) for key in reports[0].counts}

@@ -11,7 +11,7 @@ import click
 from superloop_core.cli.quiet import start_tensorflow
 from superloop_core.config.reader import read_config
 from superloop_core.config.schema import LoopConfig
-from superloop_core.errors import ConfigError
+from superloop_core.errors import ConfigError, printable
 from superloop_core.registry.registry import load_registry
 from superloop_core.system_settings import shape_in_words
 
@@ -40,7 +40,10 @@ def validate(
         size = _measured(read.loop, steps)
     except ConfigError as error:
         if not as_json:
-            click.echo(f"{config}: {len(error.problems)} problem{'s' * (len(error.problems) > 1)}", err=True)
+            click.echo(
+                f"{printable(str(config))}: {len(error.problems)} problem{'s' * (len(error.problems) > 1)}",
+                err=True,
+            )
             for problem in error.problems:
                 click.echo(f"  {problem}", err=True)
         else:
@@ -86,8 +89,8 @@ def _print(path: Path, report: dict[str, Any]) -> None:
     from superloop_core.describe.size import memory_in_words
 
     console = Console(soft_wrap=True)
-    console.print(Text(f"{path} is valid. With every default, it reads:\n"))
-    console.print(Text(tomlkit.dumps(report["config"]).strip() + "\n"), style="dim")
+    console.print(Text(printable(f"{path} is valid. With every default, it reads:\n")))
+    console.print(Text(printable(tomlkit.dumps(report["config"]).strip() + "\n")), style="dim")
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in ("part", "plugin"):
         table.add_column(name, no_wrap=True)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import click
 
 CORE_TABLES = ("loop", "plugins")
-_PIP_NAME = re.compile(r"\w[\w.-]*")  # safe to print as an argument of pip
+_PIP_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")  # of PEP 508, safe to print
 
 
 class Registry:

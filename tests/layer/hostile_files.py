@@ -513,18 +513,18 @@ def digits(files):
     return files.keras(files.config.replace(b'"units": 2', b'"units": ' + b"9" * 5000))
 
 
-@case("units of 10^6 in a small file", "of weights and more, where")
+@case("units of 10^6 in a small file", "of weights and more; ")
 def units(files):
     layer = {"units": 10**6}
     return files.with_layer("Dense", layer, build_config={"input_shape": [None, 10**6]})
 
 
-@case("units of 10^30 in a small file", "of weights and more, where")
+@case("units of 10^30 in a small file", "of weights and more; ")
 def more_units(files):
     return files.with_layer("Dense", {"units": 10**30}, build_config={"input_shape": [None, 10]})
 
 
-@case("a loop of 10^6 units in a small file", "of weights and more, where")
+@case("a loop of 10^6 units in a small file", "of weights and more; ")
 def loop_units(files):
     config = {"config": {"inputs": 3, "cells": [{"use": "lstm", "units": 10**6}]}}
     return files.with_layer("Superloop", config, **SUPERLOOP)
@@ -545,6 +545,11 @@ def subarray(files):
 @case("a call without a tensor of the model", "must take a tensor of the model")
 def eager_call(files):
     return files.with_call("Tile", [TRUE, [10**10]], "keras.src.ops.numpy")
+
+
+@case("terminal codes in names", r"'\x1b]0;owned\x07.evil' is no class of Keras")
+def terminal_codes(files):
+    return files.with_layer("evil", {}, "\x1b]0;owned\x07", name="\x1b[2J")
 
 
 @case("a node of Keras 2", "must be tables, as Keras 3 saves them")

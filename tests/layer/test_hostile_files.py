@@ -33,6 +33,7 @@ def test_a_hostile_file_is_refused_with_a_reason_and_does_nothing(results, name)
     assert message is not None, "it was loaded"
     assert hostile_files.CASES[name][2] in message
     assert len(message) < 4000
+    assert message.replace("\n", "").isprintable()
     assert not found
 
 

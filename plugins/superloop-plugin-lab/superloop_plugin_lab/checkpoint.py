@@ -17,13 +17,8 @@ from superloop_core.errors import message, short_repr
 from superloop_core.limits import check_file, check_unpacked
 
 HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-NUMERIC = "biuf"  # kinds of NumPy's dtypes
+NUMERIC = "biufV"  # kinds of NumPy's dtypes; V is that of bfloat16
 NESTS = ("variables", "optimizer", "best")  # fields that are lists of arrays
-
-
-def _is_number(_: Any, attribute: Any, value: float) -> None:
-    if math.isnan(value):
-        raise ValueError(f"{attribute.name!r} must be numbers: {value}")
 
 
 def _taken(checkpoint: "Checkpoint", _: Any, best_step: int) -> None:
@@ -46,10 +41,8 @@ def _holds_numbers(_: Any, attribute: Any, value: np.ndarray) -> None:
 
 COUNT: list[Any] = [instance_of(int), not_(instance_of(bool)), ge(0), lt(2**63)]
 DURATION: list[Any] = [instance_of(float), ge(0), lt(math.inf)]
-ARRAYS: Any = deep_iterable(and_(instance_of(np.ndarray), _holds_numbers), instance_of(list))
-NUMBERS: Any = deep_iterable(
-    and_(instance_of(float), _is_number), and_(instance_of(tuple), min_len(2), max_len(2))
-)
+ARRAYS: Any = deep_iterable(and_(instance_of(np.ndarray), _holds_numbers), instance_of((list, tuple)))
+PAIR: Any = deep_iterable(instance_of(float), and_(instance_of(tuple), min_len(2), max_len(2)))
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -74,8 +67,8 @@ class Checkpoint:
     optimizer: Sequence[np.ndarray] = attrs.field(validator=ARRAYS)
     best: Sequence[np.ndarray] = attrs.field(validator=ARRAYS)
     best_step: int = attrs.field(validator=[*COUNT, _taken])
-    merit: tuple[float, float] = attrs.field(validator=NUMBERS)
-    recent: Sequence[tuple[float, float]] = attrs.field(validator=deep_iterable(NUMBERS))
+    merit: tuple[float, float] = attrs.field(validator=PAIR)
+    recent: Sequence[tuple[float, float]] = attrs.field(validator=deep_iterable(PAIR))
     generator: dict[str, Any] = attrs.field(validator=_state_of_a_generator)
     metrics_size: int = attrs.field(validator=COUNT)
     seconds: float = attrs.field(validator=DURATION)

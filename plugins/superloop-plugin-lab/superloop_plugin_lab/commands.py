@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from superloop_core import start_tensorflow
-from superloop_core.errors import ConfigError
+from superloop_core.errors import ConfigError, printable
 
 RUN = click.argument("run", type=click.Path(path_type=Path), metavar="RUN_DIR")
 SET = click.option(
@@ -172,11 +172,14 @@ def evaluate(
                 run, lengths, sequences=count, seed=seed, metrics=metrics, overrides=overrides
             ):
                 rows.append(row)
-                show(len(rows), f"accuracy {row.measured.accuracy:.1%} at length {row.length} of {run}")
+                show(
+                    len(rows),
+                    f"accuracy {row.measured.accuracy:.1%} at length {row.length} of {printable(str(run))}",
+                )
     print_evaluations(rows, as_json=as_json)
     if plot is not None:
         draw_curves(rows, plot)
-        click.echo(plot, err=as_json)
+        click.echo(printable(str(plot)), err=as_json)
 
 
 @click.command()
@@ -201,6 +204,6 @@ def trace(
     arrays, picture, left_out = trace_run(
         run, out, sequences=sequences, length=length, seed=seed, overrides=overrides
     )
-    click.echo(f"{arrays}\n{picture}")
+    click.echo(printable(f"{arrays}\n{picture}"))
     if left_out:
         click.echo(f"not drawn (too large or too many): {', '.join(left_out)}", err=True)

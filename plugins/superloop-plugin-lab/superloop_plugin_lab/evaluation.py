@@ -10,6 +10,7 @@ import numpy as np
 
 from superloop_core import ConfigError, WeightsError
 from superloop_core.config import load_dict
+from superloop_core.errors import printable
 from superloop_core.layer import load_weights
 from superloop_plugin_lab.experiment import Experiment, check_batch, read_experiment
 from superloop_plugin_lab.measurement import Measurement, measure, rows_at_once
@@ -215,8 +216,10 @@ def warn_of_other_versions(folder: RunFolder, experiment: Experiment) -> None:
     for distribution, then in load_dict(folder.config).get("plugins", {}).items():
         if distribution in now and now[distribution] != then:
             click.echo(
-                f"warning: {folder.path}: was trained with {distribution} {then}, "
-                f"but {now[distribution]} is installed; figures may differ",
+                printable(
+                    f"warning: {folder.path}: was trained with {distribution} {then}, "
+                    f"but {now[distribution]} is installed; figures may differ"
+                ),
                 err=True,
             )
 

@@ -69,7 +69,7 @@ WRONG = {
     "a merit of one number": {"merit": [0.5]},
     "a merit of words": {"merit": "ab"},
     "a merit that is none": {"merit": None},
-    "a merit that is no number": {"merit": [math.nan, 0.0]},
+    "a merit of integers": {"merit": [1, 0]},
     "recent figures in a table": {"recent": {"a": 1}},
     "recent figures that are no pairs": {"recent": [[0.1]]},
     "recent figures of strings": {"recent": [["a", "b"]]},

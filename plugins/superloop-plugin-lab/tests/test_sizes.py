@@ -80,7 +80,7 @@ def test_a_resumed_run_that_cannot_fit_is_refused_and_left_alone(superloop, run,
         (["--length", 2**31 - 1, "--sequences", 10**9], "sequences of length 2,147,483,647 need at least"),
         (["--sequences", MANY], "is not in the range"),
         (["--set", "loop.cells.0.units=1000000"], "its config asks for 16 TB of weights and more"),
-        (["--set", f"loop.cells.0.units={2**62}"], "too large to build"),
+        (["--set", f"loop.cells.0.units={2**62}"], "of weights and more; 10 GB are possible"),
     ],
 )
 def test_eval_refuses_what_cannot_fit(superloop, run, monkeypatch, arguments, error):
