@@ -101,8 +101,10 @@ class _Walk:
         if name == "function":
             return self._of_function(inner, table)
         registered = table.get("registered_name") or name
-        if registered not in keras.saving.get_custom_objects():
-            self._import(table.get("module"))
+        if registered not in keras.saving.get_custom_objects() and (
+            failure := self._import(table.get("module"))
+        ):
+            return failure
         made = keras.saving.get_custom_objects().get(registered) or _of_keras(table.get("module"), name)
         what = table.get("registered_name") or ".".join(filter(None, (table.get("module"), name)))
         if made is None:
@@ -126,8 +128,8 @@ class _Walk:
     def _of_function(self, name: Any, table: Mapping[str, Any]) -> str | None:
         if not isinstance(name, str):
             return f"the 'config' of a function must be its name: {short_repr(name)}"
-        if name not in keras.saving.get_custom_objects():
-            self._import(table.get("module"))
+        if name not in keras.saving.get_custom_objects() and (failure := self._import(table.get("module"))):
+            return failure
         if name in keras.saving.get_custom_objects():
             return None
         module = table.get("module")
@@ -137,10 +139,14 @@ class _Walk:
         what = f"the function {short_repr(name)} of {short_repr(module)}"
         return f"{what} is no activation, loss or metric; {REMAKE}"
 
-    def _import(self, module: str | None) -> None:
-        """Import a module of an allowed package, which registers its classes."""
+    def _import(self, module: str | None) -> str | None:
+        """Import a module of an allowed package, which registers its classes; return what went wrong."""
         if module and module.partition(".")[0] in self._allow and module not in sys.modules:
-            importlib.import_module(module)
+            try:
+                importlib.import_module(module)
+            except Exception as error:  # a module may raise anything
+                return f"the module {short_repr(module)} cannot be imported: {type(error).__name__}: {error}"
+        return None
 
 
 REMAKE = "make the model in code, and read the file's weights with model.load_weights(path)"
