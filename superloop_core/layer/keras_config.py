@@ -97,15 +97,15 @@ class _Walk:
             return f"'class_name', 'module' and 'registered_name' must be strings: {short_repr(names)}"
         if name in VALUES:
             dtype = inner.get("dtype", "float32") if isinstance(inner, Mapping) else "float32"
-            return None if dtype in DTYPES else f"no such dtype: {short_repr(dtype)}"
+            return (
+                None if isinstance(dtype, str) and dtype in DTYPES else f"no such dtype: {short_repr(dtype)}"
+            )
         if name == "function":
             return self._of_function(inner, table)
-        registered = table.get("registered_name") or name
-        if registered not in keras.saving.get_custom_objects() and (
-            failure := self._import(table.get("module"))
-        ):
+        registered = table.get("registered_name", name) or ""  # as Keras looks it up
+        if not _registered(registered) and (failure := self._import(table.get("module"))):
             return failure
-        made = keras.saving.get_custom_objects().get(registered) or _of_keras(table.get("module"), name)
+        made = _registered(registered) or _of_keras(table.get("module"), name)
         what = table.get("registered_name") or ".".join(filter(None, (table.get("module"), name)))
         if made is None:
             package = (table.get("module") or registered).partition(".")[0].partition(">")[0]
@@ -128,9 +128,9 @@ class _Walk:
     def _of_function(self, name: Any, table: Mapping[str, Any]) -> str | None:
         if not isinstance(name, str):
             return f"the 'config' of a function must be its name: {short_repr(name)}"
-        if name not in keras.saving.get_custom_objects() and (failure := self._import(table.get("module"))):
+        if not _registered(name) and (failure := self._import(table.get("module"))):
             return failure
-        if name in keras.saving.get_custom_objects():
+        if _registered(name):
             return None
         module = table.get("module")
         named = table.get("registered_name") in (None, "function", name)
@@ -152,6 +152,11 @@ class _Walk:
 REMAKE = "make the model in code, and read the file's weights with model.load_weights(path)"
 
 
+def _registered(name: str) -> Any:
+    """Return what is registered in this process, or in the scope around, by a name."""
+    return keras.saving.get_registered_object(name) if name else None
+
+
 def _of_node(node: Any) -> str | None:
     """Return what is wrong with a node: Keras would make a call without a symbolic tensor at once."""
     if not isinstance(node, Mapping):
@@ -162,7 +167,7 @@ def _of_node(node: Any) -> str | None:
         if isinstance(value, Mapping):
             if value.get("class_name") == "__keras_tensor__":
                 return None
-            waiting += value.values()
+            waiting += value.values() if "class_name" not in value else ()  # Keras looks into no object
         elif isinstance(value, list):
             waiting += value
     return "a node of 'inbound_nodes' must take a tensor of the model"

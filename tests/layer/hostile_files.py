@@ -552,6 +552,32 @@ def terminal_codes(files):
     return files.with_layer("evil", {}, "\x1b]0;owned\x07", name="\x1b[2J")
 
 
+@case("a call whose tensor is within another object", "must take a tensor of the model")
+def hidden_tensor(files):
+    dense = {"module": "keras.layers", "class_name": "Dense", "config": {"units": 1, "activation": TENSOR}}
+    return files.with_call("Tile", [TRUE, [10**10], dense], "keras.src.ops.numpy")
+
+
+@case("an operation of Keras by two names", "'keras.layers.Lambda' is no class of Keras")
+def dotted(files):
+    return files.with_layer("layers.Lambda", {"function": code_of(files)}, "keras")
+
+
+@case("a class without a module", "'Lambda' runs code")
+def without_module(files):
+    return files.with_layer("Lambda", {"function": code_of(files)}, None)
+
+
+@case("a class_name that is a table", "must be strings")
+def class_name(files):
+    return files.with_layer({"class_name": "Lambda"}, {})
+
+
+@case("a config that is a list", "cannot be loaded")
+def listed(files):
+    return files.keras([])
+
+
 @case("a node of Keras 2", "must be tables, as Keras 3 saves them")
 def old_node(files):
     return files.with_layer("Dense", {"units": 1}, inbound_nodes=[["input_layer", 0, 0, {}]])

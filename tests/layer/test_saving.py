@@ -2,6 +2,7 @@
 
 import sys
 import zipfile
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from superloop_core import Superloop, WeightsError, load_model
 from superloop_core.layer import check_keras_config, load_weights
+from superloop_core.layer.keras_config import BASES
 
 LOOP = {"inputs": 3, "cells": [{"use": "gru", "units": 4}]}
 
@@ -89,6 +91,20 @@ def test_a_registered_layer_of_the_user_loads(tmp_path):
     inputs = keras.Input((3,))
     model = keras.Model(inputs, Doubled()(inputs))
     assert_same(model, load_model(save(model, tmp_path / "a.keras")))
+
+
+def test_a_layer_of_the_scope_around_loads(tmp_path):
+    class Tripled(keras.layers.Layer):
+        def call(self, inputs):
+            return 3 * inputs
+
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, Tripled()(inputs))
+    path = save(model, tmp_path / "a.keras")
+    with pytest.raises(WeightsError, match="Tripled' is no class of Keras"):
+        load_model(path)
+    with keras.saving.custom_object_scope({"Tripled": Tripled}):
+        assert_same(model, load_model(path))
 
 
 MODULE = """
@@ -185,3 +201,26 @@ def test_a_file_that_is_no_keras_file_is_refused_with_the_next_move(tmp_path, na
     (tmp_path / "m.keras").rename(tmp_path / name)
     with pytest.raises(WeightsError, match=r"only \.keras files are read; for weights, .* for|only \.keras"):
         load_model(tmp_path / name)
+
+
+def admitted():
+    """The names of all of Keras's classes that load_model makes."""
+    found = set(BASES)
+    while more := {sub for cls in found for sub in type.__subclasses__(cls)} - found:
+        found |= more
+    return {
+        cls.__name__
+        for cls in found
+        if cls.__module__.startswith("keras.src.")
+        and not check_keras_config({"module": cls.__module__, "class_name": cls.__name__, "config": {}})
+    }
+
+
+@pytest.mark.release
+def test_the_classes_of_keras_that_load_model_makes_are_those_that_were_looked_at():
+    """Look at each new class: does its constructor, or a call, read files or run code? Then add its name."""
+    looked_at = set(Path(__file__).with_name("keras_classes.txt").read_text().split())
+    new = admitted() - looked_at
+    assert not new
+    assert len(looked_at) > 500
+    assert not looked_at & {"Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer", "Switch"}
