@@ -14,6 +14,7 @@ import marshal
 import os
 import pickle
 import resource
+import shutil
 import struct
 import sys
 import zipfile
@@ -437,7 +438,7 @@ def weights_virtual(files):
 
 
 for member in ("../canary/written", "/etc/x", "assets/../../canary/written", "assets\\..\\x", "code.py"):
-    case(f"a member named {member}", "has a member that a .keras file")(
+    case(f"GHSA-hqp4-2352-xf5r: a member named {member}", "has a member that a .keras file")(
         lambda files, member=member: files.keras(more=[(member, b"x")])
     )
 
@@ -589,6 +590,12 @@ def thresholds(files):
     metric = {"module": "keras.metrics", "class_name": "AUC", "config": {"num_thresholds": 10**9}}
     whole["compile_config"] = {"optimizer": "adam", "loss": "mse", "metrics": [metric]}
     return files.keras(whole)
+
+
+@case("a folder in the place of a model", "cannot be loaded: ")
+def folder(files):
+    (files.folder / "run/model.keras").mkdir(parents=True)
+    return files.folder / "run"
 
 
 @case("a named pipe", "is a device or a pipe")
@@ -760,7 +767,7 @@ def main(folder):
         if grown > 200_000:  # kilobytes
             found.append(f"took {grown:,} kB of memory")
         results[name] = (message, found)
-        path.unlink()
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
     print(json.dumps(results))
 
 
