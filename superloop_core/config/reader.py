@@ -247,15 +247,12 @@ def count_parts(loop: LoopConfig) -> int:
     """Return the number of cells and systems that are built: those of a nested loop once for each layer."""
     parts = [(cell.layers, cell.settings) for cell in loop.cells]
     parts += [(1, system.settings) for system in loop.systems]
-    return sum(
-        times
-        * (1 + sum(count_parts(inner) for inner in _values_of(settings) if isinstance(inner, LoopConfig)))
-        for times, settings in parts
-    )
+    return sum(times * (1 + sum(map(count_parts, _nested(settings)))) for times, settings in parts)
 
 
-def _values_of(settings: Any) -> list[Any]:
-    return [getattr(settings, field.name) for field in attrs.fields(type(settings))]
+def _nested(settings: Any) -> list[LoopConfig]:
+    values = (getattr(settings, field.name) for field in attrs.fields(type(settings)))
+    return [value for value in values if isinstance(value, LoopConfig)]
 
 
 def _default_id(use: Any) -> str | None:
