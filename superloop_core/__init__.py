@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from superloop_core.builder.system import System
     from superloop_core.cli.installed import output_to_stderr
     from superloop_core.cli.quiet import start_tensorflow
+    from superloop_core.describe.size import check_memory
     from superloop_core.layer.assembly import assemble
     from superloop_core.layer.cell import SuperloopCell
     from superloop_core.layer.saving import load_model
@@ -64,6 +65,7 @@ __all__ = [
     "WeightsError",
     "Wiring",
     "assemble",
+    "check_memory",
     "checkpoint",
     "hookimpl",
     "kept",
@@ -82,6 +84,7 @@ _LAZY = {
     "System": "builder",
     "Wiring": "loop.wiring",  # with assemble: for parts that hold a loop
     "assemble": "layer.assembly",
+    "check_memory": "describe.size",
     "checkpoint": "loop.scan",
     "kept": "loop.scan",
     "load_model": "layer",

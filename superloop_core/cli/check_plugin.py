@@ -11,7 +11,7 @@ import click
 
 from superloop_core.cli.installed import installed_plugins, output_to_stderr
 from superloop_core.cli.quiet import start_tensorflow
-from superloop_core.errors import SuperloopError
+from superloop_core.errors import SuperloopError, printable
 
 if TYPE_CHECKING:
     from superloop_core.testing import Report
@@ -55,6 +55,6 @@ def _checked(names: Iterable[str], only: tuple[str, ...], *, silent: bool) -> "l
         if not silent:
             status = click.style(f"{result.status:<8}", fg=STYLES[result.status])
             message = f"  {result.message}" if result.message else ""
-            click.echo(f"{status}{result.plugin} ({result.kind}) {result.check}{message}")
+            click.echo(status + printable(f"{result.plugin} ({result.kind}) {result.check}{message}"))
 
     return [testing.check_plugin(name, only=only, tell=report) for name in names]

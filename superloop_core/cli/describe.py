@@ -9,6 +9,7 @@ import click
 
 from superloop_core.cli.installed import installed_plugins, output_to_stderr
 from superloop_core.describe.plugin import Description, Setting, described
+from superloop_core.errors import printable
 from superloop_core.system_settings import shape_in_words
 
 
@@ -40,7 +41,10 @@ def _print(shown: Description, names: Iterable[str]) -> None:
 
     console = Console()
     console.print(
-        Text.assemble((shown.name, "bold cyan"), f", a {shown.kind}"), Text(shown.summary), "", sep="\n"
+        Text.assemble((shown.name, "bold cyan"), f", a {shown.kind}"),
+        Text(printable(shown.summary)),
+        "",
+        sep="\n",
     )
     if shown.settings:
         table = Table(box=None, header_style="bold", pad_edge=False)
@@ -48,7 +52,8 @@ def _print(shown: Description, names: Iterable[str]) -> None:
             table.add_column(column, style="cyan" if column == "setting" else "")
         for setting in shown.settings:
             kind = f"{setting.type} {setting.range}".strip()
-            table.add_row(*map(Text, (setting.name, kind, _default(setting), setting.meaning)))
+            cells = (setting.name, kind, _default(setting), setting.meaning)
+            table.add_row(*(Text(printable(cell)) for cell in cells))
         console.print(table)
         console.print()
     sources = shown.sizes.get("sources", {})
@@ -66,7 +71,7 @@ def _print(shown: Description, names: Iterable[str]) -> None:
     grid = Table.grid(padding=(0, 2))
     for name, fact in facts.items():
         if fact:
-            grid.add_row(Text(name, style="bold"), Text(fact))
+            grid.add_row(Text(name, style="bold"), Text(printable(fact)))
     console.print(grid)
 
 

@@ -13,7 +13,7 @@ from superloop_core.cli.installed import installed_plugins, output_to_stderr
 from superloop_core.cli.quiet import start_tensorflow
 from superloop_core.config.reader import read_config
 from superloop_core.config.schema import LoopConfig
-from superloop_core.errors import ConfigError
+from superloop_core.errors import ConfigError, printable
 from superloop_core.system_settings import shape_in_words
 
 if TYPE_CHECKING:
@@ -43,7 +43,8 @@ def validate(
             size = _measured(read.loop, steps)
     except ConfigError as error:
         if not as_json:
-            click.echo(f"{config}: {len(error.problems)} problem{'s' * (len(error.problems) > 1)}", err=True)
+            count = len(error.problems)
+            click.echo(f"{printable(str(config))}: {count} problem{'s' * (count > 1)}", err=True)
             click.echo(textwrap.indent(str(error), "  "), err=True)
         else:
             problems = [attrs.asdict(problem) for problem in error.problems]
@@ -85,9 +86,11 @@ def _print(path: Path, report: dict[str, Any]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from superloop_core.describe.size import memory_in_words
+
     console = Console(soft_wrap=True)
-    console.print(Text(f"{path} is valid. With every default, it reads:\n"))
-    console.print(Text(tomlkit.dumps(report["config"]).strip() + "\n"), style="dim")
+    console.print(Text(printable(f"{path} is valid. With every default, it reads:\n")))
+    console.print(Text(printable(tomlkit.dumps(report["config"]).strip() + "\n")), style="dim")
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in ("part", "plugin"):
         table.add_column(name, no_wrap=True)
@@ -104,11 +107,10 @@ def _print(path: Path, report: dict[str, Any]) -> None:
     facts = {"inputs": ", ".join(inputs)}
     facts["output"] = shape_in_words(report["output_shape"][1:])
     if memory := report["memory"]:
-        needed = memory["weights"] + memory["states"]
+        words = memory_in_words(memory, memory["timesteps"], memory["batch_size"])
+        weights, _, rest = words.partition(": ")
         facts["memory"] = (
-            f"at least {_bytes(needed)} to train with Adam: {_bytes(memory['weights'])} of weights and "
-            f"gradients, {_bytes(memory['states'])} of states ({memory['timesteps']:,} timesteps, batch size "
-            f"{memory['batch_size']:,}); TensorFlow itself uses about 500 MB more"
+            f"at least {weights} to train with Adam: {rest}; TensorFlow itself uses about 500 MB more"
         )
     grid = Table.grid(padding=(0, 2))
     for name, fact in facts.items():
@@ -118,10 +120,3 @@ def _print(path: Path, report: dict[str, Any]) -> None:
 
 def _number(number: int | None) -> str:
     return "grows" if number is None else f"{number:,}"
-
-
-def _bytes(number: int) -> str:
-    for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if number >= size:
-            return f"{number / size:.3g} {unit}"
-    return f"{number} bytes"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from superloop_core.errors import ConfigError, cut, did_you_mean, message, short_repr
+from superloop_core.limits import UnreadableError, read_file
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 32
@@ -31,13 +32,11 @@ def load_dict(source: str | Path | Mapping[str, Any]) -> dict[str, Any]:
         if form not in _PARSERS:
             raise ConfigError(f"{where}: a config must be a .toml or a .json file")
         try:
-            with path.open("rb") as file:
-                raw = file.read(MAX_BYTES + 1)
-            if len(raw) > MAX_BYTES:
-                raise ConfigError(f"{where}: a config may have {MAX_BYTES} bytes at most")
-            data = _PARSERS[form](_text(raw))
+            data = _PARSERS[form](_text(read_file(path, MAX_BYTES)))
         except OSError as error:
             raise ConfigError(f"{where}: cannot be read: {error.strerror}") from error
+        except UnreadableError as error:
+            raise ConfigError(f"{where}: {error}") from error
         except (ValueError, RecursionError) as error:
             if isinstance(error, ConfigError):
                 raise
@@ -163,6 +162,6 @@ def _toml_value(text: str) -> Any:
     """``16`` -> 16, ``[1, 2]`` -> [1, 2]; other text is a string: ``adam`` -> "adam"."""
     try:
         parsed = tomllib.loads(f"value = {text}")
-    except (ValueError, RecursionError):  # an integer may have too many digits
+    except (ValueError, RecursionError):  # no TOML, or an integer of more than 4,300 digits
         return text.strip()
     return parsed["value"] if len(parsed) == 1 else text.strip()

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import attrs
-from attrs.validators import ge, min_len
+from attrs.validators import ge, le, min_len
 
 from superloop_core.config.files import load_dict
 from superloop_core.config.reader import Reader, read_loop
@@ -30,7 +30,7 @@ class OriginalConfig:
     model_inputs: int = attrs.field(validator=ge(0))
     model_outputs: int = attrs.field(validator=ge(0))
     recurrent_model: str
-    recurrent_layers: int = attrs.field(validator=ge(1))
+    recurrent_layers: int = attrs.field(validator=[ge(1), le(100)])
     recurrent_units: int = attrs.field(validator=ge(1))
     superloop_models: tuple[str, ...] = ()
     suppress_output: int = attrs.field(default=0, validator=ge(0))

@@ -31,6 +31,8 @@ from superloop_core.registry.records import PluginRecord
 from superloop_core.registry.registry import Registry
 from superloop_core.registry.specs import TableSpec, snake_case
 
+MAX_PARTS = 1_000  # of a loop; each is built and traced on its own
+
 
 def read_config(
     source: str | Path | Mapping[str, Any], registry: Registry, overrides: Iterable[str] = ()
@@ -254,13 +256,27 @@ def _of_nested(loop: LoopConfig, kind: str) -> Iterable[str]:
 
 
 def _of_any(loop: LoopConfig) -> Iterable[str]:
-    """Yield the rules about outputs and names that a loop breaks."""
+    """Yield the rules about sizes, outputs and names that a loop breaks."""
+    if (parts := count_parts(loop)) > MAX_PARTS:
+        yield f"may have {MAX_PARTS:,} cells and systems at most, those of nested loops included: {parts:,}"
     if loop.outputs_read_systems and not (loop.outputs and loop.systems):
         yield "'outputs_read_systems' needs outputs >= 1 and a system"
     names = [INPUTS, FEEDBACK, *(name for name, _ in named_sources(loop))]
     for name, count in Counter(names).items():
         if count > 1:
             yield f"two inputs of the loop would be called {short_repr(name)}; give a system another id"
+
+
+def count_parts(loop: LoopConfig) -> int:
+    """Return the number of cells and systems that are built: those of a nested loop once for each layer."""
+    parts = [(cell.layers, cell.settings) for cell in loop.cells]
+    parts += [(1, system.settings) for system in loop.systems]
+    return sum(times * (1 + sum(map(count_parts, _nested(settings)))) for times, settings in parts)
+
+
+def _nested(settings: Any) -> list[LoopConfig]:
+    values = (getattr(settings, field.name) for field in attrs.fields(type(settings)))
+    return [value for value in values if isinstance(value, LoopConfig)]
 
 
 def _default_id(use: Any) -> str | None:

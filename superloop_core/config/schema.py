@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import attrs
-from attrs.validators import ge
+from attrs.validators import ge, le
 
 from superloop_core.config.settings import register_setting, settings_to_dict
 from superloop_core.names import CELLS, FEEDBACK, INPUTS, OUTPUTS, cell_path, read_path, source_name
@@ -32,10 +32,11 @@ class CellConfig(PartConfig):
     """``layers`` recurrent cells of one kind, stacked.
 
     Args:
+        layers: at most 100: each is built and traced on its own.
         learn_initial_state: whether each one's state at t = 0 is learned.
     """
 
-    layers: int = attrs.field(default=1, validator=ge(1))
+    layers: int = attrs.field(default=1, validator=[ge(1), le(100)])
     learn_initial_state: bool = False
 
     @property

@@ -20,6 +20,7 @@ from superloop_core.errors import ConfigError, Problem, did_you_mean, message, n
 T = TypeVar("T")
 
 MAX_UNKNOWN = 20  # settings of one table that there are not, each reported by its name
+MAX_INT = 2**63 - 1  # TensorFlow and TOML have no larger integers
 
 
 def read_settings(
@@ -209,6 +210,8 @@ def _strict(kind: type) -> Any:
     def structure(value: Any, _: Any) -> Any:
         if isinstance(value, bool) is not (kind is bool) or not isinstance(value, accepted):
             raise TypeError(f"not {expected(kind)}: {value!r}")
+        if isinstance(value, int) and abs(value) > MAX_INT:
+            raise TypeError("an integer of more than 64 bits")
         return kind(value)
 
     return structure

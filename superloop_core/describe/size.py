@@ -1,13 +1,17 @@
 """How large a loop is, measured by building it."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
 import tensorflow as tf
 
 from superloop_core.config.schema import LoopConfig
+from superloop_core.errors import ConfigError, Problem
 from superloop_core.layer.assembly import assemble
+from superloop_core.layer.limited_variables import limited_build
+from superloop_core.limits import in_bytes, machine_memory
 from superloop_core.names import OUTPUTS, cell_path, read_path
 
 FLOAT = 4  # bytes
@@ -75,14 +79,43 @@ def measure(loop: LoopConfig, timesteps: int | None = None) -> LoopSize:
         timesteps: the number of timesteps, for memories that grow with it; None: unknown.
 
     Raises:
-        ConfigError: a factory rejects its settings.
+        ConfigError: a factory rejects its settings, or the loop is too large to build.
         PluginError: a factory cannot be imported, or returns the wrong thing.
     """
-    with tf.Graph().as_default():
-        wiring = assemble(loop)
-        wiring.build(loop.inputs)
-        specs = wiring.state_specs(timesteps=timesteps or "any")
-        states = dict(zip(wiring.state_names(specs), tf.nest.flatten(specs), strict=True))
+    with limited_build(loop), tf.Graph().as_default():
+        return _measured(loop, timesteps)
+
+
+def check_memory(loop: LoopConfig, timesteps: int, batch_size: int) -> None:
+    """Check that training with Adam can fit in this machine's memory, by its least need.
+
+    Raises:
+        ConfigError: it cannot, or the loop is too large to build.
+        PluginError: a factory cannot be imported, or returns the wrong thing.
+    """
+    needed = measure(loop, timesteps).memory(timesteps, batch_size)
+    if needed is not None and sum(needed.values()) > machine_memory():
+        what = (
+            f"does not fit in this machine's memory ({in_bytes(machine_memory())}): training needs at least "
+            f"{memory_in_words(needed, timesteps, batch_size)}; make it, the batch or the sequences smaller"
+        )
+        raise ConfigError([Problem("loop", what)])
+
+
+def memory_in_words(needed: Mapping[str, int], timesteps: int, batch_size: int) -> str:
+    """Return what :meth:`LoopSize.memory` returned in words."""
+    return (
+        f"{in_bytes(needed['weights'] + needed['states'])}: {in_bytes(needed['weights'])} of weights and "
+        f"gradients, {in_bytes(needed['states'])} of states ({timesteps:,} timesteps, batch size "
+        f"{batch_size:,})"
+    )
+
+
+def _measured(loop: LoopConfig, timesteps: int | None) -> LoopSize:
+    wiring = assemble(loop)
+    wiring.build(loop.inputs)
+    specs = wiring.state_specs(timesteps=timesteps or "any")
+    states = dict(zip(wiring.state_names(specs), tf.nest.flatten(specs), strict=True))
 
     def part(path: str, use: str, input_size: int, output_size: int, *layers: Any) -> PartSize:
         sizes = [s.shape[1:].num_elements() for name, s in states.items() if name.startswith(f"{path}.")]

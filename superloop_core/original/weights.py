@@ -14,6 +14,8 @@ import numpy as np
 
 from superloop_core.errors import WeightsError
 from superloop_core.layer.superloop import Superloop
+from superloop_core.layer.weights_file import arrays_of, open_weights
+from superloop_core.limits import UnreadableError
 
 PARTS = "superloop_parts"  # the attribute of a weights file that names its plugins
 
@@ -42,13 +44,13 @@ def load_weights(path: Path, model: keras.Model, layer: Superloop, name: str) ->
     """
     before = model.get_weights()
     try:
-        with h5py.File(path, "r") as file:
+        with open_weights(path) as file:
             originals = file.get(name)
             if isinstance(originals, h5py.Group):
                 _load_original(originals, layer)
             else:
                 _load_keras(file, path, model, layer)
-    except WeightsError as error:
+    except (WeightsError, UnreadableError) as error:
         raise WeightsError(f"{path}: {error}") from error
     except Exception as error:
         model.set_weights(before)
@@ -61,7 +63,7 @@ def _load_keras(file: h5py.File, path: Path, model: keras.Model, layer: Superloo
         copy = Path(folder) / "copy.weights.h5"  # Keras rejects other endings
         model.save_weights(copy)
         with h5py.File(copy, "r") as own:
-            _require_same(_arrays(file), _arrays(own))
+            _require_same(arrays_of(file), arrays_of(own))
         if file.attrs.get(PARTS, _parts(layer)) != _parts(layer):
             raise WeightsError(f"holds the weights of {file.attrs[PARTS]}, not of {_parts(layer)}")
         shutil.copyfile(path, copy)
@@ -71,7 +73,7 @@ def _load_keras(file: h5py.File, path: Path, model: keras.Model, layer: Superloo
 def _load_original(group: h5py.Group, layer: Superloop) -> None:
     """Assign the original's arrays, whose layers it numbered (``Recur0/1.DenseCtrl/0``), all or none."""
     ours = original_variables(layer)
-    theirs = {re.sub(r"(^|/)\d+\.", r"\1", path): array for path, array in _arrays(group).items()}
+    theirs = {re.sub(r"(^|/)\d+\.", r"\1", path): array for path, array in arrays_of(group).items()}
     theirs = {path: array for path, array in theirs.items() if not path.endswith("/length")}
     _require_same(theirs, ours)
     arrays = {path: np.asarray(theirs[path], dtype=ours[path].dtype) for path in ours}
@@ -105,13 +107,6 @@ def _parts(layer: Superloop) -> str:
     loop = layer.config
     cells = [cell.use for cell in loop.cells for _ in range(cell.layers)]
     return json.dumps({"cells": cells, "systems": [system.use for system in loop.systems]})
-
-
-def _arrays(group: h5py.Group) -> dict[str, h5py.Dataset]:
-    """Return every array of a file, by its path."""
-    arrays: dict[str, h5py.Dataset] = {}
-    group.visititems(lambda path, item: arrays.update({path: item} if isinstance(item, h5py.Dataset) else {}))
-    return arrays
 
 
 def _require_same(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> None:

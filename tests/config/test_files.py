@@ -1,6 +1,7 @@
 """Config files as dicts, and overrides."""
 
 import codecs
+import os
 
 import pytest
 
@@ -25,7 +26,7 @@ def test_files_that_cannot_be_configs_are_rejected_in_a_line(tmp_path):
         ("d.yaml", "loop: 1", "must be a .toml or a .json file"),
         ("e.json", '{"loop":' + deep + "}", "."),
         ("f.json", '{"loop":' + "[" * 40 + "]" * 40 + "}", "nested 32 deep at most"),
-        ("g.toml", "#" * 1_000_001, "1000000 bytes at most"),
+        ("g.toml", "#" * 1_000_001, "1,000,000 bytes at most: 1,000,001"),
     ):
         (tmp_path / name).write_text(text)
         with pytest.raises(ConfigError, match=told):
@@ -159,3 +160,22 @@ def test_an_integer_with_too_many_digits_is_text():
 def test_a_key_that_is_no_string_is_rejected(key):
     with pytest.raises(ConfigError, match="the keys of a table must be strings"):
         load_dict({"loop": {"cells": [{key: 1}]}})
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_device_or_a_pipe_is_no_config(tmp_path):
+    os.mkfifo(tmp_path / "pipe.toml")
+    (tmp_path / "zero.toml").symlink_to("/dev/zero")
+    for name in ("pipe.toml", "zero.toml"):
+        with pytest.raises(ConfigError, match=f"{name}: is a device or a pipe, not a regular file"):
+            load_dict(tmp_path / name)
+
+
+def test_an_integer_of_5000_digits_is_rejected_in_every_form(tmp_path):
+    digits = "9" * 5000
+    (tmp_path / "a.toml").write_text(f"x = {digits}")
+    (tmp_path / "a.json").write_text(f'{{"x": {digits}}}')
+    for name in ("a.toml", "a.json"):
+        with pytest.raises(ConfigError, match=r"is no valid .*: Exceeds the limit"):
+            load_dict(tmp_path / name)
+    assert apply_overrides({}, [f"x={digits}"]) == {"x": digits}  # a string, which no number takes

@@ -202,3 +202,20 @@ def test_junk_is_rejected_and_nothing_worse(data):
     with pytest.raises(ConfigError) as refused:
         read_config(data, PLUGINS)
     assert refused.value.problems
+
+
+def test_the_number_of_cells_and_systems_is_bounded_also_in_nested_loops():
+    gru, stack = {"use": "gru", "units": 1}, {"use": "stack", "depth": 2, "width": 1}
+    read = read_loop({"inputs": 1, "cells": [gru | {"layers": 100}] * 10}, load_registry())
+    assert len(read.cells) == 10
+    inner = {"use": "superloop", "layers": 100, "loop": {"cells": [gru | {"layers": 9}]}}
+    assert read_loop({"inputs": 1, "cells": [inner]}, load_registry()).cells[0].layers == 100
+    inner["loop"]["cells"].append(gru)
+    many = {
+        "1,001": {"cells": [gru | {"layers": 100}] * 10 + [gru]},
+        "2,001": {"cells": [gru], "systems": [stack | {"id": f"s{index}"} for index in range(2000)]},
+        "1,100": {"cells": [inner]},
+    }
+    for count, loop in many.items():
+        with pytest.raises(ConfigError, match=f"1,000 cells and systems at most, .* included: {count}$"):
+            read_loop({"inputs": 1} | loop, load_registry())

@@ -10,6 +10,7 @@ import keras
 
 from superloop_core import ConfigError
 from superloop_core.errors import did_you_mean, message, short_repr
+from superloop_core.layer import check_keras_config
 from superloop_plugin_cells.settings import PACKAGES, RegisteredConfig
 
 
@@ -29,6 +30,8 @@ def registered(settings: RegisteredConfig) -> keras.layers.Layer:
         rule = "an RNN cell" if settings.cell in layers else f"a cell registered by {settings.package}"
         raise ConfigError(f"'cell' must be {rule}: {settings.cell!r}{did_you_mean(settings.cell, cells)}")
     cls = cells[settings.cell]
+    if problems := check_keras_config(settings.config, "config"):
+        raise ConfigError(f"'config' must be valid for {settings.cell}: {problems[0]}")
     try:
         cell = cls.from_config(copy.deepcopy(settings.config))
         _ = cell.state_size  # some classes check their config only here

@@ -1,6 +1,8 @@
 """A checkpoint: what a training run needs to resume bit by bit."""
 
 import json
+import math
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,10 +10,39 @@ from typing import Any
 import attrs
 import keras
 import numpy as np
+from attrs.validators import and_, deep_iterable, ge, instance_of, lt, max_len, min_len, not_
 
 from superloop_core import WeightsError
+from superloop_core.errors import message, short_repr
+from superloop_core.limits import check_file, check_unpacked
 
+HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+NUMERIC = "biufV"  # kinds of NumPy's dtypes; V is that of bfloat16
 NESTS = ("variables", "optimizer", "best")  # fields that are lists of arrays
+
+
+def _taken(checkpoint: "Checkpoint", _: Any, best_step: int) -> None:
+    if best_step > checkpoint.step:
+        raise ValueError(f"'best_step' must be <= step ({checkpoint.step}): {best_step}")
+
+
+def _state_of_a_generator(_: Any, attribute: Any, value: Any) -> None:
+    try:
+        np.random.default_rng(0).bit_generator.state = value
+    except (KeyError, OverflowError, TypeError, ValueError) as error:
+        what = f"{attribute.name!r} must be the state of a generator of NumPy: {short_repr(value)}"
+        raise ValueError(f"{what} ({type(error).__name__}: {error})") from error
+
+
+def _holds_numbers(_: Any, attribute: Any, value: np.ndarray) -> None:
+    if value.dtype.kind not in NUMERIC:
+        raise TypeError(f"{attribute.name!r} must be arrays of numbers: {value.dtype}")
+
+
+COUNT: list[Any] = [instance_of(int), not_(instance_of(bool)), ge(0), lt(2**63)]
+DURATION: list[Any] = [instance_of(float), ge(0), lt(math.inf)]
+ARRAYS: Any = deep_iterable(and_(instance_of(np.ndarray), _holds_numbers), instance_of((list, tuple)))
+PAIR: Any = deep_iterable(instance_of(float), and_(instance_of(tuple), min_len(2), max_len(2)))
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -31,16 +62,16 @@ class Checkpoint:
         seconds: of training so far.
     """
 
-    step: int
-    variables: Sequence[np.ndarray]
-    optimizer: Sequence[np.ndarray]
-    best: Sequence[np.ndarray]
-    best_step: int
-    merit: tuple[float, float]
-    recent: Sequence[tuple[float, float]]
-    generator: dict[str, Any]
-    metrics_size: int
-    seconds: float
+    step: int = attrs.field(validator=COUNT)
+    variables: Sequence[np.ndarray] = attrs.field(validator=ARRAYS)
+    optimizer: Sequence[np.ndarray] = attrs.field(validator=ARRAYS)
+    best: Sequence[np.ndarray] = attrs.field(validator=ARRAYS)
+    best_step: int = attrs.field(validator=[*COUNT, _taken])
+    merit: tuple[float, float] = attrs.field(validator=PAIR)
+    recent: Sequence[tuple[float, float]] = attrs.field(validator=deep_iterable(PAIR))
+    generator: dict[str, Any] = attrs.field(validator=_state_of_a_generator)
+    metrics_size: int = attrs.field(validator=COUNT)
+    seconds: float = attrs.field(validator=DURATION)
 
     def save(self, path: Path) -> None:
         """Write one ``.npz`` file, without a pickle."""
@@ -58,16 +89,38 @@ class Checkpoint:
             WeightsError: the file cannot be read.
         """
         try:
-            with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-                values: dict[str, Any] = json.loads(str(file["told"]))
-                for name in NESTS:
-                    count = sum(key.startswith(f"{name}.") for key in file)
-                    values[name] = [file[f"{name}.{index}"] for index in range(count)]
+            size = check_file(path)
+            with path.open("rb") as raw, zipfile.ZipFile(raw) as archive:
+                check_unpacked(sum(member.file_size for member in archive.infolist()), size)
+                arrays = {
+                    member.filename.removesuffix(".npy"): _array(archive, member)
+                    for member in archive.infolist()
+                }
+            values: dict[str, Any] = json.loads(str(arrays.pop("told")))
+            for name in NESTS:
+                count = sum(key.startswith(f"{name}.") for key in arrays)
+                values[name] = [arrays.pop(f"{name}.{index}") for index in range(count)]
+            if arrays:
+                raise WeightsError(f"has other arrays than a checkpoint: {short_repr(sorted(arrays))}")
             values["merit"] = tuple(values["merit"])
             values["recent"] = [tuple(pair) for pair in values["recent"]]
             return cls(**values)
         except Exception as error:  # NumPy raises many kinds of errors on a broken file
-            raise WeightsError(f"{path}: cannot be loaded: {error}") from error
+            raise WeightsError(f"{path}: cannot be loaded: {message(error)}") from error
+
+
+def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+    """Return an array of an ``.npz`` file that has as many numbers as its header says."""
+    with archive.open(member) as file:
+        version = np.lib.format.read_magic(file)
+        if version not in HEADERS:
+            raise WeightsError(f"{member.filename} has an unknown format: {version}")
+        shape, _, dtype = HEADERS[version](file)
+        size = math.prod(shape) * dtype.itemsize
+        if dtype.hasobject or min(shape, default=0) < 0 or size != member.file_size - file.tell():
+            raise WeightsError(f"{member.filename} does not hold what its header says: {shape} of {dtype}")
+    with archive.open(member) as file:
+        return np.lib.format.read_array(file, allow_pickle=False)
 
 
 def variables_of(model: keras.Model) -> list[np.ndarray]:
@@ -80,6 +133,28 @@ def optimizer_state(optimizer: keras.optimizers.Optimizer) -> list[Any]:
     return [variable for variable in optimizer.variables if variable.name != "learning_rate"]
 
 
+def check_fits(variables: Sequence[Any], saved: Sequence[np.ndarray], whose: str) -> None:
+    """Check that saved values have the shapes and types of variables.
+
+    Args:
+        variables: the variables.
+        saved: their values.
+        whose: what they belong to, for the message of the error.
+
+    Raises:
+        WeightsError: they have not.
+    """
+    needed, given = [tuple(variable.shape) for variable in variables], [array.shape for array in saved]
+    if needed != given:
+        raise WeightsError(
+            f"the checkpoint holds {whose} of shapes {given}, but the run needs {needed}; undo --set"
+        )
+    types = [np.asarray(variable).dtype for variable in variables]
+    if types != [array.dtype for array in saved]:
+        held = ", ".join(sorted({str(array.dtype) for array in saved}))
+        raise WeightsError(f"the checkpoint holds {whose} of other types than the run's: {held}")
+
+
 def put_back(variables: Sequence[Any], saved: Sequence[np.ndarray], whose: str) -> None:
     """Set variables to their saved values.
 
@@ -89,12 +164,8 @@ def put_back(variables: Sequence[Any], saved: Sequence[np.ndarray], whose: str) 
         whose: what they belong to, for the message of the error.
 
     Raises:
-        WeightsError: the shapes differ; no variable is changed.
+        WeightsError: the shapes or types differ; no variable is changed.
     """
-    needed, given = [tuple(variable.shape) for variable in variables], [array.shape for array in saved]
-    if needed != given:
-        raise WeightsError(
-            f"the checkpoint holds {whose} of shapes {given}, but the run needs {needed}; undo --set"
-        )
+    check_fits(variables, saved, whose)
     for variable, array in zip(variables, saved, strict=True):
         variable.assign(array)

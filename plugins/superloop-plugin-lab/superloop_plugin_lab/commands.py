@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from superloop_core import output_to_stderr, start_tensorflow
-from superloop_core.errors import ConfigError
+from superloop_core.errors import ConfigError, printable
 
 RUN = click.argument("run", type=click.Path(path_type=Path), metavar="RUN_DIR")
 SET = click.option(
@@ -20,6 +20,9 @@ SET = click.option(
 SEED = click.option(
     "--seed", type=click.IntRange(0, 2**32 - 1), help="Seed of the test sequences.  [default: the run's]"
 )
+MAX_COUNT = 2**31 - 1  # TensorFlow counts in 32 bits
+MAX_LENGTHS = 10_000
+COUNT = click.IntRange(1, MAX_COUNT)
 LENGTH = "Length of all sequences; a fixed number of timesteps is scaled with it.  [default: as in training]"
 
 
@@ -41,7 +44,7 @@ def train(
     from superloop_plugin_lab.run_folder import RunFolder
     from superloop_plugin_lab.training import train
 
-    experiment = read_experiment(config, overrides)
+    experiment = read_experiment(config, overrides, to_train=True)
     folder = RunFolder.create(out, default=Path("runs") / _name(config))
     outcome = train(experiment, folder)
     report(experiment, folder, outcome)
@@ -70,7 +73,7 @@ def resume(run: Path, steps: int | None, overrides: tuple[str, ...]) -> None:
 
     folder = RunFolder.open(run)
     start = folder.read_checkpoint()
-    experiment = read_experiment(folder.config, overrides)
+    experiment = read_experiment(folder.config, overrides, to_train=True)
     if start.step >= experiment.settings.steps:
         raise ConfigError(
             f"{run}: has taken {start.step:,} steps, and train.steps = {experiment.settings.steps:,}; "
@@ -98,12 +101,15 @@ def length_range(text: str) -> range:
     if len(numbers) not in (2, 3) or min(numbers) < 1 or numbers[0] > numbers[1]:
         rule = "whole numbers from 1, START <= STOP, such as 40:500:20"
         raise click.BadParameter(f"{text!r} must be START:STOP or START:STOP:STEP of {rule}")
-    return range(numbers[0], numbers[1] + 1, *numbers[2:])
+    lengths = range(numbers[0], numbers[1] + 1, *numbers[2:])
+    if max(numbers) > MAX_COUNT or len(lengths) > MAX_LENGTHS:
+        raise click.BadParameter(f"{text!r} is too many lengths; at most {MAX_LENGTHS:,}; give a larger STEP")
+    return lengths
 
 
 @click.command("eval")
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN_DIR...")
-@click.option("--length", "single", type=click.IntRange(1), multiple=True, help=f"{LENGTH}  May be repeated.")
+@click.option("--length", "single", type=COUNT, multiple=True, help=f"{LENGTH}  May be repeated.")
 @click.option(
     "--lengths",
     "ranges",
@@ -114,7 +120,7 @@ def length_range(text: str) -> range:
 )
 @click.option(
     "--sequences",
-    type=click.IntRange(1),
+    type=COUNT,
     help="Number of sequences of each length.  [default: 4096; 1024 with --lengths]",
 )
 @click.option(
@@ -169,11 +175,14 @@ def evaluate(
                 run, lengths, sequences=count, seed=seed, metrics=metrics, overrides=overrides
             ):
                 rows.append(row)
-                show(len(rows), f"accuracy {row.measured.accuracy:.1%} at length {row.length} of {run}")
+                show(
+                    len(rows),
+                    f"accuracy {row.measured.accuracy:.1%} at length {row.length} of {printable(str(run))}",
+                )
     print_evaluations(rows, as_json=as_json)
     if plot is not None:
         draw_curves(rows, plot)
-        click.echo(plot, err=as_json)
+        click.echo(printable(str(plot)), err=as_json)
 
 
 @click.command()
@@ -184,10 +193,8 @@ def evaluate(
     required=True,
     help="The .npz file to write; a .png is written beside it.",
 )
-@click.option(
-    "--sequences", type=click.IntRange(1), default=4, show_default=True, help="Number of sequences."
-)
-@click.option("--length", type=click.IntRange(1), help=LENGTH)
+@click.option("--sequences", type=COUNT, default=4, show_default=True, help="Number of sequences.")
+@click.option("--length", type=COUNT, help=LENGTH)
 @SEED
 @SET
 def trace(
@@ -200,6 +207,6 @@ def trace(
     arrays, picture, left_out = trace_run(
         run, out, sequences=sequences, length=length, seed=seed, overrides=overrides
     )
-    click.echo(f"{arrays}\n{picture}")
+    click.echo(printable(f"{arrays}\n{picture}"))
     if left_out:
         click.echo(f"not drawn (too large or too many): {', '.join(left_out)}", err=True)

@@ -1,6 +1,6 @@
 """Figures, traces and pictures of a run folder's model on test sequences."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +8,12 @@ import attrs
 import click
 import numpy as np
 
-from superloop_core import ConfigError, WeightsError, load_model
+from superloop_core import ConfigError, WeightsError
 from superloop_core.config import load_dict
-from superloop_plugin_lab.experiment import Experiment, read_experiment
-from superloop_plugin_lab.measurement import Measurement, measure
+from superloop_core.errors import printable
+from superloop_core.layer import load_weights
+from superloop_plugin_lab.experiment import Experiment, check_batch, read_experiment
+from superloop_plugin_lab.measurement import Measurement, measure, rows_at_once
 from superloop_plugin_lab.pictures.traces import draw_traces, slot_names
 from superloop_plugin_lab.run_folder import RunFolder
 from superloop_plugin_lab.tracing import compute_traces
@@ -67,6 +69,7 @@ def evaluate_run(
     trained = _Trained.of(run)
     for index, length in enumerate(list(lengths) or [None]):
         experiment = trained.experiment(length, metrics, overrides, warn=index == 0)
+        check_batch(experiment, rows_at_once(experiment.timesteps))
         yield Evaluation(
             run=run,
             trained=trained.lengths,
@@ -111,6 +114,7 @@ def trace_run(
             f"--out {out}: the picture would replace the run's own, {picture}; choose another name"
         )
     experiment = open_run(run, length=length, overrides=overrides)
+    check_batch(experiment, sequences)
     batch = experiment.task.sample(_generator(experiment, seed, "picture"), sequences)
     traces = compute_traces(experiment.layer, batch)
     inputs = {f"inputs.{name}": array for name, array in batch.inputs.items()}
@@ -145,12 +149,11 @@ class _Trained:
 
     folder: RunFolder
     config: dict[str, Any]
-    weights: Sequence[np.ndarray]
 
     @classmethod
     def of(cls, run: Path) -> "_Trained":
         folder = RunFolder.open(run)
-        return cls(folder, load_dict(folder.config), load_model(folder.model).get_weights())
+        return cls(folder, load_dict(folder.config))
 
     @property
     def lengths(self) -> tuple[int, int] | None:
@@ -171,15 +174,12 @@ class _Trained:
         experiment = read_experiment(self._with_metrics(metrics), changes)
         if warn:
             warn_of_other_versions(self.folder, experiment)
-        shapes = [weight.shape for weight in self.weights]
-        needed = [tuple(weight.shape) for weight in experiment.model.weights]
-        if shapes != needed:
+        try:
+            # The model is made of config.toml. What the model's own file would make is not looked at.
+            load_weights(experiment.model, self.folder.model)
+        except WeightsError as error:
             undo = " ".join(f"--set {override}" for override in changes)
-            raise WeightsError(
-                f"{self.folder.model}: holds weights of shapes {shapes}, but the loop needs {needed}; "
-                f"undo {undo}"
-            )
-        experiment.model.set_weights(self.weights)
+            raise WeightsError(f"{error}; undo {undo}" if changes else str(error)) from error
         return experiment
 
     def _at_length(self, length: int | None) -> Iterator[str]:
@@ -216,8 +216,10 @@ def warn_of_other_versions(folder: RunFolder, experiment: Experiment) -> None:
     for distribution, then in load_dict(folder.config).get("plugins", {}).items():
         if distribution in now and now[distribution] != then:
             click.echo(
-                f"warning: {folder.path}: was trained with {distribution} {then}, "
-                f"but {now[distribution]} is installed; figures may differ",
+                printable(
+                    f"warning: {folder.path}: was trained with {distribution} {then}, "
+                    f"but {now[distribution]} is installed; figures may differ"
+                ),
                 err=True,
             )
 

@@ -9,9 +9,11 @@ import attrs
 import keras
 import numpy as np
 
-from superloop_core import ConfigError, Superloop, TraceError, __version__
+from superloop_core import ConfigError, Superloop, TraceError, __version__, check_memory
 from superloop_core.config import Config, read_config
-from superloop_core.errors import Problem
+from superloop_core.errors import Problem, SuperloopError
+from superloop_core.layer import limited_build
+from superloop_core.limits import in_bytes, machine_memory
 from superloop_core.registry import Registry, load_registry
 from superloop_core.task import Batch, Metric, Task
 from superloop_plugin_lab import CurriculumConfig, TrainConfig
@@ -60,29 +62,37 @@ class Experiment:
         return self.task.sample(rng, self.settings.batch_size, **longest)
 
 
-def read_experiment(source: Path | Mapping[str, Any], overrides: Iterable[str] = ()) -> Experiment:
+def read_experiment(
+    source: Path | Mapping[str, Any], overrides: Iterable[str] = (), *, to_train: bool = False
+) -> Experiment:
     """Read a config and make its task and its model, with the initial weights of the config's seed.
 
     Args:
         source: a config file, or its tables.
         overrides: changes of the config, each ``KEY=VALUE``.
+        to_train: whether it must be possible to train it in this machine's memory.
 
     Raises:
-        ConfigError: the config is not valid, or its task does not fit its loop; lists every problem found.
+        ConfigError: the config is not valid, its task does not fit its loop, or it does not fit in this
+            machine's memory; lists every problem found.
     """
     registry = load_registry()
     config = _complete(read_config(source, registry, overrides), registry)
     settings, curriculum = config.tables["train"], config.tables.get("curriculum")
     part = config.tables["task"]
-    keras.utils.set_random_seed(settings.seed)
     task = _create(registry, "task", part)
     if curriculum is not None:
         check_curriculum(curriculum, part, task)
     metrics = _make_metrics(config, registry)
-    layer = _make_layer(config, task, metrics)
-    batch = task.sample(np.random.default_rng(0), 2)
-    check_inputs(batch, layer)
-    model = _make_model(layer, batch)
+    batch = _sample(task, part)
+    timesteps = config.loop.timesteps or batch.inputs["inputs"].shape[1]
+    if to_train:
+        check_memory(config.loop, timesteps, settings.batch_size)
+    keras.utils.set_random_seed(settings.seed)
+    with limited_build(config.loop, machine_memory()):
+        layer = _make_layer(config, task, metrics)
+        check_inputs(batch, layer)
+        model = _make_model(layer, batch)
     check_results(task, metrics, batch, layer)
     return Experiment(
         config=config,
@@ -90,10 +100,44 @@ def read_experiment(source: Path | Mapping[str, Any], overrides: Iterable[str] =
         curriculum=curriculum,
         task=task,
         metrics=metrics,
-        timesteps=config.loop.timesteps or batch.inputs["inputs"].shape[1],
+        timesteps=timesteps,
         layer=layer,
         model=model,
     )
+
+
+def check_batch(experiment: Experiment, sequences: int) -> None:
+    """Check that a batch and its outputs can fit in this machine's memory, by their least size.
+
+    Raises:
+        ConfigError: they cannot.
+    """
+    numbers = sequences * experiment.timesteps * max(1, experiment.config.loop.outputs)
+    _check_bytes(4 * numbers, f"{sequences:,} sequences of {experiment.timesteps:,} timesteps")
+
+
+def _sample(task: Task, part: Any) -> Batch:
+    """Draw two sequences.
+
+    Raises:
+        ConfigError: the task cannot, as they are too long.
+    """
+    length = getattr(part.settings, "length", 0)
+    _check_bytes(8 * length, f"2 sequences of length {length:,}")
+    try:
+        return task.sample(np.random.default_rng(0), 2)
+    except SuperloopError:
+        raise
+    except Exception as error:  # any error of the task's code
+        what = f"cannot draw sequences: {type(error).__name__}: {error}; change the task's settings"
+        raise ConfigError([Problem("task", what)]) from error
+
+
+def _check_bytes(needed: int, what: str) -> None:
+    if needed > machine_memory():
+        memory = in_bytes(machine_memory())
+        what = f"{what} need at least {in_bytes(needed)}, but this machine has {memory} of memory"
+        raise ConfigError([Problem("task", f"{what}; make them fewer or shorter")])
 
 
 def _complete(config: Config, registry: Registry) -> Config:

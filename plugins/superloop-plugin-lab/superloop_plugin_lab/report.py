@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from superloop_core.errors import printable
 from superloop_plugin_lab.evaluation import Evaluation
 from superloop_plugin_lab.experiment import Experiment
 from superloop_plugin_lab.pictures.curves import run_names
@@ -40,7 +41,7 @@ def report(experiment: Experiment, folder: RunFolder, outcome: Outcome) -> None:
     console = Console(soft_wrap=True)  # a path must not be broken or cut
     width = max(map(len, rows)) + 2
     for name, value in rows.items():
-        console.print(Text.assemble((f"{name:<{width}}", "bold"), value))
+        console.print(Text.assemble((f"{printable(name):<{width}}", "bold"), printable(value)))
 
 
 def print_evaluations(rows: Iterable[Evaluation], *, as_json: bool) -> None:
@@ -57,7 +58,7 @@ def print_evaluations(rows: Iterable[Evaluation], *, as_json: bool) -> None:
     for name in ("length", "timesteps", "sequences", "loss", "accuracy", *metrics):
         table.add_column(name, justify="right")
     for row in rows:
-        run = (Text(runs[row.run]),) if len(runs) > 1 else ()
+        run = (Text(printable(runs[row.run])),) if len(runs) > 1 else ()
         length = "" if row.length is None else str(row.length)
         figures = (f"{row.measured.loss:.4g}", f"{row.measured.accuracy:.2%}")
         of_row = row.measured.metrics

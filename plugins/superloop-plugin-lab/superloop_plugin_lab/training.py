@@ -5,8 +5,9 @@ import time
 import attrs
 import numpy as np
 
+from superloop_core.layer import load_weights
 from superloop_plugin_lab.best_weights import BestWeights
-from superloop_plugin_lab.checkpoint import Checkpoint, optimizer_state, put_back, variables_of
+from superloop_plugin_lab.checkpoint import Checkpoint, check_fits, optimizer_state, put_back, variables_of
 from superloop_plugin_lab.diagnosis import TrainingError, find_not_finite
 from superloop_plugin_lab.experiment import Experiment
 from superloop_plugin_lab.interrupt import interrupts
@@ -126,6 +127,7 @@ class Run:
             WeightsError: it belongs to another model.
         """
         put_back(self._model.variables, start.variables, "weights")
+        check_fits(self._model.variables, start.best, "the best weights")
         put_back(optimizer_state(self._optimizer), start.optimizer, "an optimizer")
         self._generator.bit_generator.state = start.generator
         self.step, self.recent = start.step, list(start.recent)
@@ -199,7 +201,7 @@ class Run:
     def finish(self) -> Outcome:
         """Load the best weights, measure them, and add the final figures to the metrics."""
         seconds = self.seconds
-        self._model.load_weights(self._folder.weights("best"))
+        load_weights(self._model, self._folder.weights("best"))
         final = measure(self._experiment, self._experiment.generator("final"), self._settings.final_on)
         self._folder.add_metrics(
             final=True,

@@ -284,12 +284,12 @@ def test_eval_warns_of_other_versions_than_in_training(superloop, run, tmp_path)
         (tmp_path / file.name).write_bytes(file.read_bytes())
     assert "warning" not in superloop("eval", tmp_path, "--sequences", 8)[2]
     text = run.config.read_text().replace(
-        'superloop-plugin-cells = "0.1.0"', 'superloop-plugin-cells = "0.0.7"'
+        'superloop-plugin-cells = "0.1.0"', 'superloop-plugin-cells = "0.0.7\\u001b[2J"'
     )
     (tmp_path / "config.toml").write_text(text)
     code, _, err = superloop("eval", tmp_path, "--sequences", 8)
     assert code == 0
-    assert "was trained with superloop-plugin-cells 0.0.7, but 0.1.0 is installed" in err
+    assert r"was trained with superloop-plugin-cells 0.0.7\x1b[2J, but 0.1.0 is installed" in err
 
 
 def test_a_run_from_the_config_of_a_run_is_named_after_its_folder(superloop, run, tmp_path, monkeypatch):

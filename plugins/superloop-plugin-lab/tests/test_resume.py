@@ -9,7 +9,6 @@ from functools import cache
 import attrs
 import numpy as np
 import pytest
-from superloop_plugin_lab.checkpoint import Checkpoint
 from superloop_plugin_lab.diagnosis import TrainingError
 from superloop_plugin_lab.experiment import read_experiment
 from superloop_plugin_lab.run_folder import RunFolder
@@ -193,31 +192,3 @@ def test_a_missing_or_broken_checkpoint_is_rejected(superloop, copied):
     folder.checkpoint.unlink()
     with pytest.raises(ConfigError, match=r"cannot be resumed: no checkpoint\.npz"):
         folder.read_checkpoint()
-
-
-def test_a_checkpoint_is_loaded_as_it_was_saved(tmp_path):
-    rng = np.random.default_rng(3)
-    rng.random(7)
-    saved = Checkpoint(
-        step=5,
-        variables=[np.arange(3.0), np.array([1, 2], "uint32")],
-        optimizer=[np.array(5)],
-        best=[],
-        best_step=2,
-        merit=(0.5, -1.25),
-        recent=[(0.1, 0.2)],
-        generator=dict(rng.bit_generator.state),
-        metrics_size=123,
-        seconds=1.5,
-    )
-    saved.save(tmp_path / "a.npz")
-    read = Checkpoint.load(tmp_path / "a.npz")
-    again = np.random.default_rng(0)
-    again.bit_generator.state = read.generator
-    assert again.random() == rng.random()
-    for name in ("step", "best", "best_step", "merit", "recent", "generator", "metrics_size", "seconds"):
-        assert getattr(read, name) == getattr(saved, name)
-    for name in ("variables", "optimizer"):
-        for one, other in zip(getattr(read, name), getattr(saved, name), strict=True):
-            assert one.dtype == other.dtype
-            np.testing.assert_array_equal(one, other)

@@ -42,7 +42,8 @@ class NeuralMemory(System[ConfigT]):
         """
         pushes = pops = shape[0] // (2 + self.config.width)
         values = shape[0] - pushes - pops
-        return tf.constant([0.0] * pushes + [POP_BIAS] * pops + [0.0] * values, dtype or self.variable_dtype)
+        bias = tf.concat([tf.zeros([pushes]), tf.fill([pops], POP_BIAS), tf.zeros([values])], axis=0)
+        return tf.cast(bias, dtype or self.variable_dtype)
 
     def initial_state(self, sequence: Sequence) -> NeuralState:
         """Start with empty memories.
