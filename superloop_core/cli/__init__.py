@@ -2,11 +2,13 @@
 
 import os
 import sys
+from contextlib import suppress
+from typing import NoReturn
 
 import click
 
-from superloop_core.cli import commands
-from superloop_core.errors import SuperloopError
+from superloop_core.cli import commands, streams
+from superloop_core.errors import SuperloopError, reason
 from superloop_core.registry.registry import Registry, load_registry
 from superloop_core.registry.selection import BLOCK, Selection
 
@@ -61,22 +63,36 @@ def _block(arguments: list[str]) -> None:
 
 
 def main() -> None:
-    """Run the command line: exit with 2, and no traceback, on an error of ours."""
+    """Run the command line: exit with 2, and no traceback, on an error of ours or the system's."""
+    streams.open_missing()
+    try:
+        with streams.flushed():
+            _main()
+    except SuperloopError as error:
+        _fail(str(error))
+    except OSError as error:
+        _fail(f"{_path_of(error)}: {reason(error)}")
+
+
+def _main() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow logs its start-up otherwise
     os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "1")  # large tensors keep their pages from step to step
-    try:
-        _block(sys.argv[1:])
-        registry = load_registry()
-        registry.add_commands(cli)
-    except SuperloopError as error:
-        click.echo(f"superloop: error: {error}", err=True)
-        sys.exit(2)
+    _block(sys.argv[1:])
+    registry = load_registry()
+    registry.add_commands(cli)
     for plugin in registry.broken:
         click.echo(f"warning: {plugin.distribution} is broken: {plugin.reason}", err=True)
     for conflict in registry.conflicts:
         click.echo(f"warning: {conflict}", err=True)
-    try:
-        cli()
-    except SuperloopError as error:
-        click.echo(f"superloop: error: {error}", err=True)
-        sys.exit(2)
+    cli()
+
+
+def _fail(text: str) -> NoReturn:
+    with suppress(OSError, ValueError):  # where stderr is full or closed, the exit status says it
+        click.echo(f"superloop: error: {text}", err=True)
+    sys.exit(2)
+
+
+def _path_of(error: OSError) -> str:
+    known = isinstance(error.filename, str | bytes)
+    return os.fsdecode(error.filename) if known else "the output or a file"

@@ -14,6 +14,7 @@ from superloop_core.layer.cell import SuperloopCell
 from superloop_core.layer.print_traces import PrintTraces
 from superloop_core.layer.superloop import Superloop
 from superloop_core.registry.registry import load_registry
+from superloop_core.runs import check_files
 
 # Keras knows these classes of a saved model once they are imported.
 SAVED = (PrintTraces, Superloop, SuperloopCell)
@@ -26,10 +27,12 @@ def load_model(path: str | Path) -> keras.Model:
 
     Raises:
         ConfigError: plugins that the model needs are not installed; each problem says what to install.
+        RunFolderError: the run folder's model is not as the run wrote it.
         WeightsError: there is no such file, or it cannot be loaded.
     """
     path = Path(path)
     if path.is_dir():
+        check_files(path, "model.keras")
         path /= "model.keras"
     if not path.is_file():
         raise WeightsError(f"{path}: there is no such file; name a .keras file or a run folder")

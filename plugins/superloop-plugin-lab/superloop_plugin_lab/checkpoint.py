@@ -29,6 +29,7 @@ class Checkpoint:
         generator: the state of the generator of training sequences.
         metrics_size: size of ``metrics.jsonl`` in bytes.
         seconds: of training so far.
+        run: the id of the run; nothing in files of version 0.1.
     """
 
     step: int
@@ -41,6 +42,7 @@ class Checkpoint:
     generator: dict[str, Any]
     metrics_size: int
     seconds: float
+    run: str = ""
 
     def save(self, path: Path) -> None:
         """Write one ``.npz`` file, without a pickle."""

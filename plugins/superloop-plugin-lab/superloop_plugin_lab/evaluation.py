@@ -10,6 +10,7 @@ import numpy as np
 
 from superloop_core import ConfigError, WeightsError, load_model
 from superloop_core.config import load_dict
+from superloop_core.errors import reason
 from superloop_plugin_lab.experiment import Experiment, read_experiment
 from superloop_plugin_lab.measurement import Measurement, measure
 from superloop_plugin_lab.pictures.traces import draw_traces, slot_names
@@ -120,7 +121,7 @@ def trace_run(
         np.savez_compressed(out, **arrays)
         left_out = draw_traces(experiment.task, batch, traces, picture, slot_names(experiment.layer))
     except OSError as error:
-        raise ConfigError(f"--out {out}: cannot be written: {error.strerror}") from error
+        raise ConfigError(f"--out {out}: cannot be written: {reason(error)}") from error
     return out, picture, left_out
 
 

@@ -1,8 +1,10 @@
 """A picture of accuracy against length: a line for each run, at trained lengths and beyond."""
 
 import itertools
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,6 +12,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from superloop_core import ConfigError
 from superloop_core.config import load_dict
+from superloop_core.errors import reason
 from superloop_plugin_lab.evaluation import Evaluation
 from superloop_plugin_lab.pictures.style import FAINT, RULE, styled_figure
 from superloop_plugin_lab.run_folder import RunFolder
@@ -46,11 +49,14 @@ def draw_curves(rows: Sequence[Evaluation], path: Path) -> None:
             _style_axes(axes, "sequence accuracy" if name == "accuracy" else name.replace("_", " "))
             for color, (run, of_run) in zip(itertools.cycle(LINES), runs.items(), strict=False):
                 if measured := [row for row in of_run if name in row.measured.figures]:
-                    _draw_line(axes, name, labels[run], measured, color)
+                    _draw_line(axes, name, run, measured, color)
         _mark_trained(grid, [_length(row) for row in rows], trained)
         grid[-1].set_xlabel("length", color=FAINT)
-        handles = grid[0].get_legend_handles_labels()
-        figure.legend(*handles, loc="outside upper left", ncols=3, frameon=False, handlelength=1.6)
+        lines = [line for line in grid[0].get_lines() if line.get_gid() in labels]
+        place: dict[str, Any] = {"loc": "outside upper left", "ncols": 3, "frameon": False}
+        legend = figure.legend(lines, ["run"] * len(lines), handlelength=1.6, **place)
+        for text, line in zip(legend.get_texts(), lines, strict=True):
+            text.set_text(labels[str(line.get_gid())])  # a label that begins with _ would be left out
         try:
             figure.savefig(path)
         except OSError as error:
@@ -75,14 +81,22 @@ def check_plot(path: Path, runs: Sequence[Path]) -> None:
 
 
 def _cannot_be_written(path: Path, error: OSError) -> ConfigError:
-    return ConfigError(f"--plot {path}: cannot be written: {error.strerror}")
+    return ConfigError(f"--plot {path}: cannot be written: {reason(error)}")
 
 
 def run_names(rows: Sequence[Evaluation]) -> dict[Path, str]:
     """Return a name for each run: its folder's name, or the whole path if two runs share that name."""
     runs = list(dict.fromkeys(row.run for row in rows))
     short = [run.resolve().name for run in runs]
-    return {run: name if short.count(name) == 1 else str(run) for run, name in zip(runs, short, strict=True)}
+    return {
+        run: _readable(name if short.count(name) == 1 else str(run))
+        for run, name in zip(runs, short, strict=True)
+    }
+
+
+def _readable(name: str) -> str:
+    """Replace the bytes of a name that are not text."""
+    return os.fsencode(name).decode(errors="replace")
 
 
 def _length(row: Evaluation) -> int:
@@ -102,7 +116,7 @@ def _style_axes(axes: Axes, title: str) -> None:
     axes.spines[:].set_visible(False)
 
 
-def _draw_line(axes: Axes, name: str, label: str, rows: Sequence[Evaluation], color: str) -> None:
+def _draw_line(axes: Axes, name: str, run: str, rows: Sequence[Evaluation], color: str) -> None:
     """Draw a figure of one run at the lengths where it was measured; accuracy with its interval."""
     lengths = [_length(row) for row in rows]
     figures = np.array([row.measured.figures[name] for row in rows])
@@ -112,7 +126,7 @@ def _draw_line(axes: Axes, name: str, label: str, rows: Sequence[Evaluation], co
             axes.fill_between(lengths, low, high, color=color, alpha=0.15, linewidth=0)
         else:
             axes.vlines(lengths, low, high, color=color, alpha=0.4, linewidth=1.8)
-    axes.plot(lengths, figures, "o-", color=color, label=label, linewidth=1.8, markersize=4, clip_on=False)
+    axes.plot(lengths, figures, "o-", color=color, gid=run, linewidth=1.8, markersize=4, clip_on=False)
 
 
 def _interval(accuracy: np.ndarray, sequences: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
