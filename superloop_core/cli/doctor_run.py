@@ -86,17 +86,14 @@ def _accepted(manifest: Manifest | None, name: str) -> str:
 
 def _print(report: dict[str, Any]) -> None:
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
     folder = report["run_folder"]
-    grid = Table.grid(padding=(0, 2))
-    grid.add_row(Text("run folder", style="bold"), Text(folder))
-    grid.add_row(Text("run", style="bold"), Text(report["run"] or "unknown"))
-    for name, state in report["files"].items():
-        grid.add_row(Text(name, style="bold"), Text(state))
-    console = Console(soft_wrap=True)
-    console.print(grid)
+    rows = {"run folder": folder, "run": report["run"] or "unknown", **report["files"]}
+    width = max(map(len, rows)) + 2
+    console = Console(soft_wrap=True)  # a path must not be broken or cut
+    for name, value in rows.items():
+        console.print(Text.assemble((f"{name:<{width}}", "bold"), value))
     for note in report["notes"]:
         console.print(Text.assemble(("note: ", "bold"), note))
     console.print()
@@ -107,7 +104,7 @@ def _print(report: dict[str, Any]) -> None:
         console.print(Text.assemble(("problem: ", "bold red"), problem))
     console.print(
         Text(
-            "Put each file back from a copy of the folder. If a person changed it on purpose, record the files "
-            f"as they are: superloop doctor {folder} --accept"
+            "Put each file back from a copy of the folder. If a person changed it on purpose, record the "
+            f"files as they are: superloop doctor {folder} --accept"
         )
     )

@@ -1,5 +1,6 @@
 """TensorBoard's events: the figures of ``metrics.jsonl``, each once, also after a resume."""
 
+import math
 import os
 import socket
 import time
@@ -82,7 +83,9 @@ class Events:
         self, step: int, figures: Mapping[str, Any], times: Mapping[tuple[str, int], float], now: float
     ) -> None:
         for name, value in figures.items():
-            if isinstance(value, int | float):  # not the reason of a failure, nor null
+            if isinstance(value, int | float) and math.isfinite(
+                value
+            ):  # not the reason of a failure, nor null
                 at = times.get((name, step), now)
                 self._write(Event(step=step, wall_time=at, summary=scalar_pb(name, value)))
 

@@ -70,10 +70,11 @@ class RunFolder:
             return cls(numbered)
         try:
             if path.exists() and (not path.is_dir() or _is_taken(path)):
-                resume = (
-                    f"; to go on with that run: superloop resume {path}" if cls(path).config.exists() else ""
+                resume = f", or go on with that run: superloop resume {path}"
+                raise ConfigError(
+                    f"--out {path}: exists and is not empty; choose another folder"
+                    f"{resume if cls(path).config.exists() else ''}"
                 )
-                raise ConfigError(f"--out {path}: exists and is not empty; choose another folder{resume}")
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigError(f"--out {path}: cannot be created: {reason(error)}") from error
@@ -90,14 +91,14 @@ class RunFolder:
         with NamedErrors(path, "cannot be read"):
             if not path.is_dir():
                 raise ConfigError(f"{path}: no such folder; give a folder that `superloop train` wrote")
-            if not folder.config.is_file() and _is_taken(path):
-                raise ConfigError(
-                    f"{path}: not a folder that `superloop train` wrote: no {folder.config.name}"
-                )
-            if not folder.config.is_file() and any(path.iterdir()):
+            if not folder.config.is_file() and any(path.iterdir()) and not _is_taken(path):
                 raise ConfigError(
                     f"{path}: training was killed before it wrote {folder.config.name}; "
                     f"start it anew: superloop train CONFIG --out {path}"
+                )
+            if not folder.config.is_file():
+                raise ConfigError(
+                    f"{path}: not a folder that `superloop train` wrote: no {folder.config.name}"
                 )
         return folder
 

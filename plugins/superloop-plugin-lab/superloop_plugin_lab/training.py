@@ -19,6 +19,7 @@ from superloop_plugin_lab.progress import progress
 from superloop_plugin_lab.recorder import Recorder
 from superloop_plugin_lab.run_folder import RunFolder
 from superloop_plugin_lab.step import compiled_step, new_optimizer
+from superloop_plugin_lab.weights_file import save_weights
 
 
 @attrs.frozen(kw_only=True)
@@ -250,11 +251,14 @@ class Run:
         )
 
     def _last_file(self) -> dict[str, Callable[[Path], Any]]:
-        return {self._folder.weights("last").name: self._model.save_weights}
+        return {self._folder.weights("last").name: self._save_weights}
 
     def _best_files(self) -> dict[str, Callable[[Path], Any]]:
-        folder, model = self._folder, self._model
-        return {folder.weights("best").name: model.save_weights, folder.model.name: model.save}
+        folder = self._folder
+        return {folder.weights("best").name: self._save_weights, folder.model.name: self._model.save}
+
+    def _save_weights(self, path: Path) -> None:
+        save_weights(self._model, path)
 
     def _failure(self, step: int, reason: str, *, saved: str, saved_step: int) -> TrainingError:
         """Save the last weights, note in the metrics that training failed, and return the error to raise."""

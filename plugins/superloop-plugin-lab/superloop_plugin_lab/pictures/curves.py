@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from superloop_core import ConfigError
 from superloop_core.config import load_dict
 from superloop_core.errors import reason
+from superloop_core.runs import replace_file
 from superloop_plugin_lab.evaluation import Evaluation
 from superloop_plugin_lab.pictures.style import FAINT, RULE, styled_figure
 from superloop_plugin_lab.run_folder import RunFolder
@@ -49,16 +50,16 @@ def draw_curves(rows: Sequence[Evaluation], path: Path) -> None:
             _style_axes(axes, "sequence accuracy" if name == "accuracy" else name.replace("_", " "))
             for color, (run, of_run) in zip(itertools.cycle(LINES), runs.items(), strict=False):
                 if measured := [row for row in of_run if name in row.measured.figures]:
-                    _draw_line(axes, name, run, measured, color)
+                    _draw_line(axes, name, labels[run], measured, color)
         _mark_trained(grid, [_length(row) for row in rows], trained)
         grid[-1].set_xlabel("length", color=FAINT)
-        lines = [line for line in grid[0].get_lines() if line.get_gid() in labels]
+        lines = [line for line in grid[0].get_lines() if line.get_label() in labels.values()]
         place: dict[str, Any] = {"loc": "outside upper left", "ncols": 3, "frameon": False}
         legend = figure.legend(lines, ["run"] * len(lines), handlelength=1.6, **place)
         for text, line in zip(legend.get_texts(), lines, strict=True):
-            text.set_text(labels[str(line.get_gid())])  # a label that begins with _ would be left out
+            text.set_text(line.get_label())  # given to the legend, one that begins with _ would be left out
         try:
-            figure.savefig(path)
+            replace_file(path, figure.savefig)
         except OSError as error:
             raise _cannot_be_written(path, error) from error
 
@@ -116,7 +117,7 @@ def _style_axes(axes: Axes, title: str) -> None:
     axes.spines[:].set_visible(False)
 
 
-def _draw_line(axes: Axes, name: str, run: str, rows: Sequence[Evaluation], color: str) -> None:
+def _draw_line(axes: Axes, name: str, label: str, rows: Sequence[Evaluation], color: str) -> None:
     """Draw a figure of one run at the lengths where it was measured; accuracy with its interval."""
     lengths = [_length(row) for row in rows]
     figures = np.array([row.measured.figures[name] for row in rows])
@@ -126,7 +127,7 @@ def _draw_line(axes: Axes, name: str, run: str, rows: Sequence[Evaluation], colo
             axes.fill_between(lengths, low, high, color=color, alpha=0.15, linewidth=0)
         else:
             axes.vlines(lengths, low, high, color=color, alpha=0.4, linewidth=1.8)
-    axes.plot(lengths, figures, "o-", color=color, gid=run, linewidth=1.8, markersize=4, clip_on=False)
+    axes.plot(lengths, figures, "o-", color=color, label=label, linewidth=1.8, markersize=4, clip_on=False)
 
 
 def _interval(accuracy: np.ndarray, sequences: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
