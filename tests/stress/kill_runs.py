@@ -266,6 +266,7 @@ def stress(kills, seed, place):
         if "Traceback" in said:
             problems.append("a traceback")
         if problems:
+            print(f"run {number}: {problems}", file=sys.stderr, flush=True)
             report["problems"].append({"run": number, "problems": problems, "log": said[-2000:]})
         else:
             for path in (folder, temporary):
