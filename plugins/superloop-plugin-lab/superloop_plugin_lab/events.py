@@ -46,10 +46,10 @@ class Events:
         with NamedErrors(self._folder, "cannot be written"):
             self._folder.mkdir(exist_ok=True)
             names = [name for name in os.listdir(self._folder) if MARK in name or name.startswith(TEMPORARY)]
-            old = sorted(self._folder / name for name in names)
-            times = _times(path for path in old if path.is_file() and not path.is_symlink())
             new = self._folder / f"{TEMPORARY}{os.getpid()}"
-            new.unlink(missing_ok=True)
+            new.unlink(missing_ok=True)  # of a killed process of the same number, as in containers
+            old = sorted(path for name in names if (path := self._folder / name) != new)
+            times = _times(path for path in old if path.is_file() and not path.is_symlink())
             descriptor = open_regular(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
             self._writer = RecordWriter(os.fdopen(descriptor, "wb"))
             now = time.time()

@@ -393,7 +393,8 @@ def test_a_start_removes_what_a_killed_writer_left(run, small, tmp_path):
     folder = RunFolder.open(shutil.copytree(run.path, tmp_path / "run"))
     (folder.path / f"{TEMPORARY}abc").mkdir()
     (folder.path / f"{TEMPORARY}abc" / "model.keras").write_text("half")
-    (folder.tensorboard / f"{TEMPORARY}12").write_text("half")
+    for number in (12, os.getpid()):
+        (folder.tensorboard / f"{TEMPORARY}{number}").write_text("half")
     train(read_experiment(small, ["train.steps=8"]), folder, folder.read_checkpoint())
     assert not list(leftovers(folder.path))
     assert len(list(folder.tensorboard.iterdir())) == 1
