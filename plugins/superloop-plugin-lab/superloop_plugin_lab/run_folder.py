@@ -86,11 +86,13 @@ class RunFolder:
 
         Raises:
             ConfigError: it does not exist, or lacks the config.
+            RunFolderError: the config is not as the run wrote it.
         """
         folder = cls(path)
         with NamedErrors(path, "cannot be read"):
             if not path.is_dir():
                 raise ConfigError(f"{path}: no such folder; give a folder that `superloop train` wrote")
+            check_files(path, folder.config.name)
             if not folder.config.is_file() and any(path.iterdir()) and not _is_taken(path):
                 raise ConfigError(
                     f"{path}: training was killed before it wrote {folder.config.name}; "
@@ -111,12 +113,12 @@ class RunFolder:
             RunFolderError: the config or the model is not as the run wrote it.
         """
         folder = cls.find(path)
+        check_files(path, folder.model.name)
         if not folder.model.is_file():
             raise ConfigError(
                 f"{path}: training ended before a model was saved: no {folder.model.name}; "
                 f"go on with it: superloop resume {path}"
             )
-        check_files(path, folder.config.name, folder.model.name)
         return folder
 
     @property

@@ -11,7 +11,6 @@ import pytest
 from superloop_plugin_lab import training
 from superloop_plugin_lab.checkpoint import Checkpoint
 from superloop_plugin_lab.experiment import read_experiment
-from superloop_plugin_lab.report import report
 from superloop_plugin_lab.run_folder import RunFolder
 from superloop_plugin_lab.training import Run, train
 from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
@@ -279,7 +278,7 @@ def test_a_damaged_file_is_refused_by_every_command_that_depends_on_it(
             assert (code, out) == (2, ""), (name, command, err)
             assert "Traceback" not in err
             assert err.startswith(f"superloop: error: {folder}")
-            assert "doctor" in err or (damage == "deleted" and "no " in err)
+            assert f"see `superloop doctor {folder}`" in err
         code, out, _ = superloop("doctor", folder)
         assert code == 1
         assert f"problem: {folder / name}: " in out
@@ -374,15 +373,13 @@ def test_a_run_that_was_killed_after_its_last_step_is_finished_by_resume(
 
 
 @pytest.mark.slow
-def test_a_metric_that_is_not_finite_ends_nothing_and_the_run_can_be_resumed(small, tmp_path, capsys):
+def test_a_metric_that_is_not_finite_ends_nothing_and_the_run_can_be_resumed(small, tmp_path):
     folder = RunFolder.create(tmp_path / "run", default=tmp_path)
     metrics = {"bits": lambda targets, results: np.full(len(targets), np.nan)}
     for steps, start in ((3, False), (4, True)):
         experiment = attrs.evolve(read_experiment(small, [f"train.steps={steps}"]), metrics=metrics)
         outcome = train(experiment, folder, folder.read_checkpoint() if start else None)
         assert np.isnan(outcome.final.metrics["bits"])
-        report(experiment, folder, outcome)
-    assert "nan" in capsys.readouterr().out
     assert [line["fresh_bits"] for line in lines(folder) if "fresh_bits" in line] == [None] * 3
     assert lines(folder)[-1]["bits"] is None
     assert "fresh_bits" not in {tag for tag, _ in points(folder)}
