@@ -1,8 +1,8 @@
 """The manifest of a run folder: the checksum of each file, so that damage and exchanged files are noticed.
 
-A file is written under another name first. Then the manifest gets the new checksum beside the old one, the file
-is moved into its place, and the manifest drops the old one. So after a kill at any moment each file is whole and
-has one of its checksums, and the next process that writes the folder completes what was cut short.
+A file is written under another name first. Then the manifest gets the new checksum beside the old one, the
+file is moved into its place, and the manifest drops the old one. So after a kill at any moment each file is
+whole and has one of its checksums, and the next process that writes the folder completes what was cut short.
 """
 
 import hashlib
@@ -146,7 +146,7 @@ class Manifest:
             raise ValueError(f"it names {sorted(strange)}, {self.temporary!r}")
 
     def differences(self, names: Iterable[str] = FILES) -> dict[str, str]:
-        """Return how files differ from their entries, by their names; those without an entry are not checked."""
+        """Return how files differ from their entries, by their names; one without an entry is not checked."""
         found = {}
         for name in names:
             old, new, path = self.files.get(name), self.pending.get(name), self.folder / name
@@ -166,8 +166,8 @@ class Manifest:
         found = self.differences(names)
         if found:
             lines = [f"{self.folder / name}: {difference}" for name, difference in found.items()]
-            move = f"put it back from a copy; if it was changed on purpose, see `superloop doctor {self.folder}`"
-            raise RunFolderError("\n".join([*lines[:-1], f"{lines[-1]}; {move}"]))
+            move = "put it back from a copy; if it was changed on purpose, see"
+            raise RunFolderError("\n".join(lines) + f"; {move} `superloop doctor {self.folder}`")
 
     def write(self, files: Mapping[str, Callable[[Path], Any]], entries: Mapping[str, Entry]) -> None:
         """Replace files, all of them or none, also if the process is killed.
@@ -177,7 +177,7 @@ class Manifest:
             entries: of files that were written in place, such as the metrics.
 
         Raises:
-            RunFolderError: a file cannot be written; the folder is as it was, or the next writer completes it.
+            RunFolderError: a file cannot be written; all are as they were, or the next writer completes it.
         """
         if files:
             with NamedErrors(self.folder, "cannot be written"):

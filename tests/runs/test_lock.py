@@ -62,7 +62,9 @@ def test_a_lock_that_another_machine_left_is_respected(tmp_path):
     leave(tmp_path, host="elsewhere", boot="another")
     with pytest.raises(RunFolderError) as error, locked(tmp_path):
         pass
-    assert f"{tmp_path}: process 1 on elsewhere (since then) writes it, or ended without notice" in str(error.value)
+    assert f"{tmp_path}: process 1 on elsewhere (since then) writes it, or ended without notice" in str(
+        error.value
+    )
     assert f"if that process no longer runs, delete {tmp_path / LOCK} and try again" in str(error.value)
     assert json.loads((tmp_path / LOCK).read_text())["host"] == "elsewhere"
     (tmp_path / LOCK).unlink()
