@@ -293,12 +293,12 @@ class RunFolder:
             )
 
     def _write_metrics(self, content: bytes, files: Mapping[str, Callable[[Path], Any]]) -> None:
-        """Replace the metrics together with other files; the metrics may grow from then on."""
+        """Replace other files, the config first, then the metrics, which may grow from then on."""
         self._check_place()
         name = self.metrics.name
         self._metrics = _Metrics(self.metrics, content)
         manifest = self._opened()
-        manifest.write({name: lambda path: path.write_bytes(content), **files}, {})
+        manifest.write({**files, name: lambda path: path.write_bytes(content)}, {})
         manifest.write({}, {name: self._metrics.entry()})
 
     def _metrics_until(self, checkpoint: Checkpoint) -> bytes:

@@ -91,6 +91,38 @@ class TestBeforeTheFirstCheckpoint:
             folder = RunFolder(folder.path)
         assert not list(folder.path.iterdir())
 
+    def test_at_any_moment_of_a_start_either_resume_or_train_takes_the_folder(self, folder, monkeypatch):
+        states = []
+
+        def copied(call):
+            def copying(*arguments):
+                states.append(folder.path.with_name(f"state{len(states)}"))
+                shutil.copytree(folder.path, states[-1])
+                return call(*arguments)
+
+            return copying
+
+        with monkeypatch.context() as patched, folder.writing():
+            patched.setattr(os, "replace", copied(os.replace))
+            patched.setattr(os, "fsync", copied(os.fsync))
+            folder.begin(Config())
+        assert len(states) > 10
+        taken = []
+        for state in states:
+            left = RunFolder(state)
+            if left.config.exists():
+                left = RunFolder.find(state)
+                with left.writing():
+                    assert left.read_start() is None
+                    left.begin(Config())
+            else:
+                left = RunFolder.create(state, default=state)
+                with left.writing():
+                    left.begin(Config())
+                taken.append(state)
+            assert {path.name for path in state.iterdir()} == {"config.toml", "metrics.jsonl", MANIFEST}
+        assert 0 < len(taken) < len(states)
+
     def test_a_run_whose_checkpoint_is_lost_is_not_started_anew(self, folder):
         folder.model.write_text("a model of ten thousand steps")
         folder.config.write_text("")
