@@ -272,6 +272,8 @@ def stress(kills, seed, place):
             for path in (folder, temporary):
                 shutil.rmtree(path)
             log.unlink()
+        if report["runs"] % 10 == 0:
+            print(f"{report['runs']} runs, {report['kills']} kills", file=sys.stderr, flush=True)
     report["lost"] = sum(any("lost" in p for p in one["problems"]) for one in report["problems"])
     report["different"] = sum(any("differs" in p for p in one["problems"]) for one in report["problems"])
     return report
