@@ -13,6 +13,7 @@ from superloop_core.config.schema import LoopConfig
 from superloop_core.errors import (
     ConfigError,
     PluginError,
+    RunFolderError,
     SourceError,
     SuperloopError,
     TraceError,
@@ -49,6 +50,7 @@ __all__ = [
     "MetricSpec",
     "Model",
     "PluginError",
+    "RunFolderError",
     "Sequence",
     "Session",
     "SourceError",

@@ -5,6 +5,8 @@ An error names the place, the rule, the value received and the next move. No mes
 """
 
 import difflib
+import errno
+import os
 from collections.abc import Iterable
 
 import attrs
@@ -87,6 +89,29 @@ class TraceError(SuperloopError, KeyError):
 
 class WeightsError(SuperloopError, ValueError):
     """A file of weights that does not belong to this config; no weight was changed."""
+
+
+class RunFolderError(SuperloopError):
+    """A run folder that is damaged, in use by another process, or cannot be read or written."""
+
+
+NEXT_MOVES = {
+    "free space there, or raise the limit, and run the command again": (
+        errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG,
+    ),
+    "choose a place that you may read and write": (errno.EACCES, errno.EPERM, errno.EROFS),
+    "choose a shorter name": (errno.ENAMETOOLONG,),
+    "a folder is in the place of a file: move it away, or choose another name": (errno.EISDIR,),
+    "a file is in the place of a folder: move it away, or choose another name": (errno.ENOTDIR, errno.EEXIST),
+    "was it deleted or renamed?": (errno.ENOENT, getattr(errno, "ESTALE", errno.ENOENT)),
+}  # fmt: skip
+
+
+def os_reason(error: OSError) -> str:
+    """Return what the system reports, and the next move: ``No space left on device; free space there``."""
+    what = os.strerror(error.errno) if error.errno else " ".join(str(error).split())[:200]
+    moves = (move for move, numbers in NEXT_MOVES.items() if error.errno in numbers)
+    return "; ".join((what, *moves))
 
 
 def message(error: BaseException) -> str:

@@ -1,14 +1,15 @@
 """The command line, ``superloop``."""
 
-import io
 import os
 import sys
+from contextlib import suppress
+from typing import NoReturn
 
 import click
 
-from superloop_core.cli import commands
+from superloop_core.cli import commands, streams
 from superloop_core.cli.installed import installed_plugins
-from superloop_core.errors import SuperloopError, short_repr
+from superloop_core.errors import SuperloopError, os_reason, printable, short_repr
 from superloop_core.registry.registry import Registry
 from superloop_core.registry.selection import BLOCK, Selection
 
@@ -79,13 +80,25 @@ _core.add_commands(cli)
 
 
 def main() -> None:
-    """Run the command line: exit with 2, and no traceback, on an error of ours."""
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a plugin's summary may not fit the encoding
-        sys.stdout.reconfigure(errors="backslashreplace")
+    """Run the command line: exit with 2, and no traceback, on an error of ours or the system's."""
+    streams.open_missing()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow logs its start-up otherwise
     os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "1")  # large tensors keep their pages from step to step
     try:
-        cli()
+        with streams.flushed():
+            cli()
     except SuperloopError as error:
-        click.echo(f"superloop: error: {error}", err=True)
-        sys.exit(2)
+        _fail(str(error))
+    except OSError as error:
+        _fail(f"{_path_of(error)}: {os_reason(error)}")
+
+
+def _fail(text: str) -> NoReturn:
+    with suppress(OSError, ValueError):  # where stderr is full or closed, the exit status says it
+        click.echo(f"superloop: error: {text}", err=True)
+    sys.exit(2)
+
+
+def _path_of(error: OSError) -> str:
+    known = isinstance(error.filename, str | bytes)
+    return printable(os.fsdecode(error.filename)) if known else "the output or a file"

@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 import click
 
+from superloop_core.cli.doctor_run import check_run
 from superloop_core.cli.installed import installed_plugins
 from superloop_core.errors import printable, reason
 from superloop_core.registry.discovery import versions_installed
@@ -53,12 +54,22 @@ print(json.dumps(report))
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for a program to read.")
 @click.option("--quick", is_flag=True, help="Do not start TensorFlow to look for XLA and GPUs.")
-def doctor(as_json: bool, quick: bool) -> None:
-    """Check versions, plugins, the environment, XLA and GPUs.
+@click.argument("run", required=False, type=click.Path(path_type=Path), metavar="[RUN_DIR]")
+@click.option(
+    "--accept",
+    is_flag=True,
+    help="Record the files of RUN_DIR as they are, where they were changed on purpose.",
+)
+def doctor(as_json: bool, quick: bool, run: Path | None, accept: bool) -> None:
+    """Check versions, plugins, the environment, XLA and GPUs; or with RUN_DIR, the files of a run folder.
 
     The exit status is 1 where there is a problem. A plugin that is broken or slow is a warning only, as all
     else works.
     """
+    if run is not None:
+        check_run(run, accept=accept, as_json=as_json)
+    if accept:
+        raise click.UsageError("--accept needs a RUN_DIR")
     registry, found = installed_plugins(), list(distributions())
     findings = list(_findings(registry, found))
     problems = [text for level, text in findings if level == "problem"]

@@ -10,6 +10,8 @@ def start_tensorflow() -> None:
 
     Its warnings are for programmers (a function traced again for another sequence length).
     """
+    if not os.environ.get("KERAS_BACKEND"):
+        os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever the user's keras.json says
     if "tensorflow" in sys.modules or "TF_CPP_MAX_VLOG_LEVEL" in os.environ:
         return
     sys.stderr.flush()

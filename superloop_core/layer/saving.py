@@ -25,6 +25,7 @@ from superloop_core.layer.weights_file import (
 )
 from superloop_core.limits import FREE, UnreadableError
 from superloop_core.registry.registry import load_registry
+from superloop_core.runs import check_files
 
 # Keras knows these classes of a saved model once they are imported.
 SAVED = (PrintTraces, Superloop, SuperloopCell)
@@ -45,10 +46,12 @@ def load_model(path: str | Path, *, allow: Iterable[str] = ()) -> keras.Model:
 
     Raises:
         ConfigError: plugins that the model needs are not installed; each problem says what to install.
+        RunFolderError: the run folder's model is not as the run wrote it.
         WeightsError: there is no such file, it cannot be loaded, or it would make something else.
     """
     path = Path(path)
     if path.is_dir():
+        check_files(path, "model.keras")
         path /= "model.keras"
     if not path.exists():
         raise WeightsError(f"{path}: there is no such file; name a .keras file or a run folder")

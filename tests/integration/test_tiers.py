@@ -1,4 +1,4 @@
-"""Every test is in a tier: `tox` and `tox -e release` together run all of them."""
+"""Every test is in a tier: `tox`, `tox -e release` and `tox -e stress` together run all of them."""
 
 import re
 from configparser import ConfigParser
@@ -18,14 +18,23 @@ def selections(environment):
 
 
 def test_no_test_is_left_out_of_every_tier():
-    expressions = [*selections("testenv"), *selections("testenv:release")]
-    assert len(expressions) == 2
-    for slow, release in product((False, True), repeat=2):
-        marks = {"slow": slow, "release": release}
-        assert any(eval(expression, marks) for expression in expressions), marks
+    expressions = [selections(f"testenv{name}") for name in ("", ":release", ":stress")]
+    assert [len(of_one) for of_one in expressions] == [1, 1, 1]
+    for slow, release, stress in product((False, True), repeat=3):
+        marks = {"slow": slow, "release": release, "stress": stress}
+        assert any(eval(expression, marks) for (expression,) in expressions), marks
+
+
+def test_stress_tests_run_in_their_own_tier_only():
+    for name in ("testenv", "testenv:fast", "testenv:release"):
+        (expression,) = selections(name)
+        assert not eval(expression, {"slow": False, "release": True, "stress": True})
+    (expression,) = selections("testenv:stress")
+    assert not eval(expression, {"slow": False, "release": True, "stress": False})
 
 
 def test_the_fast_tier_has_the_tests_without_a_mark():
     (expression,) = selections("testenv:fast")
     for slow, release in product((False, True), repeat=2):
-        assert eval(expression, {"slow": slow, "release": release}) is not (slow or release)
+        marks = {"slow": slow, "release": release, "stress": False}
+        assert eval(expression, marks) is not (slow or release)

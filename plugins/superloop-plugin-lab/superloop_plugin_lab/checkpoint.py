@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import keras
 import numpy as np
-from attrs.validators import and_, deep_iterable, ge, instance_of, lt, max_len, min_len, not_
+from attrs.validators import and_, deep_iterable, ge, instance_of, lt, matches_re, max_len, min_len, not_
 
 from superloop_core import WeightsError
 from superloop_core.errors import message, short_repr
@@ -60,6 +60,7 @@ class Checkpoint:
         generator: the state of the generator of training sequences.
         metrics_size: size of ``metrics.jsonl`` in bytes.
         seconds: of training so far.
+        run: the id of the run; nothing in files of version 0.1.
     """
 
     step: int = attrs.field(validator=COUNT)
@@ -72,6 +73,7 @@ class Checkpoint:
     generator: dict[str, Any] = attrs.field(validator=_state_of_a_generator)
     metrics_size: int = attrs.field(validator=COUNT)
     seconds: float = attrs.field(validator=DURATION)
+    run: str = attrs.field(default="", validator=[instance_of(str), matches_re("[0-9a-f]{0,64}")])
 
     def save(self, path: Path) -> None:
         """Write one ``.npz`` file, without a pickle."""

@@ -1,12 +1,13 @@
 """The commands; each imports Keras only when it runs."""
 
+import os
 import sys
 from contextlib import nullcontext
 from pathlib import Path
 
 import click
 
-from superloop_core import output_to_stderr, start_tensorflow
+from superloop_core import output_to_stderr
 from superloop_core.errors import ConfigError, printable
 
 RUN = click.argument("run", type=click.Path(path_type=Path), metavar="RUN_DIR")
@@ -38,7 +39,7 @@ def train(
     """Train the model that CONFIG describes, and write a run folder."""
     given = {"train.steps": steps, "train.seed": seed}
     overrides += tuple(f"{key}={value}" for key, value in given.items() if value is not None)
-    start_tensorflow()
+    _start()
     from superloop_plugin_lab.experiment import read_experiment
     from superloop_plugin_lab.report import report
     from superloop_plugin_lab.run_folder import RunFolder
@@ -46,8 +47,9 @@ def train(
 
     experiment = read_experiment(config, overrides, to_train=True)
     folder = RunFolder.create(out, default=Path("runs") / _name(config))
-    outcome = train(experiment, folder)
-    report(experiment, folder, outcome)
+    with folder.writing():
+        outcome = train(experiment, folder)
+        report(experiment, folder, outcome)
     if outcome.interrupted:
         sys.exit(130)
 
@@ -59,31 +61,40 @@ def train(
 def resume(run: Path, steps: int | None, overrides: tuple[str, ...]) -> None:
     """Resume a stopped run, to the same results as a run that was not stopped.
 
-    Training resumes at the step where Ctrl-C stopped it, or else at the last measurement. For a run that has
-    taken all of its steps, set more with --steps.
+    Training resumes at the step where Ctrl-C stopped it, or else at the last measurement, or if it was killed
+    before its first one at the beginning. For a run that is complete, set more steps with --steps.
     """
     if steps is not None:
         overrides += (f"train.steps={steps}",)
-    start_tensorflow()
+    _start()
     from superloop_plugin_lab.evaluation import warn_of_other_versions
     from superloop_plugin_lab.experiment import read_experiment
     from superloop_plugin_lab.report import report
     from superloop_plugin_lab.run_folder import RunFolder
     from superloop_plugin_lab.training import train
 
-    folder = RunFolder.open(run)
-    start = folder.read_checkpoint()
-    experiment = read_experiment(folder.config, overrides, to_train=True)
-    if start.step >= experiment.settings.steps:
-        raise ConfigError(
-            f"{run}: has taken {start.step:,} steps, and train.steps = {experiment.settings.steps:,}; "
-            "set more with --steps"
-        )
-    warn_of_other_versions(folder, experiment)
-    outcome = train(experiment, folder, start)
-    report(experiment, folder, outcome)
+    folder = RunFolder.find(run)
+    with folder.writing():
+        start = folder.read_start()
+        experiment = read_experiment(folder.config, overrides, to_train=True)
+        given, taken = experiment.settings.steps, start.step if start else 0
+        if taken > given or (taken == given and folder.is_complete):
+            raise ConfigError(
+                f"{run}: has taken {taken:,} steps, and train.steps = {given:,}; set more with --steps"
+            )
+        warn_of_other_versions(folder, experiment)
+        outcome = train(experiment, folder, start)
+        report(experiment, folder, outcome)
     if outcome.interrupted:
         sys.exit(130)
+
+
+def _start() -> None:
+    """Start TensorFlow; Matplotlib needs no backend for a file, so a wrong name of one does no harm."""
+    from superloop_core import start_tensorflow
+
+    os.environ.pop("MPLBACKEND", None)
+    start_tensorflow()
 
 
 def _name(config: Path) -> str:
@@ -155,7 +166,7 @@ def evaluate(
     Each RUN_DIR is a folder that train wrote. With a length, all sequences have exactly that length; without
     one, their lengths are drawn as in training.
     """
-    start_tensorflow()
+    _start()
     from superloop_plugin_lab.evaluation import evaluate_run
     from superloop_plugin_lab.pictures.curves import check_plot, draw_curves
     from superloop_plugin_lab.progress import progress
@@ -201,7 +212,7 @@ def trace(
     run: Path, out: Path, sequences: int, length: int | None, seed: int | None, overrides: tuple[str, ...]
 ) -> None:
     """Save the traces of every cell and system on test sequences, as arrays and as a picture."""
-    start_tensorflow()
+    _start()
     from superloop_plugin_lab.evaluation import trace_run
 
     arrays, picture, left_out = trace_run(

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
+import numpy as np
 
 from superloop_core import ConfigError, Superloop
 from superloop_core.config import PartConfig
@@ -97,7 +98,7 @@ def _problem_of(
     """Compute a figure, and return what is wrong with it, if anything."""
     sequences = f"{len(batch.targets)} sequences"
     try:
-        received = tuple(compute(batch.targets, results).shape)
+        figure = np.asarray(compute(batch.targets, results))
     except ConfigError as error:  # a problem that the task recognises
         return str(error)
     except Exception as error:  # any error of the task's code
@@ -106,8 +107,10 @@ def _problem_of(
             f"its {name} cannot be computed from {shapes} (of {sequences}): {type(error).__name__}: {error}; "
             "change loop.outputs or the task's settings"
         )
-    if received != shape:
-        return f"its {name} of {sequences} must have shape {_shape(shape)}: {_shape(received)}"
+    if figure.shape != shape:
+        return f"its {name} of {sequences} must have shape {_shape(shape)}: {_shape(figure.shape)}"
+    if figure.dtype.kind not in "biuf":
+        return f"its {name} of {sequences} must be numbers: {figure.dtype}"
     return None
 
 

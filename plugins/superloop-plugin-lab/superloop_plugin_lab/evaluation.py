@@ -10,8 +10,9 @@ import numpy as np
 
 from superloop_core import ConfigError, WeightsError
 from superloop_core.config import load_dict
-from superloop_core.errors import printable
+from superloop_core.errors import os_reason, printable
 from superloop_core.layer import load_weights
+from superloop_core.runs import replace_file
 from superloop_plugin_lab.experiment import Experiment, check_batch, read_experiment
 from superloop_plugin_lab.measurement import Measurement, measure, rows_at_once
 from superloop_plugin_lab.pictures.traces import draw_traces, slot_names
@@ -119,12 +120,18 @@ def trace_run(
     traces = compute_traces(experiment.layer, batch)
     inputs = {f"inputs.{name}": array for name, array in batch.inputs.items()}
     arrays: dict[str, Any] = {"targets": batch.targets, **inputs, **traces}
+    left_out: list[str] = []
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(out, **arrays)
-        left_out = draw_traces(experiment.task, batch, traces, picture, slot_names(experiment.layer))
+        replace_file(out, lambda path: np.savez_compressed(path, **arrays))
+        replace_file(
+            picture,
+            lambda path: left_out.extend(
+                draw_traces(experiment.task, batch, traces, path, slot_names(experiment.layer))
+            ),
+        )
     except OSError as error:
-        raise ConfigError(f"--out {out}: cannot be written: {error.strerror}") from error
+        raise ConfigError(f"--out {out}: cannot be written: {os_reason(error)}") from error
     return out, picture, left_out
 
 

@@ -19,6 +19,10 @@ from superloop_core.task import Batch, Metric, Task
 from superloop_plugin_lab import CurriculumConfig, TrainConfig
 from superloop_plugin_lab.compatibility import as_dict, check_curriculum, check_inputs, check_results
 
+TAKEN = (
+    *("loss", "accuracy", "final", "failed", "step", "steps", "seconds", "best_step", "longest"),
+    *("run", "length", "trained", "timesteps", "sequences"),
+)
 PURPOSES = ("train", "validation", "final", "picture")
 
 
@@ -167,12 +171,15 @@ def _create(registry: Registry, kind: str, part: Any) -> Any:
 
 
 def _make_metrics(config: Config, registry: Registry) -> dict[str, Metric]:
-    """Make the config's metrics, each under its plugin's name; a second one of a kind is ``name_2``."""
+    """Make the config's metrics, each under its plugin's name; a second one of a kind is ``name_2``.
+
+    So is one whose name is that of another figure, or of a fact in the same line or row.
+    """
     metrics: dict[str, Metric] = {}
     for part in config.tables.get("metrics", ()):
         base = registry.resolve("metric", part.use).name
         numbered = (f"{base}_{number}" for number in itertools.count(2))
-        taken = (*metrics, "loss", "accuracy")
+        taken = (*metrics, *TAKEN)
         name = next(name for name in itertools.chain((base,), numbered) if name not in taken)
         metrics[name] = _create(registry, "metric", part)
     return metrics

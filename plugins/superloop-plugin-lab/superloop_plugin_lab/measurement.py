@@ -1,11 +1,13 @@
 """Loss, accuracy and metrics of a model on test sequences: newly drawn, and never trained on."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
 import numpy as np
 
+from superloop_core import ConfigError
+from superloop_core.task import Batch
 from superloop_plugin_lab.diagnosis import TrainingError, find_not_finite
 from superloop_plugin_lab.experiment import Experiment
 
@@ -15,7 +17,10 @@ MAX_ROWS_BY_TIMESTEPS = 2**17  # of a batch: 256 rows of 500 timesteps
 
 @attrs.frozen(kw_only=True)
 class Measurement:
-    """Figures on test sequences: mean loss, share of correct sequences, and the mean of each metric."""
+    """Figures on test sequences: mean loss, share of correct sequences, and the mean of each metric.
+
+    A metric that is not finite on a sequence is not finite here.
+    """
 
     loss: float
     accuracy: float
@@ -36,7 +41,8 @@ def measure(experiment: Experiment, rng: np.random.Generator, sequences: int) ->
         sequences: their number.
 
     Raises:
-        TrainingError: the loss is not finite.
+        ConfigError: a metric cannot be computed.
+        TrainingError: the loss or the accuracy is not finite.
     """
     task = experiment.task
     measured = 0
@@ -53,9 +59,11 @@ def measure(experiment: Experiment, rng: np.random.Generator, sequences: int) ->
             found = find_not_finite(experiment.layer, experiment.model, task, batch)
             raise TrainingError(f"not finite on test sequences: {found}")
         losses.append(loss * rows)
-        correct.append(np.asarray(task.correct(batch.targets, results)))
+        correct.append(_by_row("the task's correct", task.correct, batch, results))
+        if not np.isfinite(correct[-1]).all():
+            raise TrainingError("not finite on test sequences: the task's correct")
         for name, metric in experiment.metrics.items():
-            metrics[name].append(np.asarray(metric(batch.targets, results)))
+            metrics[name].append(_by_row(f"the metric {name!r}", metric, batch, results))
         measured += rows
     return Measurement(
         loss=sum(losses) / sequences,
@@ -68,6 +76,28 @@ def rows_at_once(timesteps: int) -> int:
     """Return the number of sequences in a batch: a power of 2, at most 1,024, fewer where they are long."""
     rows = max(1, min(MAX_ROWS, MAX_ROWS_BY_TIMESTEPS // timesteps))
     return int(1 << (rows.bit_length() - 1))
+
+
+def _by_row(what: str, compute: Callable[..., Any], batch: Batch, results: Any) -> np.ndarray:
+    """Return a figure of each sequence.
+
+    Raises:
+        ConfigError: it cannot be computed, or is not one number for each sequence.
+    """
+    rows = len(batch.targets)
+    try:
+        computed = np.asarray(compute(batch.targets, results))
+    except Exception as error:  # any error of a plugin's code
+        raise ConfigError(
+            f"{what} cannot be computed on {rows} test sequences: {type(error).__name__}: {error}; "
+            "correct its plugin or its settings, or do without it"
+        ) from error
+    if computed.shape != (rows,) or computed.dtype.kind not in "biuf":
+        raise ConfigError(
+            f"{what} must be {rows} numbers, one for each test sequence: {computed.dtype} of shape "
+            f"{computed.shape}; correct its plugin, or do without it"
+        )
+    return computed
 
 
 def _mean(batches: list[Any]) -> float:

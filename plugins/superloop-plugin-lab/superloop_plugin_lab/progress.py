@@ -1,7 +1,9 @@
 """A progress bar on stderr."""
 
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import Any, TextIO, cast
 
 from rich.console import Console
 from rich.progress import (
@@ -12,6 +14,31 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+
+
+class Unbreakable:
+    """A stream whose errors end nothing: training goes on where its bar cannot be shown any more.
+
+    Args:
+        stream: such as a pipe that was closed, or a file on a full disk.
+    """
+
+    def __init__(self, stream: TextIO):
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Write a text if that can be done."""
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush if that can be done."""
+        with suppress(OSError, ValueError):
+            self._stream.flush()
 
 
 @contextmanager
@@ -28,14 +55,14 @@ def progress(
         leaves_no_trace: remove the bar at the end, and show it on a terminal only.
     """
     columns = (
-        TextColumn(what),
+        TextColumn(what, markup=False),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[figures]}"),
+        TextColumn("{task.fields[figures]}", markup=False),  # a path may hold [/]
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    console = Console(stderr=True)
+    console = Console(file=cast(TextIO, Unbreakable(sys.stderr)))
     hidden = leaves_no_trace and not console.is_terminal
     with Progress(*columns, console=console, transient=leaves_no_trace, disable=hidden) as bar:
         task = bar.add_task(what, total=total, completed=done, figures=figures)

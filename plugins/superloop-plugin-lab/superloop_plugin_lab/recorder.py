@@ -1,10 +1,8 @@
 """Figures of a run while it trains: a line of ``metrics.jsonl``, and TensorBoard's events."""
 
 from types import TracebackType
-from typing import Any
 
-import tensorflow as tf
-
+from superloop_plugin_lab.events import Events
 from superloop_plugin_lab.experiment import Experiment
 from superloop_plugin_lab.run_folder import RunFolder
 
@@ -20,10 +18,10 @@ class Recorder:
     def __init__(self, experiment: Experiment, folder: RunFolder):
         self._experiment = experiment
         self._folder = folder
-        self._events: Any = None
+        self._events = Events(folder.tensorboard)
 
     def __enter__(self) -> "Recorder":
-        self._events = tf.summary.create_file_writer(str(self._folder.tensorboard))
+        self._events.open(self._folder.read_metrics())
         return self
 
     def __exit__(
@@ -36,7 +34,4 @@ class Recorder:
         if (longest := self._experiment.longest(step)) is not None:
             figures["longest"] = longest
         self._folder.add_metrics(step=step, **figures)
-        with self._events.as_default(step=step):
-            for name, value in figures.items():
-                tf.summary.scalar(name, value)
-        self._events.flush()
+        self._events.add(step, figures)

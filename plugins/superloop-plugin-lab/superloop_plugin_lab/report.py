@@ -1,8 +1,10 @@
 """The output of the commands: the summary of a run, and the table of an evaluation."""
 
 import json
+import math
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -26,7 +28,13 @@ def report(experiment: Experiment, folder: RunFolder, outcome: Outcome) -> None:
     """Draw the picture of a run, and print its summary."""
     batch = experiment.task.sample(experiment.generator("picture"), PICTURED)
     traces = compute_traces(experiment.layer, batch)
-    left_out = draw_traces(experiment.task, batch, traces, folder.picture, slot_names(experiment.layer))
+    left_out: list[str] = []
+
+    def draw(path: Path) -> None:
+        left_out.extend(draw_traces(experiment.task, batch, traces, path, slot_names(experiment.layer)))
+
+    with folder.writing():
+        folder.write({folder.picture.name: draw})
     sequences = f"on {experiment.settings.final_on:,} test sequences"
     steps = f"{outcome.steps:,} in {outcome.seconds:.0f} s; best weights at step {outcome.best_step:,}"
     rows = {
@@ -48,7 +56,7 @@ def print_evaluations(rows: Iterable[Evaluation], *, as_json: bool) -> None:
     """Print a row for each run and length, as a table or as JSON."""
     rows = list(rows)
     if as_json:
-        print(json.dumps([_flat(row) for row in rows], indent=2))
+        print(json.dumps([_flat(row) for row in rows], indent=2, allow_nan=False))
         return
     table = Table(box=None, header_style="bold", pad_edge=False)
     runs = run_names(rows)
@@ -56,7 +64,7 @@ def print_evaluations(rows: Iterable[Evaluation], *, as_json: bool) -> None:
     if len(runs) > 1:
         table.add_column("run")
     for name in ("length", "timesteps", "sequences", "loss", "accuracy", *metrics):
-        table.add_column(name, justify="right")
+        table.add_column(Text(name), justify="right")
     for row in rows:
         run = (Text(printable(runs[row.run])),) if len(runs) > 1 else ()
         length = "" if row.length is None else str(row.length)
@@ -73,4 +81,5 @@ def _figure(name: str, value: float) -> str:
 
 def _flat(row: Evaluation) -> dict[str, Any]:
     own = {"run": str(row.run), "length": row.length, "trained": row.trained}
-    return own | {"timesteps": row.timesteps, "sequences": row.sequences} | row.measured.figures
+    figures = {name: value if math.isfinite(value) else None for name, value in row.measured.figures.items()}
+    return own | {"timesteps": row.timesteps, "sequences": row.sequences} | figures

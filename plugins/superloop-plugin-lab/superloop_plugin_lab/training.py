@@ -1,11 +1,14 @@
 """A training run, from the first step to the final figures."""
 
 import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import attrs
 import numpy as np
 
-from superloop_core.layer import load_weights
+from superloop_core import ConfigError
 from superloop_plugin_lab.best_weights import BestWeights
 from superloop_plugin_lab.checkpoint import Checkpoint, check_fits, optimizer_state, put_back, variables_of
 from superloop_plugin_lab.diagnosis import TrainingError, find_not_finite
@@ -16,6 +19,7 @@ from superloop_plugin_lab.progress import progress
 from superloop_plugin_lab.recorder import Recorder
 from superloop_plugin_lab.run_folder import RunFolder
 from superloop_plugin_lab.step import compiled_step, new_optimizer
+from superloop_plugin_lab.weights_file import save_weights
 
 
 @attrs.frozen(kw_only=True)
@@ -41,20 +45,29 @@ def train(experiment: Experiment, folder: RunFolder, start: Checkpoint | None = 
         start: the checkpoint of the same folder to resume from; None: start anew.
 
     Raises:
+        RunFolderError: the folder is damaged, in use by another process, or cannot be written.
         TrainingError: a loss, a gradient or a weight is not finite; the weights before that step are saved.
         WeightsError: the checkpoint belongs to another model.
     """
+    _check_clock()
     run = Run(experiment, folder)
     if start is not None:
         run.load(start)
-    folder.write_config(experiment.config)
-    bar = progress("training", experiment.settings.steps, "compiling", done=run.step)
-    with interrupts() as interrupt, bar as show, run.recorder:
+    with folder.writing():
         if start is None:
-            run.measure()
-            run.save()
+            folder.begin(experiment.config)
         else:
             run.rewind_folder(start)
+        return _train(run, start is None)
+
+
+def _train(run: "Run", anew: bool) -> Outcome:
+    """Take the steps that are left, in a folder that was begun or rewound."""
+    bar = progress("training", run.steps, "compiling", done=run.step)
+    with interrupts() as interrupt, bar as show, run.recorder:
+        if anew:
+            run.measure()
+            run.save()
         while not run.is_complete and not interrupt.asked:
             run.take_step()
             if run.is_time_to_log:
@@ -68,12 +81,24 @@ def train(experiment: Experiment, folder: RunFolder, start: Checkpoint | None = 
         return run.finish()
 
 
+def _check_clock() -> None:
+    """Check, before a run folder is written, that a ``.keras`` file can hold the time.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    if (year := time.localtime().tm_year) < 1980:
+        raise ConfigError(
+            f"the clock of this machine must be at 1980 or later, for .keras files: {year}; set the clock"
+        )
+
+
 class Run:
     """The state of a training run.
 
     The order of events decides what a checkpoint holds, so that a resumed run repeats the whole one bit by
     bit: draw a batch, take a step, log, measure, save. Making a ``Run`` and loading a checkpoint write no
-    file.
+    file; measuring writes its files with the next checkpoint or at the end, so that no kill comes between.
 
     Args:
         experiment: the model, its task and the settings of training.
@@ -99,6 +124,12 @@ class Run:
         self._compiled_step = compiled_step(experiment, self._optimizer)
         self._generator = experiment.generator("train")
         self._began = time.monotonic()
+        self._measured: dict[str, Callable[[Path], Any]] = {}  # files to write
+
+    @property
+    def steps(self) -> int:
+        """Training steps in all."""
+        return self._settings.steps
 
     @property
     def seconds(self) -> float:
@@ -136,9 +167,8 @@ class Run:
 
     def rewind_folder(self, start: Checkpoint) -> None:
         """Undo what was written after a checkpoint: later lines of the metrics, and later best weights."""
-        self._folder.cut_metrics(start.metrics_size)
         put_back(self._model.variables, start.best, "weights")
-        self._write_best()
+        self._folder.rewind(self._experiment.config, start, self._best_files())
         put_back(self._model.variables, start.variables, "weights")
 
     def take_step(self) -> None:
@@ -150,7 +180,6 @@ class Run:
         batch = self._experiment.training_batch(self._generator, self.step + 1)
         loss, accuracy, finite = self._compiled_step(dict(batch.inputs), batch.targets)
         if not finite:
-            self._folder.write_weights(self._model, "last")
             found = find_not_finite(self._experiment.layer, self._model, self._experiment.task, batch)
             raise self._failure(self.step + 1, f"not finite: {found}", saved="last", saved_step=self.step)
         self.step += 1
@@ -164,44 +193,47 @@ class Run:
         return f"loss {loss:.4g}  accuracy {accuracy:.1%}"
 
     def measure(self) -> None:
-        """Save the weights as the last, measure them, and save them as the best if they are.
+        """Measure the weights; the next files hold them as the last, and as the best if they are.
 
         Raises:
             TrainingError: the loss is not finite.
         """
-        self._folder.write_weights(self._model, "last")
         rng = self._experiment.generator("validation")
         try:
             measured = measure(self._experiment, rng, self._settings.evaluate_on)
         except TrainingError as error:
-            raise self._failure(self.step, str(error), saved="best", saved_step=self.best.step) from error
+            saved, at = ("best", self.best.step) if len(self.best.variables) else ("last", self.step)
+            raise self._failure(self.step, str(error), saved=saved, saved_step=at) from error
         self.recorder.record(
             self.step, **{f"fresh_{name}": value for name, value in measured.figures.items()}
         )
+        self._measured = self._last_file()
         if self.best.update(self.step, measured, self._model):
-            self._write_best()
+            self._measured |= self._best_files()
 
     def save(self) -> None:
-        """Write a checkpoint."""
-        self._folder.write_checkpoint(
-            Checkpoint(
-                step=self.step,
-                variables=variables_of(self._model),
-                optimizer=[np.array(variable) for variable in optimizer_state(self._optimizer)],
-                best=self.best.variables,
-                best_step=self.best.step,
-                merit=self.best.merit,
-                recent=self.recent,
-                generator=dict(self._generator.bit_generator.state),
-                metrics_size=self._folder.metrics.stat().st_size,
-                seconds=self.seconds,
-            )
+        """Write a checkpoint, with the files of a measurement just made."""
+        checkpoint = Checkpoint(
+            step=self.step,
+            variables=variables_of(self._model),
+            optimizer=[np.array(variable) for variable in optimizer_state(self._optimizer)],
+            best=self.best.variables,
+            best_step=self.best.step,
+            merit=self.best.merit,
+            recent=self.recent,
+            generator=dict(self._generator.bit_generator.state),
+            metrics_size=self._folder.metrics.stat().st_size,
+            seconds=self.seconds,
+            run=self._folder.run,
         )
+        self._folder.write({**self._measured, self._folder.checkpoint.name: checkpoint.save})
+        self._measured = {}
 
     def finish(self) -> Outcome:
-        """Load the best weights, measure them, and add the final figures to the metrics."""
+        """Set the best weights, measure them, and add the final figures to the metrics."""
         seconds = self.seconds
-        load_weights(self._model, self._folder.weights("best"))
+        self._folder.write(self._measured)
+        put_back(self._model.variables, self.best.variables, "weights")
         final = measure(self._experiment, self._experiment.generator("final"), self._settings.final_on)
         self._folder.add_metrics(
             final=True,
@@ -210,6 +242,7 @@ class Run:
             seconds=round(seconds, 3),
             best_step=self.best.step,
         )
+        self._folder.write({}, closes=True)
         return Outcome(
             final=final,
             steps=self.step,
@@ -218,13 +251,20 @@ class Run:
             interrupted=not self.is_complete,
         )
 
-    def _write_best(self) -> None:
-        self._folder.write_weights(self._model, "best")
-        self._folder.write_model(self._model)
+    def _last_file(self) -> dict[str, Callable[[Path], Any]]:
+        return {self._folder.weights("last").name: self._save_weights}
+
+    def _best_files(self) -> dict[str, Callable[[Path], Any]]:
+        folder = self._folder
+        return {folder.weights("best").name: self._save_weights, folder.model.name: self._model.save}
+
+    def _save_weights(self, path: Path) -> None:
+        save_weights(self._model, path)
 
     def _failure(self, step: int, reason: str, *, saved: str, saved_step: int) -> TrainingError:
-        """Note in the metrics that training failed at a step, and return the error to raise."""
+        """Save the last weights, note in the metrics that training failed, and return the error to raise."""
         self._folder.add_metrics(step=step, failed=reason)
+        self._folder.write(self._last_file(), closes=True)
         return TrainingError(
             f"step {step}: {reason}; {self._folder.weights(saved)} holds the weights of step {saved_step}; "
             "try a lower train.learning_rate or train.clip_norm"

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import tensorflow as tf
 from superloop_plugin_lab.experiment import read_experiment
@@ -18,6 +19,15 @@ def test_a_task_that_cannot_read_the_outputs_is_rejected_with_every_problem(expe
     loss, correct = map(str, rejected.value.problems)
     assert loss.startswith("task: its loss cannot be computed from outputs (2, 5, 1) (of 2 sequences): ")
     assert correct == "task: its correct of 2 sequences must have shape (2): ()"
+
+
+def test_figures_that_are_no_numbers_are_rejected(experiment_of, summing):
+    class Texts(summing):
+        def correct(self, targets, results):
+            return np.array(["yes", "no"])
+
+    with pytest.raises(ConfigError, match="task: its correct of 2 sequences must be numbers: <U3"):
+        experiment_of(Texts)
 
 
 def test_a_task_that_does_not_fit_the_loop_is_rejected_with_every_problem(small):

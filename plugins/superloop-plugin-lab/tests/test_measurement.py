@@ -1,9 +1,13 @@
 import warnings
 
+import attrs
 import numpy as np
 import pytest
+from superloop_plugin_lab.diagnosis import TrainingError
 from superloop_plugin_lab.experiment import read_experiment
 from superloop_plugin_lab.measurement import measure, rows_at_once
+
+from superloop_core import ConfigError
 
 
 def test_a_measurement_weighs_batches_by_their_size(small):
@@ -37,3 +41,42 @@ def test_a_task_that_returns_inputs_only_causes_no_warning(experiment_of, summin
 @pytest.mark.parametrize(("timesteps", "rows"), [(1, 1024), (128, 1024), (129, 512), (500, 256), (10**6, 1)])
 def test_longer_sequences_are_measured_fewer_at_a_time(timesteps, rows):
     assert rows_at_once(timesteps) == rows
+
+
+def summing_with(experiment_of, summing, metric):
+    return attrs.evolve(experiment_of(summing), metrics={"bits": metric})
+
+
+@pytest.mark.parametrize(
+    ("metric", "message"),
+    [
+        (
+            lambda targets, _: 1 / 0,
+            "'bits' cannot be computed on 8 test sequences: ZeroDivisionError: division",
+        ),
+        (lambda targets, _: np.zeros(3), r"'bits' must be 8 numbers, .*: float64 of shape \(3,\); correct"),
+        (lambda targets, _: 0.5, r"'bits' must be 8 numbers, .*: float64 of shape \(\)"),
+        (lambda targets, _: np.array(["a"] * 8), r"'bits' must be 8 numbers, .*: <U1 of shape \(8,\)"),
+    ],
+)
+def test_a_metric_that_does_not_fit_is_refused(experiment_of, summing, metric, message):
+    with pytest.raises(ConfigError, match=f"the metric {message}"):
+        measure(summing_with(experiment_of, summing, metric), np.random.default_rng(0), 8)
+
+
+def test_a_metric_that_is_not_finite_on_one_sequence_is_not_finite(experiment_of, summing):
+    def metric(targets, results):
+        return np.where(np.arange(len(targets)) == 3, np.nan, 1.0)
+
+    measured = measure(summing_with(experiment_of, summing, metric), np.random.default_rng(0), 8)
+    assert np.isnan(measured.metrics["bits"])
+    assert np.isfinite(measured.loss)
+
+
+def test_an_accuracy_that_is_not_finite_is_never_the_best(experiment_of, summing):
+    class NotFinite(summing):
+        def correct(self, targets, results):
+            return np.full(len(targets), np.nan)
+
+    with pytest.raises(TrainingError, match="not finite on test sequences: the task's correct"):
+        measure(experiment_of(NotFinite), np.random.default_rng(0), 8)

@@ -188,6 +188,10 @@ def test_a_missing_or_broken_checkpoint_is_rejected(superloop, copied):
     folder.checkpoint.write_bytes(folder.checkpoint.read_bytes()[:1000])
     code, _, err = superloop("resume", folder.path)
     assert code == 2
+    assert "checkpoint.npz: has 1,000 bytes, and had" in err
+    superloop("doctor", folder.path, "--accept")
+    code, _, err = superloop("resume", folder.path)
+    assert code == 2
     assert "checkpoint.npz: cannot be loaded" in err
     folder.checkpoint.unlink()
     with pytest.raises(ConfigError, match=r"cannot be resumed: no checkpoint\.npz"):

