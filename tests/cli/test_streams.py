@@ -76,7 +76,7 @@ def test_an_error_of_the_system_is_one_line(monkeypatch, capsys, error, line):
     def fail():
         raise error
 
-    monkeypatch.setattr(superloop_core.cli, "_main", fail)
+    monkeypatch.setattr(superloop_core.cli, "cli", fail)
     with pytest.raises(SystemExit) as end:
         superloop_core.cli.main()
     assert end.value.code == 2
