@@ -28,12 +28,6 @@ class Config:
 def checkpoint(step=4, **values):
     state = dict(np.random.default_rng(0).bit_generator.state)
     none = {"variables": [], "optimizer": [], "best": [], "recent": [], "generator": state}
-        "variables": [],
-        "optimizer": [],
-        "best": [],
-        "recent": [],
-        "generator": dict(np.random.default_rng(0).bit_generator.state),
-    }
     return Checkpoint(
         **none,
         **{"best_step": 0, "merit": (0.0, 0.0), "seconds": 0.0, "metrics_size": 0, "step": step, **values},
