@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from superloop_core.errors import ConfigError
+from superloop_core.errors import ConfigError, printable
 from superloop_core.runs import FILES, LOCK, MANIFEST, Manifest, holder, kind_of, leftovers, locked
 
 WHOLE = "as the run wrote it"
@@ -61,8 +61,8 @@ def _report(folder: Path, manifest: Manifest | None) -> dict[str, Any]:
     notes = []
     if manifest is None:
         notes.append(
-            f"there is no {MANIFEST}, as in folders of version 0.1: nothing to compare with; "
-            "`superloop resume` writes one, and so does --accept"
+            f"there is no {MANIFEST}, so nothing could be compared: a folder of version 0.1 has none, and "
+            "any other has lost it; put it back from a copy, or write one for the files as they are: --accept"
         )
     elif manifest.pending:
         notes.append("a write was cut short; `superloop resume` completes it")
@@ -93,18 +93,19 @@ def _print(report: dict[str, Any]) -> None:
     width = max(map(len, rows)) + 2
     console = Console(soft_wrap=True)  # a path must not be broken or cut
     for name, value in rows.items():
-        console.print(Text.assemble((f"{name:<{width}}", "bold"), value))
+        console.print(Text.assemble((f"{name:<{width}}", "bold"), printable(value)))
     for note in report["notes"]:
-        console.print(Text.assemble(("note: ", "bold"), note))
+        console.print(Text.assemble(("note: ", "bold"), printable(note)))
     console.print()
     if not report["problems"]:
-        console.print(Text("No problem was found.", style="green"))
+        if report["run"]:
+            console.print(Text("No problem was found.", style="green"))
         return
     for problem in report["problems"]:
-        console.print(Text.assemble(("problem: ", "bold red"), problem))
+        console.print(Text.assemble(("problem: ", "bold red"), printable(problem)))
     console.print(
         Text(
             "Put each file back from a copy of the folder. If a person changed it on purpose, record the "
-            f"files as they are: superloop doctor {folder} --accept"
+            f"files as they are: superloop doctor {printable(folder)} --accept"
         )
     )

@@ -62,7 +62,7 @@ def _text(raw: bytes) -> str:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Make a JSON object; of a key that stands in it twice, json.loads would take the last without a word."""
+    """Make a JSON object; of a key that stands in it twice, json.loads would silently take the last."""
     table = dict(pairs)
     if len(table) < len(pairs):
         (key, count), *_ = Counter(key for key, _ in pairs).most_common(1)

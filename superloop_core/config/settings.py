@@ -19,7 +19,7 @@ from superloop_core.errors import ConfigError, Problem, did_you_mean, message, n
 
 T = TypeVar("T")
 
-MAX_UNKNOWN = 20  # settings of one table that there are not, each reported by its name
+MAX_UNKNOWN = 20  # unknown settings of one table that are reported by their names
 MAX_INT = 2**63 - 1  # TensorFlow and TOML have no larger integers
 
 
@@ -43,7 +43,7 @@ def read_settings(
         for name in unknown[:MAX_UNKNOWN]
     ]
     if len(unknown) > MAX_UNKNOWN:
-        found.append(f"and {len(unknown) - MAX_UNKNOWN:,} more settings that there are not")
+        found.append(f"and {len(unknown) - MAX_UNKNOWN:,} more unknown settings")
     known = len(found)
     values = {}
     for name, field in fields.items():

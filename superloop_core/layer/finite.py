@@ -23,7 +23,7 @@ def first_not_finite(over_time: Mapping[str, np.ndarray]) -> Found | None:
     """
     found = {}
     for name, array in over_time.items():
-        bad = ~np.isfinite(array.reshape(*array.shape[:2], -1)).all(axis=2)  # (batch, timesteps)
+        bad = ~np.isfinite(array).all(axis=tuple(range(2, array.ndim)))  # (batch, timesteps)
         if bad.any():
             timestep = int(bad.any(axis=0).argmax())
             found[name] = timestep, int(bad[:, timestep].argmax())

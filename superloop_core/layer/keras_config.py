@@ -24,7 +24,7 @@ BASES = (
     keras.Operation, keras.Initializer, keras.Loss, keras.Metric, keras.optimizers.Optimizer,
     keras.optimizers.schedules.LearningRateSchedule, keras.constraints.Constraint,
     keras.regularizers.Regularizer, keras.dtype_policies.DTypePolicy, keras.dtype_policies.DTypePolicyMap,
-    keras.random.SeedGenerator,
+    keras.random.SeedGenerator, keras.Quantizer, keras.quantizers.QuantizationConfig,
 )  # fmt: skip
 RUNS_CODE = (
     keras.layers.Lambda, keras.layers.TFSMLayer, keras.layers.TorchModuleWrapper, keras.layers.JaxLayer,
@@ -74,7 +74,8 @@ class _Walk:
                 yield place, f"tables may be nested {MAX_DEPTH} deep at most"
             elif isinstance(value, Mapping):
                 yield from ((place, what) for what in self._of_table(value))
-                waiting += [(_inner(place, str(name)), one, depth + 1) for name, one in value.items()]
+                inner = value.items() if not _is_loop(value) else ()  # a loop is read by its own schema
+                waiting += [(_inner(place, str(name)), one, depth + 1) for name, one in inner]
             elif isinstance(value, list | tuple):
                 waiting += [(f"{place}[{index}]", one, depth + 1) for index, one in enumerate(value)]
 
@@ -109,19 +110,18 @@ class _Walk:
         what = table.get("registered_name") or ".".join(filter(None, (table.get("module"), name)))
         if made is None:
             package = (table.get("module") or registered).partition(".")[0].partition(">")[0]
+            known = package in self._allow or package == "keras" or package.startswith("__")
+            hint = f", or name its package if you trust it: load_model(path, allow=[{short_repr(package)}])"
             return (
                 f"{short_repr(what)} is no class of Keras that is made from a file, and is not registered in "
                 "this process; import the module that registers it with "
-                "keras.saving.register_keras_serializable, or name its package if you trust it: "
-                f"load_model(path, allow=[{short_repr(package)}])"
+                f"keras.saving.register_keras_serializable{'' if known else hint}"
             )
         if isinstance(made, type) and issubclass(made, RUNS_CODE):
             return f"{short_repr(what)} runs code of the file; {REMAKE}"
         if getattr(made, "__module__", "") == "keras.src.ops.core" and made.__name__ in CALLS_FUNCTIONS:
             return f"{short_repr(what)} calls functions that the file names; {REMAKE}"
-        if registered.startswith("superloop_core>Superloop") and not (
-            isinstance(inner, Mapping) and isinstance(inner.get("config"), Mapping)
-        ):
+        if _is_loop(table) and not (isinstance(inner, Mapping) and isinstance(inner.get("config"), Mapping)):
             return f"the config of {short_repr(what)} must be a table"  # not the path of a file
         return None
 
@@ -147,6 +147,10 @@ class _Walk:
             except Exception as error:  # a module may raise anything
                 return f"the module {short_repr(module)} cannot be imported: {type(error).__name__}: {error}"
         return None
+
+
+def _is_loop(table: Mapping[str, Any]) -> bool:
+    return str(table.get("registered_name")).startswith("superloop_core>Superloop")
 
 
 REMAKE = "make the model in code, and read the file's weights with model.load_weights(path)"

@@ -20,8 +20,10 @@ from superloop_core.layer.weights_file import (
     WEIGHTS,
     arrays_of,
     bytes_of,
+    check_weights,
     open_archive,
     open_weights,
+    weights_of,
 )
 from superloop_core.limits import FREE, UnreadableError
 from superloop_core.registry.registry import load_registry
@@ -64,13 +66,15 @@ def load_model(path: str | Path, *, allow: Iterable[str] = ()) -> keras.Model:
         with open_archive(path) as archive:
             config = _parsed(archive.read(CONFIG))
             with open_weights(io.BytesIO(archive.read(WEIGHTS))) as weights:
-                held = bytes_of(arrays_of(weights))
-        problems = check_keras_config(config, CONFIG, allow)
+                held, stored = bytes_of(arrays_of(weights)), weights_of(weights)
+        problems = check_keras_config(config, CONFIG, [allow] if isinstance(allow, str) else allow)
         if problems:
             raise WeightsError("\n".join(["holds what load_model does not make:", *_listed(problems)]))
         _check_plugins(config)
-        with limited_variables(max(FREE, 4 * held)):
-            return keras.saving.load_model(path, safe_mode=True)
+        with limited_variables(max(FREE, 8 * held)):  # an optimizer may keep several variables for a weight
+            model = keras.saving.load_model(path, safe_mode=True)
+        check_weights(model, stored)
+        return model
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from error
     except UnreadableError as error:

@@ -59,7 +59,6 @@ class StatefulStore:
 
     def __init__(self, specs: State, batch_size: int):
         self.batch_size = batch_size
-        self._called_in_graph = False
         self._filled = keras.Variable(False, dtype="bool", trainable=False, name="begun")
         self.tensors = [_variable(batch_size, spec) for spec in tf.nest.flatten(specs)]
 
@@ -68,31 +67,30 @@ class StatefulStore:
         """Everything it stores."""
         return [self._filled, *self.tensors]
 
-    def check_batch_size(self, batch_size: Any, owner: str) -> None:
-        """Check the batch size of a call; in a graph, when it runs, where it is not known before.
+    def load(self, initial: State, batch_size: Any, owner: str) -> State:
+        """Return the stored state, or ``initial`` where nothing is stored.
+
+        Args:
+            initial: the state at t = 0.
+            batch_size: of the call; where it is a tensor, it is checked when the graph runs.
+            owner: the layer's name, for messages.
 
         Raises:
-            SourceError: it is not that of the stored state.
+            SourceError: the batch size is not that of the stored state.
         """
         rule = f"{owner}: is stateful, and was built for the batch size {self.batch_size}"
-        if isinstance(batch_size, int):
-            self._called_in_graph |= not tf.executing_eagerly()
-            if batch_size != self.batch_size:
-                raise SourceError(f"{rule}: {batch_size}")
-        elif self._called_in_graph:  # TensorFlow traces anew for any size when it meets another
-            raise SourceError(
-                f"{rule}; a batch is of another size, or its size is not known: drop the remainder"
-            )
-        else:
-            tf.debugging.assert_equal(batch_size, self.batch_size, rule)
-
-    def load(self, initial: State) -> State:
-        """Return the stored state, or ``initial`` where nothing is stored."""
+        checks = []
+        if not isinstance(batch_size, int):
+            what = f"{rule}; drop the remainder of the data"
+            checks = [tf.debugging.assert_equal(batch_size, self.batch_size, what)]
+        elif batch_size != self.batch_size:
+            raise SourceError(f"{rule}: {batch_size}")
         filled = tf.convert_to_tensor(self._filled)
-        tensors = [
-            tf.where(filled, tf.convert_to_tensor(stored), tensor)
-            for stored, tensor in zip(self.tensors, tf.nest.flatten(initial), strict=True)
-        ]
+        with tf.control_dependencies(checks):
+            tensors = [
+                tf.where(filled, tf.convert_to_tensor(stored), tf.ensure_shape(tensor, stored.shape))
+                for stored, tensor in zip(self.tensors, tf.nest.flatten(initial), strict=True)
+            ]
         return tf.nest.pack_sequence_as(initial, tensors)
 
     def save(self, state: State) -> None:

@@ -108,7 +108,7 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         super().__init__(autocast=False, **kwargs)
         self.supports_masking = True
         self.config = read_any(config)
-        self.traces = checked_traces(traces)
+        self.traces = traces
         self.return_sequences = return_sequences
         self.return_state = return_state
         self.go_backwards = go_backwards
@@ -138,6 +138,7 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         self._trace_names: tuple[str, ...] | None = None  # of a call's results, once compute_mask needs them
 
     def __setattr__(self, name: str, value: Any) -> None:
+        value = checked_traces(value) if name == "traces" else value
         if name in FIXED and name in self.__dict__ and value != getattr(self, name):
             raise SuperloopError(
                 f"{self.name}: {name!r} is fixed when the layer is made; make another with it, build it, and "
@@ -344,8 +345,7 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
     ) -> LoopState:
         state = self.wiring.initial_state(sequence)
         if store is not None:
-            store.check_batch_size(feed.batch_size, self.name)
-            state = store.load(state)
+            state = store.load(state, feed.batch_size, self.name)
         if given is not None:
             state = with_initial_state(state, self.wiring.state_names(state), given, self.name)
         if feed.feedback is not None:

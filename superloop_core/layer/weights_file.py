@@ -3,7 +3,8 @@
 import io
 import math
 import zipfile
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -86,7 +87,9 @@ def _checked(item: Any, where: str) -> h5py.Dataset:
     stored = item.id.get_create_plist()
     for filter in (stored.get_filter(index)[0] for index in range(stored.get_nfilters())):
         if filter not in FILTERS:  # HDF5 would look for a library that has it
-            raise WeightsError(f"{where} is stored with a filter ({filter}) that a file of weights has not")
+            raise WeightsError(
+                f"{where} is stored with the filter {filter}, which files of weights do not use"
+            )
     return item
 
 
@@ -120,14 +123,14 @@ def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
 def _check_members(archive: zipfile.ZipFile, size: int) -> None:
     """Check the members of a ``.keras`` file of ``size`` bytes, before one is read."""
     members = archive.infolist()
-    names = [member.filename for member in members]
+    names = Counter(member.filename for member in members)
     for name in (CONFIG, WEIGHTS):
         if name not in names:
             raise WeightsError(f"has no {name}; save the model again with model.save()")
     for member in members:
         name = member.filename
         path = name.removesuffix("/").split("/")
-        if names.count(name) > 1 or "\\" in name or any(part in ("", ".", "..") for part in path):
+        if names[name] > 1 or "\\" in name or any(part in ("", ".", "..") for part in path):
             raise WeightsError(f"has a member that a .keras file cannot have: {short_repr(name)}")
         if name not in (CONFIG, WEIGHTS, "metadata.json") and path[0] != "assets":
             raise WeightsError(f"has a member that a .keras file does not have: {short_repr(name)}")
@@ -160,24 +163,41 @@ def load_weights(model: keras.Model, path: str | Path) -> None:
                 check_file(path)
                 copy.write_bytes(path.read_bytes())
             with open_weights(copy) as file:
-                arrays = arrays_of(file).items()
-                stored = [array.shape for name, array in arrays if _is_weight(name, array.dtype)]
-            _load(model, copy, stored)
+                check_weights(model, weights_of(file))
+            model.load_weights(copy)
     except Exception as error:  # what h5py and Keras raise on a broken file depends on where it is broken
         model.set_weights(before)
         raise WeightsError(f"{path}: {_reason(error)}") from error
 
 
-def _load(model: keras.Model, path: Path, stored: list[tuple[int, ...]]) -> None:
-    """Load weights, all of them: Keras ignores arrays that have no layer in the model."""
-    needed = [tuple(weight.shape) for weight in model.weights if _is_weight(weight.path, weight.dtype)]
-    other = f"holds weights of shapes {stored}, but the model needs {needed}"
-    if sum(map(math.prod, stored)) != sum(map(math.prod, needed)):
-        raise WeightsError(other)
-    try:
-        model.load_weights(path)
-    except Exception as error:
-        raise WeightsError(f"{other} ({' '.join(str(error).split())[:500]})") from error
+def weights_of(file: h5py.Group) -> dict[str, tuple[int, ...]]:
+    """Return the shape of every weight in a file by its path; an optimizer's variables are none."""
+    return {name: array.shape for name, array in arrays_of(file).items() if _is_weight(name, array.dtype)}
+
+
+def check_weights(model: keras.Model, stored: Mapping[str, tuple[int, ...]]) -> None:
+    """Check that a file has exactly the weights of a model: Keras skips what it does not find.
+
+    Args:
+        model: a built model.
+        stored: the result of :func:`weights_of`.
+
+    Raises:
+        WeightsError: it has others.
+    """
+    with TemporaryDirectory() as folder:
+        own = Path(folder) / WEIGHTS
+        model.save_weights(own)
+        with h5py.File(own, "r") as file:
+            needed = weights_of(file)
+    differing = [name for name in sorted({*stored, *needed}) if stored.get(name) != needed.get(name)]
+    if differing:
+        listed = "; ".join(
+            f"{name}: {stored.get(name, 'missing')} in the file, {needed.get(name, 'unknown')} to the model"
+            for name in differing[:5]
+        )
+        more = f"; and {len(differing) - 5} more" if len(differing) > 5 else ""
+        raise WeightsError(f"holds other weights than the model's: {listed}{more}")
 
 
 def _is_weight(path: str, dtype: Any) -> bool:

@@ -101,8 +101,8 @@ def _claim(descriptor: int, path: Path, created: bool) -> None:
     if created or (locks and (not owner or _is_this_machine(owner))):
         return
     raise RunFolderError(
-        f"{path.parent}: {_words(owner)} writes it, or ended without notice, which cannot be seen from here; "
-        f"if that process no longer runs, delete {path} and try again"
+        f"{path.parent}: {_words(owner)} writes it, or was killed, which cannot be checked from this "
+        f"machine; if that process no longer runs, delete {path} and try again"
     )
 
 

@@ -69,7 +69,8 @@ def test_what_a_kill_left_is_noted_and_no_problem(superloop, folder):
 def test_a_folder_of_version_0_1_has_nothing_to_compare_with_until_it_is_accepted(superloop, folder):
     (folder / MANIFEST).unlink()
     report = json.loads(superloop("doctor", folder, "--json").stdout)
-    assert "there is no manifest.json, as in folders of version 0.1" in report["notes"][0]
+    assert "there is no manifest.json, so nothing could be compared" in report["notes"][0]
+    assert "No problem" not in superloop("doctor", folder).stdout
     superloop("doctor", folder, "--accept")
     (folder / "model.keras").write_text("")
     superloop("doctor", folder, status=1)

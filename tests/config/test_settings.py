@@ -357,4 +357,4 @@ def test_many_unknown_settings_are_counted():
         read_settings(Settings, {"size": 1} | {f"s{n}": n for n in range(70_000)}, "here", problems) is None
     )
     assert len(problems) == 21
-    assert problems[-1].what == "and 69,980 more settings that there are not"
+    assert problems[-1].what == "and 69,980 more unknown settings"

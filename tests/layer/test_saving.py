@@ -4,6 +4,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -183,7 +184,10 @@ def test_other_weights_are_refused_and_none_is_changed(tmp_path):
     )
     before = small.get_weights()
     for model in (large, deep):
-        with pytest.raises(WeightsError, match=r"a\.keras: holds weights of shapes .* but the model needs"):
+        with pytest.raises(
+            WeightsError,
+            match=r"a\.keras: holds other weights than the model's: .* in the file, .* to the model",
+        ):
             load_weights(small, save(model, tmp_path / "a.keras"))
     (tmp_path / "a.keras").write_bytes(b"x")
     with pytest.raises(WeightsError, match=r"a\.keras: cannot be loaded: File is not a zip file"):
@@ -192,6 +196,45 @@ def test_other_weights_are_refused_and_none_is_changed(tmp_path):
         load_weights(small, tmp_path / "b.keras")
     for one, other in zip(before, small.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@keras.saving.register_keras_serializable("test_saving")
+class Nested(keras.layers.Layer):
+    """A layer whose parts are in a list of lists, which Keras skips where a file has none of its name."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.parts = [[keras.layers.Dense(2)]]
+
+    def build(self, shape):
+        self.parts[0][0].build(shape)
+
+    def call(self, inputs):
+        return self.parts[0][0](inputs)
+
+
+@pytest.mark.filterwarnings("ignore:Skipping:UserWarning")
+@pytest.mark.parametrize("way", ["load_model", "load_weights"])
+def test_weights_under_another_name_are_refused_where_keras_would_keep_random_ones(way, tmp_path):
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, Nested()(inputs))
+    path, renamed = save(model, tmp_path / "a.keras"), tmp_path / "b.keras"
+    with zipfile.ZipFile(path) as archive:
+        archive.extract("model.weights.h5", tmp_path)
+    with h5py.File(tmp_path / "model.weights.h5", "a") as file:
+        file.move("layers/nested/parts", "layers/nested/blocks")
+    members = {"model.weights.h5": (tmp_path / "model.weights.h5").read_bytes()}
+    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(renamed, "w") as other:
+        for name in archive.namelist():
+            other.writestr(name, members.get(name) or archive.read(name))
+    with pytest.raises(WeightsError, match=r"nested/blocks/.* in the file, unknown to the model"):
+        load_model(renamed) if way == "load_model" else load_weights(model, renamed)
+
+
+def test_a_setting_of_a_plugin_may_be_named_like_an_argument_of_keras():
+    loop = LOOP | {"systems": [{"use": "mine", "vocabulary": "ascii", "num_classes": 2 * 10**6}]}
+    saved = {"class_name": "Superloop", "registered_name": "superloop_core>Superloop"}
+    assert check_keras_config(saved | {"config": {"config": loop}}) == []
 
 
 @pytest.mark.parametrize("name", ["m.h5", "m.weights.h5", "m.hdf5", "m.txt"])

@@ -146,8 +146,12 @@ def test_a_tape_that_jumps_by_the_number_of_timesteps_takes_no_chunks(make_loop,
 def test_a_batch_of_another_size_is_rejected_in_a_graph_too(make_loop):
     inputs = keras.Input((4, 2), batch_size=4)
     model = keras.Model(inputs, Superloop(make_loop(), stateful=True)(inputs))
-    with pytest.raises(SourceError, match=r"is stateful, and was built for the batch size 4"):
-        model.predict(np.ones((5, 4, 2), "float32"), batch_size=4, verbose=0)
+    model.compile("sgd", "mse")
+    data, targets = np.ones((8, 4, 2), "float32"), np.ones((8, 4, 2), "float32")
+    batches = tf.data.Dataset.from_tensor_slices((data, targets)).batch(4)  # of a size that is not known
+    model.fit(batches, shuffle=False, verbose=0)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"was built for the batch size 4; drop the rem"):
+        model.predict(data[:5], batch_size=4, verbose=0)
 
 
 def test_a_batch_whose_size_is_known_only_in_the_run_is_checked_then(make_loop):

@@ -62,9 +62,7 @@ def test_a_lock_that_another_machine_left_is_respected(tmp_path):
     leave(tmp_path, host="elsewhere", boot="another")
     with pytest.raises(RunFolderError) as error, locked(tmp_path):
         pass
-    assert f"{tmp_path}: process 1 on elsewhere (since then) writes it, or ended without notice" in str(
-        error.value
-    )
+    assert f"{tmp_path}: process 1 on elsewhere (since then) writes it, or was killed" in str(error.value)
     assert f"if that process no longer runs, delete {tmp_path / LOCK} and try again" in str(error.value)
     assert json.loads((tmp_path / LOCK).read_text())["host"] == "elsewhere"
     (tmp_path / LOCK).unlink()
@@ -99,7 +97,7 @@ def test_without_locks_of_the_file_system_the_file_alone_decides(tmp_path, monke
     with locked(tmp_path):
         pass
     leave(tmp_path, host=socket.gethostname())
-    with pytest.raises(RunFolderError, match="which cannot be seen from here"), locked(tmp_path):
+    with pytest.raises(RunFolderError, match="which cannot be checked from this machine"), locked(tmp_path):
         pass
 
 

@@ -127,7 +127,8 @@ def _sample(task: Task, part: Any) -> Batch:
         ConfigError: the task cannot, as they are too long.
     """
     length = getattr(part.settings, "length", 0)
-    _check_bytes(8 * length, f"2 sequences of length {length:,}")
+    if isinstance(length, int):  # another task's may be anything
+        _check_bytes(8 * length, f"2 sequences of length {length:,}")
     try:
         return task.sample(np.random.default_rng(0), 2)
     except SuperloopError:
