@@ -29,7 +29,10 @@ def cut(text: str, limit: int) -> str:
 
 
 def _cut_problem(text: str) -> str:
-    return cut(text, MAX_PROBLEM)
+    """Cut a long text in the middle: it ends in the next move."""
+    if len(text) <= MAX_PROBLEM:
+        return cut(text, MAX_PROBLEM)
+    return f"{cut(text[: MAX_PROBLEM // 2], MAX_PROBLEM // 2)} ... {cut(text[-300:], 350)}"
 
 
 class SuperloopError(Exception):

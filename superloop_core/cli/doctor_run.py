@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -13,7 +13,7 @@ from superloop_core.runs import FILES, LOCK, MANIFEST, Manifest, holder, kind_of
 WHOLE = "as the run wrote it"
 
 
-def check_run(folder: Path, *, accept: bool, as_json: bool) -> None:
+def check_run(folder: Path, *, accept: bool, as_json: bool) -> NoReturn:
     """Print the state of each file of a run folder, and end with 1 where one differs.
 
     Args:

@@ -31,6 +31,7 @@ from superloop_core.registry.records import PluginRecord
 from superloop_core.registry.registry import Registry
 from superloop_core.registry.specs import TableSpec, snake_case
 
+MAX_PROBLEMS = 100  # of one config
 MAX_PARTS = 1_000  # of a loop; each is built and traced on its own
 
 
@@ -66,9 +67,6 @@ def read_loop(data: Mapping[str, Any], registry: Registry, where: str = "loop") 
     reader.raise_problems()
     assert loop is not None
     return loop
-
-
-MAX_PROBLEMS = 100  # of one config
 
 
 class Reader:

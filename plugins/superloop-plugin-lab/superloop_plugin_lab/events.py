@@ -48,7 +48,8 @@ class Events:
             names = [name for name in os.listdir(self._folder) if MARK in name or name.startswith(TEMPORARY)]
             new = self._folder / f"{TEMPORARY}{os.getpid()}"
             new.unlink(missing_ok=True)  # of a killed process of the same number, as in containers
-            old = sorted(path for name in names if (path := self._folder / name) != new)
+            paths = [path for name in names if (path := self._folder / name) != new]
+            old = sorted(path for path in paths if path.is_symlink() or not path.is_dir())
             times = _times(path for path in old if path.is_file() and not path.is_symlink())
             descriptor = open_regular(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
             self._writer = RecordWriter(os.fdopen(descriptor, "wb"))
