@@ -41,7 +41,7 @@ def load_dict(source: str | Path | Mapping[str, Any]) -> dict[str, Any]:
             if isinstance(error, ConfigError):
                 raise
             what = "it is nested too deep" if isinstance(error, RecursionError) else message(error)
-            raise ConfigError(f"{where}: is no valid {form}: {cut(what, 300)}") from error
+            raise ConfigError(f"{where}: is not valid {form}: {cut(what, 300)}") from error
         if not isinstance(data, dict):
             raise ConfigError(f"{where}: must hold a table, not a {type(data).__name__}")
     _check_shape(data, where)

@@ -221,7 +221,7 @@ class Reader:
                     where, f"{count} systems have the id {short_repr(id)}; give each an id of its own"
                 )
             if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", id):
-                rule = "an id must consist of letters, digits and underscores, and start with no digit"
+                rule = "an id must consist of letters, digits and underscores, and not start with a digit"
                 self.report(where, f"{rule}: {short_repr(id)}")
             if id in RESERVED_IDS:
                 self.report(where, f"the id {id!r} is taken by the loop itself; choose another")

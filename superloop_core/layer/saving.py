@@ -89,7 +89,7 @@ def _parsed(text: bytes) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise WeightsError(f"{CONFIG} is no valid JSON: {error}") from error
+        raise WeightsError(f"{CONFIG} is not valid JSON: {error}") from error
 
 
 def _listed(problems: list[Problem]) -> list[str]:

@@ -20,8 +20,8 @@ def loop():
 def test_files_that_cannot_be_configs_are_rejected_in_a_line(tmp_path):
     deep = "[" * 5000 + "]" * 5000
     for name, text, told in (
-        ("a.toml", "loop = ", "is no valid TOML"),
-        ("b.json", "{", "is no valid JSON"),
+        ("a.toml", "loop = ", "is not valid TOML"),
+        ("b.json", "{", "is not valid JSON"),
         ("c.json", "[]", "must hold a table, not a list"),
         ("d.yaml", "loop: 1", "must be a .toml or a .json file"),
         ("e.json", '{"loop":' + deep + "}", "."),
@@ -32,7 +32,7 @@ def test_files_that_cannot_be_configs_are_rejected_in_a_line(tmp_path):
         with pytest.raises(ConfigError, match=told):
             load_dict(tmp_path / name)
     (tmp_path / "h.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(ConfigError, match="is no valid TOML"):
+    with pytest.raises(ConfigError, match="is not valid TOML"):
         load_dict(tmp_path / "h.toml")
     with pytest.raises(ConfigError, match="cannot be read: No such file"):
         load_dict(tmp_path / "none.toml")
@@ -124,7 +124,7 @@ def test_another_encoding_is_rejected_in_words(name, raw, told, tmp_path):
 )
 def test_a_key_that_stands_twice_in_a_json_object_is_rejected(text, tmp_path):
     (tmp_path / "c.json").write_text(text)
-    with pytest.raises(ConfigError, match=r"is no valid JSON: the key 'a' stands 2 times in one object"):
+    with pytest.raises(ConfigError, match=r"is not valid JSON: the key 'a' stands 2 times in one object"):
         load_dict(tmp_path / "c.json")
 
 
@@ -176,6 +176,6 @@ def test_an_integer_of_5000_digits_is_rejected_in_every_form(tmp_path):
     (tmp_path / "a.toml").write_text(f"x = {digits}")
     (tmp_path / "a.json").write_text(f'{{"x": {digits}}}')
     for name in ("a.toml", "a.json"):
-        with pytest.raises(ConfigError, match=r"is no valid .*: Exceeds the limit"):
+        with pytest.raises(ConfigError, match=r"is not valid .*: Exceeds the limit"):
             load_dict(tmp_path / name)
     assert apply_overrides({}, [f"x={digits}"]) == {"x": digits}  # a string, which no number takes

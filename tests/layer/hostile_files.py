@@ -214,7 +214,7 @@ def activation_tfsm(files):
     return files.with_layer("Dense", {"units": 1, "activation": function("TFSMLayer", "keras.layers")})
 
 
-@case("a pickle as the config", "config.json is no valid JSON")
+@case("a pickle as the config", "config.json is not valid JSON")
 def pickled_config(files):
     return files.keras(pickle.dumps(Opens(files.canary / "written")))
 
@@ -494,7 +494,7 @@ def zip_bomb(files):
     return files.keras(more=[("assets/x", bytes(100_000_000))], compression=zipfile.ZIP_DEFLATED)
 
 
-@case("a config nested 100,000 deep", "config.json is no valid JSON: maximum recursion depth")
+@case("a config nested 100,000 deep", "config.json is not valid JSON: maximum recursion depth")
 def deep(files):
     return files.keras(b"[" * 100_000 + b"]" * 100_000)
 
@@ -509,7 +509,7 @@ def nested(files):
     return files.keras(whole)
 
 
-@case("an integer of 5,000 digits", "config.json is no valid JSON: Exceeds the limit (4300 digits)")
+@case("an integer of 5,000 digits", "config.json is not valid JSON: Exceeds the limit (4300 digits)")
 def digits(files):
     return files.keras(files.config.replace(b'"units": 2', b'"units": ' + b"9" * 5000))
 

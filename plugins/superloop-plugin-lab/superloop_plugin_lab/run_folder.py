@@ -24,6 +24,7 @@ from superloop_core.runs import (
     Manifest,
     NamedErrors,
     check_files,
+    holder,
     locked,
     open_regular,
 )
@@ -70,7 +71,9 @@ class RunFolder:
             return cls(numbered)
         try:
             if path.exists() and (not path.is_dir() or _is_taken(path)):
-                resume = f", or go on with that run: superloop resume {path}"
+                owner = holder(path)
+                writer = f" ({owner} writes it, or was killed)" if owner else ""
+                resume = f", or continue that run{writer}: superloop resume {path}"
                 raise ConfigError(
                     f"--out {path}: exists and is not empty; choose another folder"
                     f"{resume if cls(path).config.exists() else ''}"
@@ -117,7 +120,7 @@ class RunFolder:
         if not folder.model.is_file():
             raise ConfigError(
                 f"{path}: training ended before a model was saved: no {folder.model.name}; "
-                f"go on with it: superloop resume {path}"
+                f"continue it: superloop resume {path}"
             )
         return folder
 

@@ -119,8 +119,8 @@ def test_train_rejects_a_bad_config_and_creates_no_folder(
 
 BAD_FILES = {
     "missing.toml": (None, "cannot be read: No such file"),
-    "broken.toml": ("[loop", "is no valid TOML"),
-    "broken.json": ("{", "is no valid JSON"),
+    "broken.toml": ("[loop", "is not valid TOML"),
+    "broken.json": ("{", "is not valid JSON"),
     "list.json": ("[]", "must hold a table, not a list"),
     "config.yaml": ("loop: 3", "must be a .toml or a .json file"),
     "empty.toml": ("", "a table [loop] is missing"),

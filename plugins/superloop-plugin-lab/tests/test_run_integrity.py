@@ -74,13 +74,11 @@ class TestBeforeTheFirstCheckpoint:
         assert lines(begun) == []
 
     def test_train_names_resume_for_it(self, begun):
-        with pytest.raises(ConfigError, match=f"or go on with that run: superloop resume {begun.path}"):
+        with pytest.raises(ConfigError, match=f"or continue that run: superloop resume {begun.path}"):
             RunFolder.create(begun.path, default=begun.path)
 
     def test_eval_names_resume_for_it(self, begun):
-        with pytest.raises(
-            ConfigError, match=f"no model.keras; go on with it: superloop resume {begun.path}"
-        ):
+        with pytest.raises(ConfigError, match=f"no model.keras; continue it: superloop resume {begun.path}"):
             RunFolder.open(begun.path)
 
     def test_train_takes_a_folder_without_a_config_that_a_killed_start_left(self, folder):

@@ -104,7 +104,7 @@ def test_eval_and_trace_read_the_weights_of_a_model_and_never_its_config(run, tm
     with zipfile.ZipFile(run.model) as old, zipfile.ZipFile(tmp_path / "model.keras", "w") as new:
         for name in old.namelist():
             new.writestr(name, b"no JSON" if name == "config.json" else old.read(name))
-    with pytest.raises(WeightsError, match=r"config\.json is no valid JSON"):
+    with pytest.raises(WeightsError, match=r"config\.json is not valid JSON"):
         load_model(tmp_path)
     same, other = (next(evaluate_run(path, sequences=32)).measured for path in (run.path, tmp_path))
     assert same == other
