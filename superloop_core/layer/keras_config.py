@@ -74,21 +74,15 @@ class _Walk:
                 yield place, f"tables may be nested {MAX_DEPTH} deep at most"
             elif isinstance(value, Mapping):
                 yield from ((place, what) for what in self._of_table(value))
-                inner = value.items() if not _is_loop(value) else ()  # a loop is read by its own schema
-                waiting += [(_inner(place, str(name)), one, depth + 1) for name, one in inner]
+                waiting += [(_inner(place, str(name)), one, depth + 1) for name, one in value.items()]
             elif isinstance(value, list | tuple):
                 waiting += [(f"{place}[{index}]", one, depth + 1) for index, one in enumerate(value)]
 
     def _of_table(self, table: Mapping[str, Any]) -> Iterator[str]:
-        for name in PATHS:
-            if isinstance(table.get(name), str):
-                yield f"{name!r} would read a file: {short_repr(table[name])}; save the model with its words"
-        for name, most in MOST.items():
-            if isinstance(number := table.get(name), int) and number > most:
-                yield f"{name!r} must be <= {most:,}: {short_repr(number)}"
         if isinstance(nodes := table.get("inbound_nodes"), list):
             yield from (problem for node in nodes if (problem := _of_node(node)))
         if "class_name" in table:
+            yield from _of_arguments(table.get("config"))
             yield from filter(None, [self._of_object(table)])
 
     def _of_object(self, table: Mapping[str, Any]) -> str | None:
@@ -121,7 +115,9 @@ class _Walk:
             return f"{short_repr(what)} runs code of the file; {REMAKE}"
         if getattr(made, "__module__", "") == "keras.src.ops.core" and made.__name__ in CALLS_FUNCTIONS:
             return f"{short_repr(what)} calls functions that the file names; {REMAKE}"
-        if _is_loop(table) and not (isinstance(inner, Mapping) and isinstance(inner.get("config"), Mapping)):
+        if registered.startswith("superloop_core>Superloop") and not (
+            isinstance(inner, Mapping) and isinstance(inner.get("config"), Mapping)
+        ):
             return f"the config of {short_repr(what)} must be a table"  # not the path of a file
         return None
 
@@ -149,8 +145,15 @@ class _Walk:
         return None
 
 
-def _is_loop(table: Mapping[str, Any]) -> bool:
-    return str(table.get("registered_name")).startswith("superloop_core>Superloop")
+def _of_arguments(config: Any) -> Iterator[str]:
+    """Yield what is wrong with the arguments of an object; a plugin's settings may have these names."""
+    arguments = config if isinstance(config, Mapping) else {}
+    for name in PATHS:
+        if isinstance(arguments.get(name), str):
+            yield f"{name!r} would read a file: {short_repr(arguments[name])}; save the model with its words"
+    for name, most in MOST.items():
+        if isinstance(number := arguments.get(name), int) and number > most:
+            yield f"{name!r} must be <= {most:,}: {short_repr(number)}"
 
 
 REMAKE = "make the model in code, and read the file's weights with model.load_weights(path)"

@@ -252,7 +252,7 @@ def loop_of_a_path(files):
     return files.with_layer("Superloop", config, **SUPERLOOP)
 
 
-@case("a loop whose cell of Keras holds a function", "may not name a module: 'keras.utils'")
+@case("a loop whose cell of Keras holds a function", "the function 'get_file' of 'keras.utils'")
 def loop_of_a_function(files):
     cell = {"use": "keras", "cell": "GRUCell", "config": {"units": 2, "activation": function("get_file")}}
     config = {"config": {"inputs": 3, "cells": [cell]}}

@@ -231,6 +231,17 @@ def test_weights_under_another_name_are_refused_where_keras_would_keep_random_on
         load_model(renamed) if way == "load_model" else load_weights(model, renamed)
 
 
+@pytest.mark.parametrize("key", ["config", "dtype", "inbound_nodes", "build_config"])
+def test_nothing_hides_in_the_table_of_a_loop(key):
+    hidden = {"class_name": "Lambda", "config": {}, "module": "keras.layers", "registered_name": None}
+    saved = {"class_name": "Superloop", "registered_name": "superloop_core>Superloop"}
+    config = {"config": LOOP | ({"hidden": hidden} if key == "config" else {})}
+    config |= {"dtype": hidden} if key == "dtype" else {}
+    others = {} if key in ("config", "dtype") else {key: [{"args": [hidden]}]}
+    problems = check_keras_config(saved | {"config": config} | others)
+    assert any("'keras.layers.Lambda' runs code" in problem.what for problem in problems)
+
+
 def test_a_setting_of_a_plugin_may_be_named_like_an_argument_of_keras():
     loop = LOOP | {"systems": [{"use": "mine", "vocabulary": "ascii", "num_classes": 2 * 10**6}]}
     saved = {"class_name": "Superloop", "registered_name": "superloop_core>Superloop"}
