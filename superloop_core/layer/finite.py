@@ -45,6 +45,7 @@ def require_finite(owner: str, once: Mapping[str, Tensor], over_time: Mapping[st
     Raises:
         SuperloopError: a number is not finite. In a graph, TensorFlow raises an error that holds its message.
     """
+    once, over_time = _floats(once), _floats(over_time)
     names = [*once, *over_time]
 
     def check(*tensors: Any) -> None:
@@ -62,3 +63,7 @@ def require_finite(owner: str, once: Mapping[str, Tensor], over_time: Mapping[st
         check(*tensors)
     else:
         tf.py_function(check, tensors, [])
+
+
+def _floats(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor for name, tensor in tensors.items() if tensor.dtype.is_floating}

@@ -66,7 +66,8 @@ def load_model(path: str | Path, *, allow: Iterable[str] = ()) -> keras.Model:
         with open_archive(path) as archive:
             config = _parsed(archive.read(CONFIG))
             with open_weights(io.BytesIO(archive.read(WEIGHTS))) as weights:
-                held, stored = bytes_of(arrays_of(weights)), weights_of(weights)
+                arrays = arrays_of(weights)
+                held, stored = bytes_of(arrays), weights_of(arrays)
         problems = check_keras_config(config, CONFIG, [allow] if isinstance(allow, str) else allow)
         if problems:
             raise WeightsError("\n".join(["holds what load_model does not make:", *_listed(problems)]))
@@ -75,9 +76,7 @@ def load_model(path: str | Path, *, allow: Iterable[str] = ()) -> keras.Model:
             model = keras.saving.load_model(path, safe_mode=True)
         check_weights(model, stored)
         return model
-    except WeightsError as error:
-        raise WeightsError(f"{path}: {error}") from error
-    except UnreadableError as error:
+    except (WeightsError, UnreadableError) as error:
         raise WeightsError(f"{path}: {error}") from error
     except SuperloopError:
         raise

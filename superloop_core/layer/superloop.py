@@ -324,7 +324,7 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         self._check_timesteps(feed)
         if self.go_backwards:
             feed = feed.backwards()
-        # A stateful layer is given chunks: how long the whole sequence is, nothing says.
+        # A stateful layer is given chunks of a sequence whose length is not known.
         known = attrs.evolve(feed, timesteps=None, mask=None) if self.stateful else feed
         sequence = self._sequence(known, training)
         return feed, sequence, self._initial_state(feed, sequence, initial_state, self._store)
@@ -370,11 +370,7 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         if inputs is not None and feed.mask is not None:
             inputs = tf.where(feed.mask[:, :, None], inputs, tf.zeros_like(inputs))
         over_time = ({} if inputs is None else {INPUTS: inputs}) | unrolled.traces
-        require_finite(
-            self.name,
-            {name: tensor for name, tensor in once.items() if tensor.dtype.is_floating},
-            {name: tensor for name, tensor in over_time.items() if tensor.dtype.is_floating},
-        )
+        require_finite(self.name, once, over_time)
 
     def _placeholders(self, inputs: Any, initial_state: Any, mask: Any, training: bool) -> Any:
         """Return placeholders with a call's shapes and dtypes, or the error that a call raises."""

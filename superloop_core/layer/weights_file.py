@@ -163,16 +163,16 @@ def load_weights(model: keras.Model, path: str | Path) -> None:
                 check_file(path)
                 copy.write_bytes(path.read_bytes())
             with open_weights(copy) as file:
-                check_weights(model, weights_of(file))
+                check_weights(model, weights_of(arrays_of(file)))
             model.load_weights(copy)
     except Exception as error:  # what h5py and Keras raise on a broken file depends on where it is broken
         model.set_weights(before)
         raise WeightsError(f"{path}: {_reason(error)}") from error
 
 
-def weights_of(file: h5py.Group) -> dict[str, tuple[int, ...]]:
-    """Return the shape of every weight in a file by its path; an optimizer's variables are none."""
-    return {name: array.shape for name, array in arrays_of(file).items() if _is_weight(name, array.dtype)}
+def weights_of(arrays: Mapping[str, h5py.Dataset]) -> dict[str, tuple[int, ...]]:
+    """Return the shape of every weight among the arrays of a file; an optimizer's variables are none."""
+    return {name: array.shape for name, array in arrays.items() if _is_weight(name, array.dtype)}
 
 
 def check_weights(model: keras.Model, stored: Mapping[str, tuple[int, ...]]) -> None:
@@ -189,7 +189,7 @@ def check_weights(model: keras.Model, stored: Mapping[str, tuple[int, ...]]) -> 
         own = Path(folder) / WEIGHTS
         model.save_weights(own)
         with h5py.File(own, "r") as file:
-            needed = weights_of(file)
+            needed = weights_of(arrays_of(file))
     differing = [name for name in sorted({*stored, *needed}) if stored.get(name) != needed.get(name)]
     if differing:
         listed = "; ".join(
