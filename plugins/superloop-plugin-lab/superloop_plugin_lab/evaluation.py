@@ -150,12 +150,13 @@ def open_run(run: Path, *, length: int | None = None, overrides: Iterable[str] =
     return _Trained.of(run).experiment(length, overrides=overrides)
 
 
-@attrs.frozen
+@attrs.define
 class _Trained:
-    """The config and the best weights of a run folder."""
+    """The config and the best weights of a run folder, read once: a live run replaces them."""
 
     folder: RunFolder
     config: dict[str, Any]
+    weights: list[np.ndarray] = attrs.field(factory=list)
 
     @classmethod
     def of(cls, run: Path) -> "_Trained":
@@ -181,12 +182,16 @@ class _Trained:
         experiment = read_experiment(self._with_metrics(metrics), changes)
         if warn:
             warn_of_other_versions(self.folder, experiment)
+        if self.weights:
+            experiment.model.set_weights(self.weights)
+            return experiment
         try:
             # The model is made of config.toml. What the model's own file would make is not looked at.
             load_weights(experiment.model, self.folder.model)
         except WeightsError as error:
             undo = " ".join(f"--set {override}" for override in changes)
             raise WeightsError(f"{error}; undo {undo}" if changes else str(error)) from error
+        self.weights = experiment.model.get_weights()
         return experiment
 
     def _at_length(self, length: int | None) -> Iterator[str]:

@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -35,6 +36,15 @@ def test_a_longer_sequence_is_measured_with_the_same_weights(run):
     batch = longer.task.sample(longer.generator("final"), 3)
     assert batch.inputs["tape_data"].shape == (3, 12, 10)
     assert longer.model.predict_on_batch(dict(batch.inputs))["tape.position"].shape == (3, 18, 1)
+
+
+def test_all_lengths_are_measured_with_the_weights_that_there_were_at_first(run, tmp_path):
+    expected = [row.measured.loss for row in evaluate_run(run.path, [4, 5], sequences=16)]
+    folder = shutil.copytree(run.path, tmp_path / "run")
+    rows = evaluate_run(folder, [4, 5], sequences=16)
+    first = next(rows)
+    (folder / "model.keras").unlink()  # as if a live run replaced it
+    assert [first.measured.loss, next(rows).measured.loss] == expected
 
 
 def test_an_override_changes_what_is_measured(run):
