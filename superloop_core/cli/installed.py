@@ -9,11 +9,14 @@ from typing import Any, TextIO, cast
 
 import click
 
+from superloop_core.cli.quiet import start_tensorflow
 from superloop_core.errors import printable
 from superloop_core.registry.local import load_file
 from superloop_core.registry.registry import Registry, load_registry
 
 MAX_WARNINGS = 20
+# Words in a file that is likely to import TensorFlow, which prints notes unless we start it.
+OF_TENSORFLOW = (b"keras", b"tensorflow", b"System", b"Builder")
 _WARNED = "superloop_core.warned"
 
 
@@ -46,6 +49,9 @@ def load_files(paths: Iterable[Path]) -> None:
         PluginError: one cannot be imported, or registers nothing.
     """
     for path in paths:
+        with suppress(OSError):  # load_file reports it
+            if any(word in path.read_bytes() for word in OF_TENSORFLOW):
+                start_tensorflow()
         with output_to_stderr(), _undisturbed():
             load_file(path)
 

@@ -116,9 +116,9 @@ def load_file(path: Path) -> None:
         raise
     except BaseException as error:
         del sys.modules[name]
-        why = message(error) if isinstance(error, PluginError) else reason(error)
-        line = _line_of(error, place)
-        raise PluginError(f"-p {shown}{line}: {why}; for the traceback run: python {shown}") from error
+        ours = isinstance(error, PluginError)
+        why = message(error) if ours else f"{reason(error)}; for the traceback run: python {shown}"
+        raise PluginError(f"-p {shown}{_line_of(error, place)}: {why}") from error
     if count_local() == before:
         raise PluginError(
             f"-p {shown}: it registers nothing; write @superloop_core.register above a class, or a hook"

@@ -270,6 +270,7 @@ class Registry:
         ]
         for found in self._by_name.values():
             found[:] = [record for record in found if record not in earlier]
+        self._known |= {normalized(origin.distribution), normalized(origin.entry_point)}
         self._enter(spec, spec.names, brought)
 
     def add_commands(self, cli: "click.Group") -> None:
