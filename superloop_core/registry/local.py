@@ -112,6 +112,8 @@ def load_file(path: Path) -> None:
         spec.loader.exec_module(module)
         if any(hasattr(value, IMPL_MARK) for value in list(vars(module).values()) if isroutine(value)):
             add_local(place, lambda registry: registry.register(module, distribution=LOCAL, entry_point=name))
+        if count_local() == before:
+            raise PluginError("it registers nothing; write @superloop_core.register above a class, or a hook")
     except KeyboardInterrupt:
         raise
     except BaseException as error:
@@ -119,10 +121,6 @@ def load_file(path: Path) -> None:
         ours = isinstance(error, PluginError)
         why = message(error) if ours else f"{reason(error)}; for the traceback run: python {shown}"
         raise PluginError(f"-p {shown}{_line_of(error, place)}: {why}") from error
-    if count_local() == before:
-        raise PluginError(
-            f"-p {shown}: it registers nothing; write @superloop_core.register above a class, or a hook"
-        )
 
 
 def file_of(record: PluginRecord) -> Path | None:
