@@ -104,7 +104,7 @@ def load_file(path: Path) -> None:
     if spec is None or spec.loader is None or not place.is_file():
         raise PluginError(f"-p {shown}: must be a Python file, NAME.py")
     module = importlib.util.module_from_spec(spec)
-    before = count_local()
+    before = _count()
     if str(place.parent) not in sys.path:
         sys.path.insert(0, str(place.parent))
     sys.modules[name] = module
@@ -112,7 +112,7 @@ def load_file(path: Path) -> None:
         spec.loader.exec_module(module)
         if any(hasattr(value, IMPL_MARK) for value in list(vars(module).values()) if isroutine(value)):
             add_local(place, lambda registry: registry.register(module, distribution=LOCAL, entry_point=name))
-        if count_local() == before:
+        if _count() == before:
             raise PluginError("it registers nothing; write @superloop_core.register above a class, or a hook")
     except KeyboardInterrupt:
         raise
@@ -130,6 +130,12 @@ def file_of(record: PluginRecord) -> Path | None:
     if record.module == "__main__" or file is None or "<locals>" in record.entry_point:
         return None
     return Path(file)
+
+
+def _count() -> int:
+    """Return the number of plugins of this process, and of classes that are registered with Keras."""
+    keras = sys.modules.get("keras")
+    return count_local() + (0 if keras is None else len(keras.saving.get_custom_objects()))
 
 
 def _spec_of(made: Callable[..., Any], **settings: Any) -> PluginSpec:

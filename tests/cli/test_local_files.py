@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+import keras
 import pytest
 
 from superloop_core.registry import load_registry, local, registry, registry_in_use
@@ -182,6 +183,24 @@ def test_what_the_file_prints_is_not_the_commands_output(written):
     )  # fmt: skip
     assert "ring_buffer" in {row["name"] for row in json.loads(done.stdout)}
     assert done.stderr == "hello\n"
+
+
+def test_a_file_may_register_an_optimizer_with_keras(superloop, written, tmp_path):
+    optimizer = """
+import keras
+
+@keras.saving.register_keras_serializable("beside")
+class Mine(keras.optimizers.SGD):
+    pass
+"""
+    path = written(optimizer)
+    config = written(CONFIG.replace('"ring_buffer"', '"tape"\nwidth = 2'), "config.toml")
+    try:
+        superloop(
+            "-p", path, "train", config, "--out", tmp_path / "run", "--set", "train.optimizer=beside>Mine"
+        )
+    finally:
+        del keras.saving.get_custom_objects()["beside>Mine"]
 
 
 def test_a_file_is_imported_once(written):

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
+import types
 from pathlib import Path
 
 import attrs
@@ -17,7 +18,7 @@ from superloop_plugin_lab.measurement import measure
 
 import superloop_core
 from superloop_core.config import read_config
-from superloop_core.registry import load_registry
+from superloop_core.registry import load_registry, registry, registry_in_use
 from superloop_core.testing import check_plugin, conformance
 
 pytestmark = pytest.mark.slow
@@ -219,6 +220,39 @@ def test_the_page_on_loops_runs_top_down_and_prints_what_it_says(capsys):
     printed = re.findall(r"^print\(.*\n# (.*)$", code, flags=re.MULTILINE)
     assert len(printed) == 2
     assert capsys.readouterr().out.splitlines() == printed
+
+
+def test_the_page_on_notebooks_runs_top_down_and_its_file_on_the_command_line(
+    tmp_path, monkeypatch, capsys
+):
+    code = blocks((ROOT / "docs/plugins/notebook.md").read_text(), "python")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(registry, "_local", {})
+    with registry_in_use(None):
+        exec("\n".join(code), {"__name__": "__main__"})
+    printed = re.findall(r"^print\(.*\n# (.*)$", "\n".join(code), flags=re.MULTILINE)
+    assert len(printed) == 3
+    assert capsys.readouterr().out.splitlines() == printed
+    (tmp_path / "memory.py").write_text(code[0])
+    written = subprocess.run(
+        [sys.executable, "-m", "superloop_core.cli", "-p", "./memory.py", "init", "gru", "ring_buffer"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert tomllib.loads(written.stdout)["loop"]["systems"][0]["use"] == "ring_buffer"
+
+
+def test_the_page_on_the_contract_has_a_hook_that_trains(tmp_path, monkeypatch):
+    text = (ROOT / "docs/plugins/contract.md").read_text()
+    (code,) = (block for block in blocks(text, "python") if "superloop_add_callbacks" in block)
+    module = types.ModuleType("printing")
+    exec(code, vars(module))
+    monkeypatch.setattr(registry, "_local", {})
+    with registry_in_use(None):
+        load_registry().register(module, distribution="superloop-plugin-printing")
+        (_, (latest,)) = load_registry().hook.superloop_add_callbacks(config=None, folder=tmp_path)
+    latest.begin([])
+    latest.evaluation(250, {"fresh_accuracy": 0.5})
+    assert (tmp_path / "latest/accuracy.txt").read_text() == "250 0.5"
 
 
 def test_the_quickstart_systems_are_two_of_a_kind():

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 from attrs.validators import ge, gt, lt
 
 from superloop_core import TableSpec, hookimpl
+from superloop_core.errors import nearest
 from superloop_plugin_lab import hookspecs
 from superloop_plugin_lab.callback import Callback
 
@@ -20,7 +21,18 @@ if TYPE_CHECKING:
 
     from superloop_core.config import Config
 
+OPTIMIZERS = {"adam": "Adam", "rmsprop": "RMSprop", "sgd": "SGD"}  # the names of Keras's classes
+
 __all__ = ["Callback", "CurriculumConfig", "TrainConfig"]
+
+
+def _names_an_optimizer(instance: Any, attribute: Any, value: str) -> None:
+    del instance, attribute
+    if value not in OPTIMIZERS and ">" not in value:
+        raise ValueError(
+            f"'optimizer' must be {', '.join(OPTIMIZERS)}, or a name in Keras's registry, package>Name: "
+            f"{value!r}{nearest(value, OPTIMIZERS)}"
+        )
 
 
 @attrs.frozen(kw_only=True)
@@ -30,7 +42,8 @@ class TrainConfig:
     Args:
         steps: training steps, one batch each.
         batch_size: sequences in a batch.
-        optimizer: one of Keras's optimizers.
+        optimizer: adam, rmsprop or sgd, or a registered class, package>Name, that is called with the learning
+            rate.
         learning_rate: at the first step.
         schedule: ``cosine``: the learning rate falls to 0 at the last step; ``constant``: it stays.
         clip_norm: largest norm of all gradients together; larger ones are scaled down.
@@ -44,7 +57,7 @@ class TrainConfig:
 
     steps: int = attrs.field(default=1500, validator=ge(1))
     batch_size: int = attrs.field(default=128, validator=ge(1))
-    optimizer: Literal["adam", "rmsprop", "sgd"] = "adam"
+    optimizer: str = attrs.field(default="adam", validator=_names_an_optimizer)
     learning_rate: float = attrs.field(default=3e-3, validator=[gt(0), lt(float("inf"))])
     schedule: Literal["cosine", "constant"] = "cosine"
     clip_norm: float = attrs.field(default=1.0, validator=gt(0))

@@ -18,6 +18,7 @@ from superloop_core.registry import Registry, load_registry
 from superloop_core.task import Batch, Metric, Task
 from superloop_plugin_lab import CurriculumConfig, TrainConfig
 from superloop_plugin_lab.compatibility import as_dict, check_curriculum, check_inputs, check_results
+from superloop_plugin_lab.optimizers import optimizer_class
 
 TAKEN = (
     *("loss", "accuracy", "final", "failed", "step", "steps", "seconds", "best_step", "longest"),
@@ -91,6 +92,7 @@ def read_experiment(
     batch = _sample(task, part)
     timesteps = config.loop.timesteps or batch.inputs["inputs"].shape[1]
     if to_train:
+        optimizer_class(settings.optimizer)  # raises where there is none
         check_memory(config.loop, timesteps, settings.batch_size)
     keras.utils.set_random_seed(settings.seed)
     with limited_build(config.loop, machine_memory()):

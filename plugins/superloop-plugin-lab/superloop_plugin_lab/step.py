@@ -7,14 +7,9 @@ import keras
 import tensorflow as tf
 
 from superloop_plugin_lab.experiment import Experiment
+from superloop_plugin_lab.optimizers import optimizer_class
 
 Step: TypeAlias = Callable[[Mapping[str, Any], Any], tuple[Any, Any, Any]]
-
-OPTIMIZERS = {
-    "adam": keras.optimizers.Adam,
-    "rmsprop": keras.optimizers.RMSprop,
-    "sgd": keras.optimizers.SGD,
-}
 
 
 def new_optimizer(experiment: Experiment) -> keras.optimizers.Optimizer:
@@ -23,7 +18,7 @@ def new_optimizer(experiment: Experiment) -> keras.optimizers.Optimizer:
     rate: Any = settings.learning_rate
     if settings.schedule == "cosine":
         rate = keras.optimizers.schedules.CosineDecay(rate, settings.steps)
-    optimizer = OPTIMIZERS[settings.optimizer](rate)
+    optimizer = optimizer_class(settings.optimizer)(rate)
     optimizer.build(experiment.model.trainable_variables)
     return optimizer
 

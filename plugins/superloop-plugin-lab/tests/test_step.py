@@ -1,9 +1,11 @@
+import keras
 import numpy as np
 import pytest
 from superloop_plugin_lab.experiment import read_experiment
 from superloop_plugin_lab.measurement import measure
 from superloop_plugin_lab.step import compiled_step, new_optimizer
 
+from superloop_core import ConfigError
 from superloop_core.loop.unroll import Unroll
 
 
@@ -24,6 +26,26 @@ def test_every_optimizer_and_schedule_takes_a_step(small, optimizer, schedule):
     assert any(
         (one != other).any() for one, other in zip(before, experiment.model.get_weights(), strict=True)
     )
+
+
+def test_an_optimizer_may_be_a_registered_class(small):
+    @keras.saving.register_keras_serializable("mine")
+    class Halved(keras.optimizers.SGD):
+        def __init__(self, learning_rate):
+            super().__init__(learning_rate, momentum=0.5)
+
+    try:
+        experiment = read_experiment(small, ["train.optimizer=mine>Halved"], to_train=True)
+        optimizer = new_optimizer(experiment)
+        assert type(optimizer) is Halved
+        batch = experiment.task.sample(np.random.default_rng(0), 8)
+        assert compiled_step(experiment, optimizer)(dict(batch.inputs), batch.targets)[2]
+    finally:
+        del keras.saving.get_custom_objects()["mine>Halved"]
+    assert read_experiment(small, ["train.optimizer=mine>Halved"])  # to measure needs no optimizer
+    for name in ("mine>Halved", "builtins>object"):
+        with pytest.raises(ConfigError, match=f"train: 'optimizer' must be .* in this process: '{name}'"):
+            read_experiment(small, [f"train.optimizer={name}"], to_train=True)
 
 
 def test_a_step_of_sgd_moves_by_the_learning_rate_times_the_clipped_norm(small):
