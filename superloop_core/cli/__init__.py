@@ -31,8 +31,8 @@ class Commands(click.Group):
                 files.append(Path(value))
             elif not value.startswith("no:") or not name or name.startswith("no:") or "," in name:
                 raise click.UsageError(
-                    "-p needs no:NAME, with the name of a plugin to exclude, or a Python file, FILE.py: "
-                    f"{short_repr(value)}",
+                    f"-p needs no:NAME, with the name of a plugin to exclude: {short_repr(value)}; "
+                    "or FILE.py, a file to import",
                     ctx,
                 )
             else:

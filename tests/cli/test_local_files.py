@@ -171,7 +171,7 @@ def test_what_is_no_file_is_reported(superloop, written, tmp_path):
     error = str(superloop("-p", written("x = 1", "json.py"), "plugins", status=1).exception)
     assert error.endswith("the name 'json' is that of another module; rename the file")
     done = superloop("-p", "memory.txt", "plugins", status=2)
-    assert "or a Python file, FILE.py: 'memory.txt'" in done.output
+    assert "a plugin to exclude: 'memory.txt'; or FILE.py, a file to import" in done.stderr
 
 
 def test_what_the_file_prints_is_not_the_commands_output(written):

@@ -222,9 +222,7 @@ def test_the_page_on_loops_runs_top_down_and_prints_what_it_says(capsys):
     assert capsys.readouterr().out.splitlines() == printed
 
 
-def test_the_page_on_notebooks_runs_top_down_and_its_file_on_the_command_line(
-    tmp_path, monkeypatch, capsys
-):
+def test_the_page_on_notebooks_runs_top_down_and_its_file_on_the_command_line(tmp_path, monkeypatch, capsys):
     code = blocks((ROOT / "docs/plugins/notebook.md").read_text(), "python")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(registry, "_local", {})
