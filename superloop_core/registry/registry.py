@@ -495,8 +495,9 @@ class Registry:
     def _note_failed_hook(self, origin: Origin, hook: str, error: BaseException) -> None:
         if all(plugin.id != origin.id for plugin in self._broken):
             self._note_broken(origin, error)
+        owner = origin.entry_point if origin.distribution == LOCAL else origin.distribution
         warnings.warn(
-            f"{origin.distribution} is broken: its hook {hook} raised {reason(error)}",
+            f"{owner} is broken: its hook {hook} raised {reason(error)}",
             RuntimeWarning,
             stacklevel=2,
         )

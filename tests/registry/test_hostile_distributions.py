@@ -163,6 +163,32 @@ MODULES = {
         ),
         "Panic: help",
     ),
+    "hooks that it specifies and that fail": (hook("add_hookspecs", "raise Panic('specs')"), "Panic: specs"),
+    "hooks that it specifies without an end": (
+        hook("add_hookspecs", "\n    while True: yield sys"),
+        OURS + "superloop_add_hookspecs must yield modules or classes",
+    ),
+    "a hook of the core's": (
+        hook("add_hookspecs", "yield hookspecs", "from superloop_core.registry import hookspecs"),
+        "ready",
+    ),
+    "a hook that another has": (
+        hook(
+            "add_hookspecs",
+            "yield Hooks",
+            "from superloop_core import hookspec\n"
+            "class Hooks:\n    @hookspec\n    def superloop_register(self): pass",
+        ),
+        OURS + "the hook 'superloop_register' is specified by superloop-core already",
+    ),
+    "a hook whose name is no text": (
+        FINE + "@hookimpl(specname=3)\ndef other(): pass",
+        OURS + "there is no hook 3",
+    ),
+    "a hook for all": (
+        FINE + "@hookimpl(wrapper=True)\ndef superloop_config_tables(): yield",
+        OURS + "'superloop_config_tables' may not wrap other plugins' hooks",
+    ),
     "noise on stdout": (
         FINE + "print('a'); os.write(1, b'b'); os.system('echo c'); print('d', file=sys.__stdout__)",
         "ready",
