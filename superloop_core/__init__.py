@@ -25,6 +25,7 @@ from superloop_core.system_settings import SystemSettings
 from superloop_core.task import Annotation, Batch, Metric, Task
 
 if TYPE_CHECKING:
+    from superloop_core.builder.noise import draw_normal, draw_uniform
     from superloop_core.builder.protocol import Builder, Sequence
     from superloop_core.builder.system import System
     from superloop_core.cli.installed import output_to_stderr
@@ -69,6 +70,8 @@ __all__ = [
     "assemble",
     "check_memory",
     "checkpoint",
+    "draw_normal",
+    "draw_uniform",
     "hookimpl",
     "kept",
     "load_model",
@@ -88,6 +91,8 @@ _LAZY = {
     "assemble": "layer.assembly",
     "check_memory": "describe.size",
     "checkpoint": "loop.scan",
+    "draw_normal": "builder",
+    "draw_uniform": "builder",
     "kept": "loop.scan",
     "load_model": "layer",
     "output_to_stderr": "cli.installed",

@@ -9,11 +9,13 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from superloop_core.builder.noise import noise_of
 from superloop_core.builder.protocol import Sequence, State, Tensor
 from superloop_core.config.forms import read_any
 from superloop_core.config.schema import LoopConfig
 from superloop_core.errors import SourceError, SuperloopError
 from superloop_core.layer.assembly import assemble, freeze_frozen
+from superloop_core.layer.seeds import draw_seed, seed_generator
 
 
 @keras.saving.register_keras_serializable("superloop_core")
@@ -42,6 +44,7 @@ class SuperloopCell(keras.layers.Layer):  # type: ignore[misc]
             raise SuperloopError("a Keras cell has no timesteps; remove 'timesteps' and 'suppress_output'")
         self.wiring = assemble(self.config, self.dtype_policy)
         freeze_frozen(self)
+        self._seeds = seed_generator(self.wiring)
         self.supports_jit = self.wiring.supports_jit
         self._specs = self.wiring.state_specs(timesteps=None)
         self.output_size = self.wiring.output_size
@@ -59,8 +62,10 @@ class SuperloopCell(keras.layers.Layer):  # type: ignore[misc]
 
     def call(self, inputs: Tensor, states: Any, training: bool = False) -> tuple[Tensor, list[Tensor]]:
         """Take one timestep: inputs ``(batch, inputs)``, states as in :meth:`get_initial_state`."""
-        constants = self.wiring.constants(self._sequence(ops.shape(inputs)[0], training))
-        output, state, _ = self.wiring.step(inputs, self._packed(states), constants)
+        sequence = self._sequence(ops.shape(inputs)[0], training)
+        constants = self.wiring.constants(sequence)
+        with noise_of(sequence.seed, 0, 0):
+            output, state, _ = self.wiring.step(inputs, self._packed(states), constants)
         return output, self._flat(state)
 
     def get_initial_state(self, batch_size: Any = None) -> list[Tensor]:
@@ -78,6 +83,7 @@ class SuperloopCell(keras.layers.Layer):  # type: ignore[misc]
             lengths=None,
             dtype=self.compute_dtype,
             training=bool(training),
+            seed=draw_seed(self.wiring, self._seeds, training),
         )
 
     def _flat(self, state: State) -> list[Tensor]:

@@ -17,6 +17,7 @@ from superloop_core.errors import SourceError, SuperloopError
 from superloop_core.layer.assembly import assemble, freeze_frozen
 from superloop_core.layer.feed import Feed, FeedReader, by_name
 from superloop_core.layer.finite import require_finite
+from superloop_core.layer.seeds import draw_seed, seed_generator
 from superloop_core.layer.state import StatefulStore, with_initial_state
 from superloop_core.loop.session import Session
 from superloop_core.loop.shards import count_shards
@@ -178,6 +179,7 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         del initial_state_shape
         self.wiring.build(self.config.inputs)
         freeze_frozen(self)
+        self._seeds = seed_generator(self.wiring)
         if self.stateful:
             shapes = by_name(inputs_shape)
             batch_size = next(iter(shapes.values()))[0]
@@ -204,6 +206,8 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         )
         if self.debug:
             self._require_finite(feed, state, unrolled)
+        for loss in unrolled.losses:
+            self.add_loss(loss)
         if self._store is not None:
             self._store.save(unrolled.state)
         return self._result(unrolled)
@@ -338,6 +342,7 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
             sources=feed.sources,
             masks=feed.source_masks,
             training=bool(training),
+            seed=draw_seed(self.wiring, self._seeds, training),
         )
 
     def _initial_state(

@@ -9,7 +9,7 @@
     y_t     = W_y h_t + b_y                                   or W_y [h_t ; r_{t+1}] + b_y
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from itertools import accumulate
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
@@ -20,7 +20,9 @@ import tensorflow as tf
 from keras import ops
 
 from superloop_core.builder.dtypes import addressing_dtype, dtype_policy
+from superloop_core.builder.keras_cell import may_jit
 from superloop_core.builder.layer_names import LayerNames
+from superloop_core.builder.noise import noise_of, noise_of_part
 from superloop_core.builder.protocol import Builder, Sequence, State, Tensor, paths_of
 from superloop_core.builder.system import System
 from superloop_core.errors import ConfigError, SuperloopError
@@ -72,7 +74,9 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
         self.cells = tuple(cells)
         self.ids = tuple(systems)
         self.systems = tuple(systems.values())
-        self.supports_jit = all(part.supports_jit for part in (*self.cells, *self.systems))
+        parts = (*self.cells, *self.systems)
+        self.supports_jit = all(map(may_jit, parts))
+        self.stochastic = max((part.stochastic for part in parts), key=(False, "training", True).index)
         self.outputs_read_systems = outputs_read_systems
         self.feedback_size = sum(system.output_size for system in self.systems)
         self.output_size = outputs or self.cells[-1].output_size
@@ -105,7 +109,8 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
         size = input_size + self.feedback_size
         with self._layer_names.in_use():
             for cell in self.cells:
-                cell.build(size)
+                with dtype_policy(self.dtype_policy):  # of layers that it makes only now
+                    cell.build(size)
                 size = cell.output_size
             for control, system in zip(self.controls, self.systems, strict=True):
                 control.build((None, size))
@@ -120,14 +125,11 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
 
     def initial_state(self, sequence: Sequence) -> LoopState:
         """Return every part's state at t = 0, with the learned offsets, and read vectors of zeros."""
-        state = LoopState(
-            cells=tuple(cell.initial_state(sequence) for cell in self.cells),
-            systems=self._of_systems(lambda system, own: system.initial_state(own), sequence),
-            reads=tuple(
-                ops.zeros((sequence.batch_size, system.output_size), dtype=sequence.dtype)
-                for system in self.systems
-            ),
+        reads = tuple(
+            ops.zeros((sequence.batch_size, system.output_size), dtype=sequence.dtype)
+            for system in self.systems
         )
+        state = LoopState(*self._of_parts("initial_state", sequence), reads)
         offsets = {name: offset for of_part in self.offsets.values() for name, offset in of_part.items()}
         tensors = [
             tensor + ops.cast(offsets[name], tensor.dtype) if name in offsets else tensor
@@ -166,6 +168,7 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
                 lengths=None,
                 dtype=self.compute_dtype,
                 sources=sources,
+                seed=tf.zeros(2, "uint32") if self.stochastic else None,
             )
             return self.initial_state(sequence)
 
@@ -185,13 +188,7 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
     def constants(self, sequence: Sequence) -> PerPart:
         """Return every part's constants."""
         prepared = self.prepare() if sequence.prepared is None else sequence.prepared
-        cells = zip(self.cells, prepared.cells, strict=True)
-        return PerPart(
-            cells=tuple(cell.constants(attrs.evolve(sequence, prepared=own)) for cell, own in cells),
-            systems=self._of_systems(
-                lambda system, own: system.constants(own), attrs.evolve(sequence, prepared=prepared)
-            ),
-        )
+        return self._of_parts("constants", attrs.evolve(sequence, prepared=prepared))
 
     def step(
         self, inputs: Tensor | None, state: LoopState, constants: PerPart
@@ -238,24 +235,29 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
         children: dict[str, Any] = super()._trackable_children(save_type, **kwargs)
         return children | {f"variable_{index}": variable for index, variable in enumerate(self.variables)}
 
-    def _of_systems(
-        self, call: Callable[[System[Any], Sequence], Any], sequence: Sequence
-    ) -> tuple[Any, ...]:
-        """Call each system with its own sources, masks and preparations; an error names its id."""
-        results = []
-        for k, (id, system) in enumerate(zip(self.ids, self.systems, strict=True)):
-            full = {name: source_name(id, name) for name in system.sources}
-            own = attrs.evolve(
-                sequence,
-                sources={name: sequence.sources[full[name]] for name in full},
-                masks={name: sequence.masks[full[name]] for name in full if full[name] in sequence.masks},
-                prepared=None if sequence.prepared is None else sequence.prepared.systems[k],
-            )
-            try:
-                results.append(call(system, own))
-            except SuperloopError as error:
-                raise type(error)(f"{id}: {error}") from error
-        return tuple(results)
+    def _of_parts(self, method: str, sequence: Sequence) -> PerPart:
+        """Call a method of each part with its own sources, masks and preparations; errors name the system."""
+        prepared = sequence.prepared or PerPart((None,) * len(self.cells), (None,) * len(self.systems))
+        cells, systems = [], []
+        with noise_of(sequence.seed, sequence.first_row):
+            for index, cell in enumerate(self.cells):
+                with noise_of_part(join(cell_path(index), method), sequence.batch_size):
+                    own = attrs.evolve(sequence, prepared=prepared.cells[index])
+                    cells.append(getattr(cell, method)(own))
+            for k, (id, system) in enumerate(zip(self.ids, self.systems, strict=True)):
+                full = {name: source_name(id, name) for name in system.sources}
+                own = attrs.evolve(
+                    sequence,
+                    sources={name: sequence.sources[full[name]] for name in full},
+                    masks={name: sequence.masks[full[name]] for name in full if full[name] in sequence.masks},
+                    prepared=prepared.systems[k],
+                )
+                try:
+                    with noise_of_part(join(id, method), sequence.batch_size):
+                        systems.append(getattr(system, method)(own))
+                except SuperloopError as error:
+                    raise type(error)(f"{id}: {error}") from error
+        return PerPart(tuple(cells), tuple(systems))
 
     def _by_path(self, state: LoopState) -> dict[str, tuple[Builder | None, State]]:
         """Return every part and its state, in the order of ``tf.nest.flatten``; no part for a read vector."""

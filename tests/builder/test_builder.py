@@ -7,6 +7,7 @@ from superloop_plugin_attention.attention import Attention
 
 from superloop_core.builder import KerasCell, Sequence, addressing_dtype
 from superloop_core.builder.keras_cell import as_builder
+from superloop_core.builder.noise import noise_of, noise_of_part
 from superloop_core.builder.protocol import structure_names
 
 
@@ -88,7 +89,8 @@ def test_dropout_masks_are_drawn_in_training_only_and_leave_nothing_on_the_cell(
     builder = KerasCell(cell)
     builder.build(2)
     assert builder.constants(sequence()) == (False, {}, {})
-    training, masks, prepared = builder.constants(sequence(training=True))
+    with noise_of(np.array([1, 2], "uint32"), 0), noise_of_part("cells.0", 2):
+        training, masks, prepared = builder.constants(sequence(training=True))
     assert training
     assert masks.keys() == {"_dropout_mask", "_recurrent_dropout_mask"}
     builder.step(tf.ones((2, 2)), builder.initial_state(sequence()), (training, masks, prepared))
