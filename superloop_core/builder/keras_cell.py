@@ -42,7 +42,8 @@ class KerasCell(keras.layers.Layer, Builder):  # type: ignore[misc]
         super().__init__(dtype=cell.dtype_policy, autocast=False)
         self.cell = cell
         self.supports_jit = may_jit(cell)
-        drops = any(getattr(cell, name, 0) for name in ("dropout", "recurrent_dropout"))
+        self._cells = tuple(cell.cells) if isinstance(cell, keras.layers.StackedRNNCells) else (cell,)
+        drops = any(getattr(one, name, 0) for one in self._cells for name in ("dropout", "recurrent_dropout"))
         self.stochastic = "training" if drops else False
         stacked = isinstance(cell, keras.layers.StackedRNNCells)  # whose tuples are states of one cell
         self._states = _state_specs(cell.state_size, stacked)
@@ -51,7 +52,7 @@ class KerasCell(keras.layers.Layer, Builder):  # type: ignore[misc]
         named = len(names) == len(self._shapes)
         made: Any = namedtuple("CellState", names) if named else None  # type: ignore[misc]
         self._state: Any = made._make if named else tuple
-        self.output_size = getattr(cell, "output_size", self._shapes[0][-1])
+        self.output_size = _output_size(cell)
 
     @property
     def label(self) -> str:
@@ -81,28 +82,26 @@ class KerasCell(keras.layers.Layer, Builder):  # type: ignore[misc]
 
     def constants(self, sequence: Sequence) -> Any:
         """Draw the dropout masks, once for all timesteps."""
-        masks: dict[str, Any] = {}
-        count = getattr(self.cell, "dropout_mask_count", None)  # None: one mask, and not in a list
-        # The first state's, as keras.layers.RNN draws it.
-        for name, shape in (("dropout", (self.input_size,)), ("recurrent_dropout", self._shapes[0])):
-            rate = getattr(self.cell, name, 0) if hasattr(self.cell, f"get_{name}_mask") else 0
-            if sequence.training and rate:
-                drawn = [_dropout_mask(shape, rate, sequence.dtype) for _ in range(count or 1)]
-                masks[f"_{name}_mask"] = drawn[0] if count is None else drawn
+        masks, size = [], self.input_size
+        for cell in self._cells:
+            masks.append(_dropout_masks(cell, size, sequence.dtype) if sequence.training else {})
+            size = _output_size(cell)
         prepared = self.prepare() if sequence.prepared is None else sequence.prepared
         return sequence.training, masks, prepared
 
     def step(self, inputs: Tensor, state: State, constants: Any) -> tuple[Tensor, State, dict[str, Tensor]]:
         """Call the cell once."""
         training, masks, prepared = constants
-        for name, mask in masks.items():
-            setattr(self.cell, name, mask)
+        for cell, of_cell in zip(self._cells, masks, strict=True):
+            for name, mask in of_cell.items():
+                setattr(cell, name, mask)
         states = keras.tree.pack_sequence_as(self._states, list(state))
         states = states if keras.tree.is_nested(states) else [states]
         with dtype_policy(self.cell.dtype_policy):
             output, state = self.cell(inputs, states, training=training, **prepared)
-        if masks:
-            _forget_masks(self.cell)
+        for cell, of_cell in zip(self._cells, masks, strict=True):
+            for name in of_cell:
+                setattr(cell, name, None)
         return output, self._state(keras.tree.flatten(state)), {"output": output}
 
 
@@ -123,10 +122,23 @@ def _state_specs(size: Any, stacked: bool, inner: bool = False) -> Any:
     return [_state_specs(one, stacked, inner=True) for one in size]
 
 
-def _dropout_mask(shape: tuple[int, ...], rate: float, dtype: str) -> Tensor:
-    """Draw a mask ``(batch, *shape)`` that keeps the mean."""
-    kept = draw_uniform(shape) >= rate
-    return keras.ops.cast(kept, dtype) / ((1 - rate) or 1)
+def _output_size(cell: keras.layers.Layer) -> int:
+    sizes = keras.tree.flatten(cell.state_size)
+    return int(getattr(cell, "output_size", sizes[0]))
+
+
+def _dropout_masks(cell: keras.layers.Layer, input_size: int, dtype: str) -> dict[str, Any]:
+    """Draw a Keras cell's masks, as values of its attributes: each ``(batch, size)``, and keeps the mean."""
+    masks: dict[str, Any] = {}
+    count = getattr(cell, "dropout_mask_count", None)  # None: one mask, and not in a list
+    first_state = keras.tree.flatten(_state_specs(cell.state_size, stacked=False))[0].shape  # as RNN draws it
+    for name, shape in (("dropout", (input_size,)), ("recurrent_dropout", first_state)):
+        rate = getattr(cell, name, 0) if hasattr(cell, f"get_{name}_mask") else 0
+        if rate:
+            kept = [draw_uniform(shape) >= rate for _ in range(count or 1)]
+            drawn = [keras.ops.cast(one, dtype) / ((1 - rate) or 1) for one in kept]
+            masks[f"_{name}_mask"] = drawn[0] if count is None else drawn
+    return masks
 
 
 def _completed(made: Any) -> Any:
@@ -143,8 +155,3 @@ def _completed(made: Any) -> Any:
         if not hasattr(made, name):
             setattr(made, name, default)
     return made
-
-
-def _forget_masks(cell: keras.layers.Layer) -> None:
-    cell.reset_dropout_mask()
-    cell.reset_recurrent_dropout_mask()

@@ -46,19 +46,24 @@ class SuperloopCell(keras.layers.Layer):  # type: ignore[misc]
         freeze_frozen(self)
         self._seeds = seed_generator(self.wiring)
         self.supports_jit = self.wiring.supports_jit
+        with keras.name_scope(self.name):
+            self.wiring.build(self.config.inputs)  # Keras asks for the state before it builds the cell
+        freeze_frozen(self)
         self._specs = self.wiring.state_specs(timesteps=None)
+        if any(spec.dtype.is_complex for spec in tf.nest.flatten(self._specs)):
+            raise SuperloopError(
+                "a Keras cell has real states, but this loop has complex ones; use Superloop"
+            )
         self.output_size = self.wiring.output_size
         self.state_size = [math.prod(spec.shape[1:]) for spec in tf.nest.flatten(self._specs)]
         self.state_names = tuple(name.replace(".", "_") for name in self.wiring.state_names(self._specs))
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Make the weights for inputs ``(batch, inputs)``."""
+        """Check the size of the inputs ``(batch, inputs)``; the weights are made already."""
         if input_shape[-1] != self.config.inputs:
             raise SourceError(
                 f"{self.name}: the config says inputs = {self.config.inputs}: {input_shape[-1]}"
             )
-        self.wiring.build(self.config.inputs)
-        freeze_frozen(self)
 
     def call(self, inputs: Tensor, states: Any, training: bool = False) -> tuple[Tensor, list[Tensor]]:
         """Take one timestep: inputs ``(batch, inputs)``, states as in :meth:`get_initial_state`."""

@@ -3,6 +3,7 @@
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from superloop_core.builder.protocol import Builder, Tensor
 
@@ -18,4 +19,4 @@ def seed_generator(wiring: Any) -> keras.random.SeedGenerator | None:
 def draw_seed(builder: Builder, seeds: keras.random.SeedGenerator | None, training: bool) -> Tensor | None:
     """Return a seed for a batch, ``(2,)`` of uint32; None where no noise is drawn."""
     drawn = builder.stochastic is True or (builder.stochastic and training)
-    return seeds.next() if drawn and seeds is not None else None
+    return tf.cast(seeds.next(), tf.uint32) if drawn and seeds is not None else None

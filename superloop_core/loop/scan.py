@@ -25,7 +25,8 @@ ASSIGNS = (
 )
 DRAWS = (
     "a step draws random numbers that cannot be repeated in the backward pass; use "
-    "superloop_core.draw_normal or draw_uniform, or keras.random with a SeedGenerator that is an attribute of the part"
+    "superloop_core.draw_normal or draw_uniform, or keras.random with a SeedGenerator that is an attribute "
+    "of the part"
 )
 # Operations whose numbers no argument decides.
 STATEFUL_RANDOM = frozenset({
