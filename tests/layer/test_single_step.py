@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from superloop_core import SourceError, Superloop, SuperloopError
 
@@ -73,14 +74,20 @@ def test_the_step_is_a_tflite_model(made, make_loop, assert_close):
 
     specs = {names[name]: tf.TensorSpec(t.shape, t.dtype, name=names[name]) for name, t in first.items()}
     concrete = step.get_concrete_function(tf.TensorSpec((3, 2), tf.float32, name="inputs"), **specs)
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], layer)
-    converter.experimental_enable_resource_variables = False  # else the weights are left out
-    runner = tf.lite.Interpreter(model_content=converter.convert()).get_signature_runner()
-    state = {names[name]: np.asarray(tensor) for name, tensor in first.items()}
-    outputs = []
+    frozen = convert_variables_to_constants_v2(concrete)  # TensorFlow Lite 2.21 leaves the weights out
+    lite = tf.lite.Interpreter(
+        model_content=tf.lite.TFLiteConverter.from_concrete_functions([frozen]).convert()
+    )
+    lite.allocate_tensors()
+    given = {detail["name"]: detail["index"] for detail in lite.get_input_details()}
+    made = [detail["index"] for detail in lite.get_output_details()]
+    results, outputs = {names[name]: np.asarray(tensor) for name, tensor in first.items()}, []
     for t in range(4):
-        state = runner(inputs=feed["inputs"][:, t], **state)
-        outputs.append(state.pop("output"))
+        for name, array in (results | {"inputs": feed["inputs"][:, t]}).items():
+            lite.set_tensor(given[name], array)
+        lite.invoke()
+        results = dict(zip(sorted(concrete.structured_outputs), map(lite.get_tensor, made), strict=True))
+        outputs.append(results.pop("output"))
     assert_close(np.stack(outputs, axis=1), layer(feed))
 
 
