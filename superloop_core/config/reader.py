@@ -170,8 +170,8 @@ class Reader:
             inner = self.loop(rest[name], f"{where}.{name}", within=kind)
             rest[name] = inner or LoopConfig()  # its problems are reported already
         settings = self.settings(plugin.spec.config, rest, where, own_keys)
-        part = self.settings(cls, own | {"settings": settings}, where)
-        return part if len(self.problems) == before else None
+        part = self.settings(cls, own | {"settings": None}, where)
+        return attrs.evolve(part, settings=settings) if len(self.problems) == before else None
 
     def plugin(self, table: Mapping[str, Any], kind: str, where: str) -> PluginRecord | None:
         """Resolve the name that a table has in ``use``."""

@@ -6,8 +6,9 @@ from typing import Any
 import attrs
 from attrs.validators import ge, le
 
-from superloop_core.config.settings import register_setting, settings_to_dict
+from superloop_core.config.settings import settings_to_dict
 from superloop_core.names import CELLS, FEEDBACK, INPUTS, OUTPUTS, cell_path, read_path, source_name
+from superloop_core.setting_types import register_part
 from superloop_core.system_settings import Shape, sources_of
 
 RESERVED_IDS = frozenset({CELLS, INPUTS, OUTPUTS, FEEDBACK})
@@ -123,7 +124,7 @@ class LoopConfig:
         return own | parts
 
 
-register_setting(LoopConfig, "a loop", LoopConfig.to_dict)
+register_part(LoopConfig, "a loop", LoopConfig.to_dict)
 
 
 @attrs.frozen(kw_only=True)

@@ -7,9 +7,10 @@ from typing import Any
 
 import attrs
 
-from superloop_core.config.settings import expected, read_settings, settings_to_dict
+from superloop_core.config.settings import read_settings, settings_to_dict
 from superloop_core.errors import PluginError, Problem, reason
 from superloop_core.registry.records import PluginRecord
+from superloop_core.setting_types import expected
 
 
 @attrs.frozen(kw_only=True)
