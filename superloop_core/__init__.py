@@ -9,7 +9,7 @@ import importlib.metadata
 import os
 from typing import TYPE_CHECKING, Any
 
-from superloop_core.config.schema import LoopConfig
+from superloop_core.config.schema import CellConfig, LoopConfig, SystemConfig
 from superloop_core.errors import (
     ConfigError,
     PluginError,
@@ -43,6 +43,7 @@ __all__ = [
     "Annotation",
     "Batch",
     "Builder",
+    "CellConfig",
     "CellSpec",
     "ConfigError",
     "LoopConfig",
@@ -58,6 +59,7 @@ __all__ = [
     "SuperloopCell",
     "SuperloopError",
     "System",
+    "SystemConfig",
     "SystemSettings",
     "SystemSpec",
     "TableSpec",
@@ -84,7 +86,7 @@ _LAZY = {
     "Superloop": "layer",
     "SuperloopCell": "layer.cell",
     "System": "builder",
-    "Wiring": "loop.wiring",  # with assemble: for parts that hold a loop
+    "Wiring": "loop.wiring",  # with assemble: for parts that hold others
     "assemble": "layer.assembly",
     "check_memory": "describe.size",
     "checkpoint": "loop.scan",

@@ -404,11 +404,10 @@ def _enum(value: Any, kind: Any) -> Any:
 
 
 def _many(value: Any, kind: Any) -> Any:
-    taken: tuple[type, ...] = (list, tuple, set, frozenset) if _is_set(kind) else (list, tuple)
-    if not isinstance(value, taken):
+    if not isinstance(value, list | tuple) and not (_is_set(kind) and isinstance(value, set | frozenset)):
         raise TypeError
     (item,) = _items(kind)
-    made = _entries((f"[{index}]", held, item) for index, held in enumerate(list(value)))
+    made = _entries((f"[{index}]", held, item) for index, held in enumerate(value))
     return made if _origin(kind) is list else (tuple if _origin(kind) is Sequence else _origin(kind))(made)
 
 

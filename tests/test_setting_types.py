@@ -1,4 +1,4 @@
-"""Each type of a setting: its values come back from TOML and JSON, or its class is refused when registered."""
+"""Each type of a setting: its values come back from TOML and JSON, or its class is refused as a whole."""
 
 import collections.abc
 import dataclasses

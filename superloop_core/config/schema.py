@@ -125,6 +125,8 @@ class LoopConfig:
 
 
 register_part(LoopConfig, "a loop", LoopConfig.to_dict)
+register_part(CellConfig, "a cell", CellConfig.to_dict)
+register_part(SystemConfig, "a system", SystemConfig.to_dict)
 
 
 @attrs.frozen(kw_only=True)
