@@ -21,7 +21,7 @@ from superloop_core.errors import (
 )
 from superloop_core.registry.hookspecs import hookimpl
 from superloop_core.registry.specs import CellSpec, MetricSpec, SystemSpec, TableSpec, TaskSpec
-from superloop_core.system_settings import SystemSettings
+from superloop_core.system_settings import Source, SystemSettings
 from superloop_core.task import Annotation, Batch, Metric, Task
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ __all__ = [
     "RunFolderError",
     "Sequence",
     "Session",
+    "Source",
     "SourceError",
     "Superloop",
     "SuperloopCell",
