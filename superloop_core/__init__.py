@@ -9,7 +9,7 @@ import importlib.metadata
 import os
 from typing import TYPE_CHECKING, Any
 
-from superloop_core.config.schema import LoopConfig
+from superloop_core.config.schema import CellConfig, LoopConfig, SystemConfig
 from superloop_core.errors import (
     ConfigError,
     PluginError,
@@ -21,7 +21,7 @@ from superloop_core.errors import (
 )
 from superloop_core.registry.hookspecs import hookimpl
 from superloop_core.registry.specs import CellSpec, MetricSpec, SystemSpec, TableSpec, TaskSpec
-from superloop_core.system_settings import SystemSettings
+from superloop_core.system_settings import Source, SystemSettings
 from superloop_core.task import Annotation, Batch, Metric, Task
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ __all__ = [
     "Annotation",
     "Batch",
     "Builder",
+    "CellConfig",
     "CellSpec",
     "ConfigError",
     "LoopConfig",
@@ -54,11 +55,13 @@ __all__ = [
     "RunFolderError",
     "Sequence",
     "Session",
+    "Source",
     "SourceError",
     "Superloop",
     "SuperloopCell",
     "SuperloopError",
     "System",
+    "SystemConfig",
     "SystemSettings",
     "SystemSpec",
     "TableSpec",
@@ -87,7 +90,7 @@ _LAZY = {
     "Superloop": "layer",
     "SuperloopCell": "layer.cell",
     "System": "builder",
-    "Wiring": "loop.wiring",  # with assemble: for parts that hold a loop
+    "Wiring": "loop.wiring",  # with assemble: for parts that hold others
     "assemble": "layer.assembly",
     "check_memory": "describe.size",
     "checkpoint": "loop.scan",

@@ -65,7 +65,7 @@ def validate(
     if as_json:
         click.echo(json.dumps(report, indent=2))
     else:
-        _print(config, report)
+        _print(config, report, read.loop)
 
 
 def _memory(size: "LoopSize", timesteps: int, rows: int) -> dict[str, int] | None:
@@ -80,7 +80,7 @@ def _measured(loop: LoopConfig, timesteps: int | None) -> "LoopSize":
     return measure(loop, timesteps)
 
 
-def _print(path: Path, report: dict[str, Any]) -> None:
+def _print(path: Path, report: dict[str, Any], loop: LoopConfig) -> None:
     import tomlkit
     from rich.console import Console
     from rich.table import Table
@@ -103,7 +103,7 @@ def _print(path: Path, report: dict[str, Any]) -> None:
     table.add_row("", Text("total", style="bold"), "", "", *total)
     console.print(table)
     console.print()
-    inputs = (f"{name} {shape_in_words(shape[1:])}" for name, shape in report["inputs"].items())
+    inputs = (f"{name} {shape_in_words(shape)}" for name, shape in (loop.input_shapes | loop.sources).items())
     facts = {"inputs": ", ".join(inputs)}
     facts["output"] = shape_in_words(report["output_shape"][1:])
     if memory := report["memory"]:

@@ -37,8 +37,9 @@ class SuperloopCell(keras.layers.Layer):  # type: ignore[misc]
     def __init__(self, config: LoopConfig | Mapping[str, Any] | str | Path, **kwargs: Any):
         super().__init__(autocast=False, **kwargs)
         self.config = read_any(config)
-        if self.config.sources:
-            names = ", ".join(self.config.sources)
+        required = [name for name, source in self.config.sources.items() if not source.optional]
+        if required:
+            names = ", ".join(required)
             raise SuperloopError(f"a Keras cell has no sources, but this loop reads {names}")
         if self.config.suppress_output or self.config.timesteps:
             raise SuperloopError("a Keras cell has no timesteps; remove 'timesteps' and 'suppress_output'")

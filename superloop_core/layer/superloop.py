@@ -15,7 +15,7 @@ from superloop_core.config.forms import read_any
 from superloop_core.config.schema import LoopConfig
 from superloop_core.errors import SourceError, SuperloopError
 from superloop_core.layer.assembly import assemble, freeze_frozen
-from superloop_core.layer.feed import Feed, FeedReader, by_name
+from superloop_core.layer.feed import Feed, FeedReader
 from superloop_core.layer.finite import require_finite
 from superloop_core.layer.seeds import draw_seed, seed_generator
 from superloop_core.layer.state import StatefulStore
@@ -53,9 +53,9 @@ class StepConstants(NamedTuple):
 class Superloop(keras.layers.Layer):  # type: ignore[misc]
     """A recurrent network with external systems, as one Keras layer.
 
-    Call it with a tensor ``(batch, timesteps, inputs)`` where the loop has no other input, or with a
-    dict: ``"inputs"`` (where inputs > 0); every source as ``"<id>_<source>"`` (``config.sources`` has the
-    shapes); optionally ``"lengths"``, the number of valid timesteps of each batch element, ``(batch,)``;
+    Call it with a tensor ``(batch, timesteps, inputs)`` where the loop has no other input, with a list in the
+    order of :attr:`input_shapes`, or with a dict: ``"inputs"`` (where inputs > 0); every source as
+    ``"<id>_<source>"`` (``config.sources`` has the shapes; those that are optional may be left out); optionally ``"lengths"``, the number of valid timesteps of each batch element, ``(batch,)``;
     and optionally ``"initial_feedback"``, the read vectors at t = 0, ``(batch, feedback_size)``. A loop
     with neither inputs nor sources needs the last, since nothing else gives the batch size.
 
@@ -170,17 +170,21 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
     def _state_specs(self) -> LoopState:
         return self.wiring.state_specs()
 
-    def symbolic_inputs(self, batch_size: int | None = None, *, lengths: bool = False) -> Any:
+    def symbolic_inputs(
+        self, batch_size: int | None = None, *, lengths: bool = False, optional: bool = False
+    ) -> Any:
         """Return Keras inputs for a functional model: one for each of :attr:`input_shapes`.
 
         Args:
             batch_size: None where it is not known.
             lengths: include ``"lengths"``, ``(batch,)`` of int32.
+            optional: include the sources that a call may leave out.
 
         Returns:
             a dict by name, or the tensor of the inputs where there is nothing else.
         """
-        shapes = self.input_shapes | ({LENGTHS: ()} if lengths else {})
+        shapes: dict[str, Shape] = self.input_shapes | ({LENGTHS: ()} if lengths else {})
+        shapes |= self.config.sources if optional else {}
         made = {
             name: keras.Input(shape, batch_size=batch_size, dtype=self._reader.dtype_of(name), name=name)
             for name, shape in shapes.items()
@@ -194,13 +198,13 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         freeze_frozen(self)
         self._seeds = seed_generator(self.wiring)
         if self.stateful:
-            shapes = by_name(inputs_shape)
+            shapes = self._reader.by_name(inputs_shape)
             batch_size = next(iter(shapes.values()))[0]
             if batch_size is None:
                 raise SourceError(
                     f"{self.name}: stateful = True needs the batch size: give the inputs a batch_size"
                 )
-            sources = {name: shapes[name] for name in self.config.sources}
+            sources = {name: shapes[name] for name in self.config.sources if name in shapes}
             self._store = StatefulStore(self.wiring.state_specs(sources, timesteps=None), batch_size)
 
     def call(self, inputs: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
@@ -232,7 +236,7 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         if not self.built:
             with tf.Graph().as_default():  # where the weights of a twin are not allocated
                 twin = type(self).from_config(self.get_config())
-                twin.build({name: tensor.shape for name, tensor in by_name(inputs).items()})
+                twin.build({name: tensor.shape for name, tensor in self._reader.by_name(inputs).items()})
                 return twin.compute_output_spec(inputs, initial_state, mask, training)
         spec = _Traced(self._placeholders).compute_output_spec(inputs, initial_state, mask, training)
         if isinstance(spec, SuperloopError):
@@ -243,7 +247,7 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         """Return the shapes of a call's results; None where the batch size or timesteps are not known."""
         feed = {
             name: keras.KerasTensor(shape, dtype=self._reader.dtype_of(name))
-            for name, shape in by_name(inputs_shape).items()
+            for name, shape in self._reader.by_name(inputs_shape).items()
         }
         return keras.tree.map_structure(lambda tensor: tensor.shape, self.compute_output_spec(feed))
 

@@ -28,7 +28,7 @@ from superloop_core.builder.system import System
 from superloop_core.errors import ConfigError, SuperloopError
 from superloop_core.loop.contract import take_step
 from superloop_core.names import CONTROL, OUTPUTS, READ, cell_path, join, read_path, source_name
-from superloop_core.system_settings import Shape
+from superloop_core.system_settings import Source, as_source
 
 
 class LoopState(NamedTuple):
@@ -95,11 +95,11 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
         self.offsets: Mapping[str, Mapping[str, Any]] = MappingProxyType({})  # learned weights, by path
 
     @property
-    def sources(self) -> dict[str, Shape]:
-        """Shapes of all sources by full name, without the batch axis; those of nested loops included."""
-        of_cells = {name: shape for cell in self.cells for name, shape in cell.sources.items()}
+    def sources(self) -> dict[str, Source]:
+        """All sources by full name, without the batch axis; those of nested loops included."""
+        of_cells = {name: as_source(shape) for cell in self.cells for name, shape in cell.sources.items()}
         return of_cells | {
-            source_name(id, name): shape
+            source_name(id, name): as_source(shape)
             for id, system in zip(self.ids, self.systems, strict=True)
             for name, shape in system.sources.items()
         }
@@ -155,11 +155,14 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
         """Return the state as TensorSpecs, without computing it.
 
         Args:
-            shapes: shapes of sources, the batch axis included, where more is known than the settings say.
+            shapes: shapes of sources, the batch axis included, where more is known than the settings say, and of
+                optional ones, which are otherwise left out.
             timesteps: their number, for memories that grow with it; ``"any"``: some number; None: unknown,
                 which these memories reject.
         """
-        known = {name: (None, *shape) for name, shape in self.sources.items()} | dict(shapes or {})
+        sources = self.sources
+        known = {name: (None, *source) for name, source in sources.items() if not source.optional}
+        known |= shapes or {}
 
         def start(batch_size: Tensor, number: Tensor, sources: Mapping[str, Tensor]) -> LoopState:
             sequence = Sequence(
@@ -172,10 +175,13 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
             )
             return self.initial_state(sequence)
 
-        dtype = addressing_dtype(self.dtype_policy)
-        sources = {name: tf.TensorSpec(shape, dtype) for name, shape in known.items()}
+        dtypes = {"float": addressing_dtype(self.dtype_policy)}
+        specs_of_sources = {
+            name: tf.TensorSpec(shape, dtypes.get(sources[name].dtype, sources[name].dtype))
+            for name, shape in known.items()
+        }
         scalar = tf.TensorSpec([], "int32")
-        traced = tf.function(start, autograph=False).get_concrete_function(scalar, scalar, sources)
+        traced = tf.function(start, autograph=False).get_concrete_function(scalar, scalar, specs_of_sources)
         specs: LoopState = tf.nest.map_structure(
             lambda t: tf.TensorSpec([None, *t.shape[1:]], t.dtype), traced.structured_outputs
         )
@@ -248,8 +254,8 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
                 full = {name: source_name(id, name) for name in system.sources}
                 own = attrs.evolve(
                     sequence,
-                    sources={name: sequence.sources[full[name]] for name in full},
-                    masks={name: sequence.masks[full[name]] for name in full if full[name] in sequence.masks},
+                    sources={name: sequence.sources[of] for name, of in full.items() if of in sequence.sources},
+                    masks={name: sequence.masks[of] for name, of in full.items() if of in sequence.masks},
                     prepared=prepared.systems[k],
                 )
                 try:

@@ -135,7 +135,7 @@ DEAR = {"stays_finite", "stays_finite_in_training", "xla_is_eager", "static_is_d
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", ["system", "cell", "task"])
+@pytest.mark.parametrize("page", ["system", "cell", "part", "task"])
 def test_the_plugin_of_a_page_holds_to_the_contract_and_passes_its_tests(page, tmp_plugin):
     found = files((ROOT / f"docs/plugins/{page}.md").read_text())
     modules = {
