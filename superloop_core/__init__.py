@@ -19,7 +19,8 @@ from superloop_core.errors import (
     TraceError,
     WeightsError,
 )
-from superloop_core.registry.hookspecs import hookimpl
+from superloop_core.registry.hookspecs import hookimpl, hookspec
+from superloop_core.registry.local import register
 from superloop_core.registry.specs import CellSpec, MetricSpec, SystemSpec, TableSpec, TaskSpec
 from superloop_core.system_settings import Source, SystemSettings
 from superloop_core.task import Annotation, Batch, Metric, Task
@@ -76,9 +77,11 @@ __all__ = [
     "draw_normal",
     "draw_uniform",
     "hookimpl",
+    "hookspec",
     "kept",
     "load_model",
     "output_to_stderr",
+    "register",
     "start_tensorflow",
 ]
 

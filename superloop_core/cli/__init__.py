@@ -3,12 +3,13 @@
 import os
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import NoReturn
 
 import click
 
 from superloop_core.cli import commands, streams
-from superloop_core.cli.installed import installed_plugins
+from superloop_core.cli.installed import installed_plugins, load_files
 from superloop_core.errors import SuperloopError, os_reason, printable, short_repr
 from superloop_core.registry.registry import Registry
 from superloop_core.registry.selection import BLOCK, Selection
@@ -21,15 +22,22 @@ class Commands(click.Group):
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Block the plugins of ``-p no:NAME``, before any of them is loaded: they add commands."""
+        """Block the plugins of ``-p no:NAME`` and import the files of ``-p FILE``, as they add commands."""
         given, _, _ = self.make_parser(ctx).parse_args(args=list(args))
+        files = []
         for value in given.get("_plugin") or ():
             name = value.removeprefix("no:").strip()
-            if not value.startswith("no:") or not name or name.startswith("no:") or "," in name:
+            if value.endswith(".py"):
+                files.append(Path(value))
+            elif not value.startswith("no:") or not name or name.startswith("no:") or "," in name:
                 raise click.UsageError(
-                    f"-p needs no:NAME, with the name of a plugin to exclude: {short_repr(value)}", ctx
+                    "-p needs no:NAME, with the name of a plugin to exclude, or a Python file, FILE.py: "
+                    f"{short_repr(value)}",
+                    ctx,
                 )
-            os.environ[BLOCK] = ",".join(filter(None, (os.environ.get(BLOCK), name)))
+            else:
+                os.environ[BLOCK] = ",".join(filter(None, (os.environ.get(BLOCK), name)))
+        load_files(files)
         return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -65,9 +73,10 @@ class Commands(click.Group):
     "-p",
     "_plugin",
     multiple=True,
-    metavar="no:NAME",
+    metavar="FILE|no:NAME",
     expose_value=False,
-    help="Exclude a plugin, by its name or its distribution's; may be repeated.",
+    help="Import FILE.py, whose plugins may be used then; or exclude a plugin, by its name or its "
+    "distribution's.  May be repeated.",
 )
 def cli() -> None:
     """Recurrent networks with external memory, as plugins."""

@@ -88,7 +88,7 @@ def described(record: PluginRecord) -> Description:
         version=record.version,
         entry_point=record.entry_point,
         module=record.module,
-        factory=spec.factory,
+        factory=spec.factory_name,
     )
 
 

@@ -189,7 +189,7 @@ class Run:
         """Record the mean loss and accuracy since the last line, and return them as a text."""
         loss, accuracy = np.mean(self.recent, axis=0).tolist()
         self.recent.clear()
-        self.recorder.record(self.step, loss=loss, accuracy=accuracy)
+        self.recorder.step(self.step, loss=loss, accuracy=accuracy)
         return f"loss {loss:.4g}  accuracy {accuracy:.1%}"
 
     def measure(self) -> None:
@@ -204,7 +204,7 @@ class Run:
         except TrainingError as error:
             saved, at = ("best", self.best.step) if len(self.best.variables) else ("last", self.step)
             raise self._failure(self.step, str(error), saved=saved, saved_step=at) from error
-        self.recorder.record(
+        self.recorder.evaluation(
             self.step, **{f"fresh_{name}": value for name, value in measured.figures.items()}
         )
         self._measured = self._last_file()
@@ -235,8 +235,7 @@ class Run:
         self._folder.write(self._measured)
         put_back(self._model.variables, self.best.variables, "weights")
         final = measure(self._experiment, self._experiment.generator("final"), self._settings.final_on)
-        self._folder.add_metrics(
-            final=True,
+        self.recorder.finish(
             **final.figures,
             steps=self.step,
             seconds=round(seconds, 3),
