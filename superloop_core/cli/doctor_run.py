@@ -67,7 +67,7 @@ def _report(folder: Path, manifest: Manifest | None) -> dict[str, Any]:
     elif manifest.pending:
         notes.append("a write was cut short; `superloop resume` completes it")
     if (owner := holder(folder)) is not None:
-        notes.append(f"{LOCK}: {owner} writes the folder, or was killed")
+        notes.append(f"{LOCK}: {owner}")
     if left := [path.name for path in leftovers(folder)]:
         notes.append(f"left by writes that were cut short, or under way: {', '.join(left)}")
     return {

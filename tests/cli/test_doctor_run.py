@@ -60,7 +60,8 @@ def test_what_a_kill_left_is_noted_and_no_problem(superloop, folder):
     before = sorted(os.listdir(folder))
     notes = json.loads(superloop("doctor", folder, "--json").stdout)["notes"]
     assert notes == [
-        "lock: process 7 on elsewhere (since then) writes the folder, or was killed",
+        "lock: process 7 on elsewhere (since then) is writing the folder, or was killed, which cannot be "
+        "checked from this machine",
         f"left by writes that were cut short, or under way: {TEMPORARY}x",
     ]
     assert sorted(os.listdir(folder)) == before

@@ -72,7 +72,7 @@ class RunFolder:
         try:
             if path.exists() and (not path.is_dir() or _is_taken(path)):
                 owner = holder(path)
-                writer = f" ({owner} writes it, or was killed)" if owner else ""
+                writer = f" ({owner})" if owner else ""
                 resume = f", or continue that run{writer}: superloop resume {path}"
                 raise ConfigError(
                     f"--out {path}: exists and is not empty; choose another folder"
