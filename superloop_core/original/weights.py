@@ -16,18 +16,22 @@ from superloop_core.errors import WeightsError
 from superloop_core.layer.superloop import Superloop
 from superloop_core.layer.weights_file import arrays_of, open_weights
 from superloop_core.limits import UnreadableError
+from superloop_core.runs import replace_file
 
 PARTS = "superloop_parts"  # the attribute of a weights file that names its plugins
 
 
 def save_weights(path: Path, model: keras.Model, layer: Superloop) -> None:
     """Write the weights in Keras's format, under any name; an older file is replaced at once or not."""
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
-        written = Path(folder) / "new.weights.h5"
+
+    def write(new: Path) -> None:
+        written = new.with_name("new.weights.h5")  # Keras rejects other endings
         model.save_weights(written)
         with h5py.File(written, "r+") as file:
             file.attrs[PARTS] = _parts(layer)
-        written.replace(path)
+        written.rename(new)
+
+    replace_file(path, write)
 
 
 def load_weights(path: Path, model: keras.Model, layer: Superloop, name: str) -> None:
