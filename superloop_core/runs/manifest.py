@@ -167,8 +167,8 @@ class Manifest:
         found = self.differences(names)
         if found:
             lines = [f"{self.folder / name}: {difference}" for name, difference in found.items()]
-            move = "put it back from a copy; if it was changed on purpose, see"
-            raise RunFolderError("\n".join(lines) + f"; {move} `superloop doctor {self.folder}`")
+            move = f"put it back from a copy, or see `superloop doctor {self.folder}`"
+            raise RunFolderError("\n".join(lines) + f"; {move}")
 
     def write(self, files: Mapping[str, Callable[[Path], Any]], entries: Mapping[str, Entry]) -> None:
         """Replace files, all of them or none, also if the process is killed.

@@ -111,7 +111,7 @@ def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
 
 
 def move_file(new: Path, path: Path) -> None:
-    """Move a file to ``path`` on the same disk, in the place of an older one, once its content is on the disk.
+    """Move a file to ``path`` on the same disk, where it replaces an older one, once its content is written.
 
     Raises:
         OSError: it cannot be moved.

@@ -161,8 +161,9 @@ class RunFolder:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the final figures are in the metrics, and the picture is drawn."""
-        if not self.metrics.is_file() or not self.picture.is_file():
+        """Whether the final figures are in the metrics, and no file of weights and no picture is missing."""
+        made = (self.metrics, self.picture, self.model, self.weights("best"), self.weights("last"))
+        if not all(path.is_file() for path in made):
             return False
         lines = self.metrics.read_bytes().splitlines()
         try:

@@ -166,10 +166,11 @@ class Run:
         self._began = time.monotonic() - start.seconds
 
     def rewind_folder(self, start: Checkpoint) -> None:
-        """Undo what was written after a checkpoint: later lines of the metrics, and later best weights."""
+        """Undo what was written after a checkpoint: later lines of the metrics, and later weights."""
         put_back(self._model.variables, start.best, "weights")
         self._folder.rewind(self._experiment.config, start, self._best_files())
         put_back(self._model.variables, start.variables, "weights")
+        self._measured = self._last_file()
 
     def take_step(self) -> None:
         """Draw a batch and update the weights.
