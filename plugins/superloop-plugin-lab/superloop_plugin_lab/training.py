@@ -266,7 +266,9 @@ class Run:
         """Save the last weights, note in the metrics that training failed, and return the error to raise."""
         self._folder.add_metrics(step=step, failed=reason)
         self._folder.write(self._last_file(), closes=True)
+        rate = self._settings.learning_rate / 10
+        move = f"superloop resume {self._folder.path} --set train.learning_rate={rate:g}"
         return TrainingError(
             f"step {step}: {reason}; {self._folder.weights(saved)} holds the weights of step {saved_step}; "
-            "try a lower train.learning_rate or train.clip_norm"
+            f"try a lower train.learning_rate or train.clip_norm from the last measurement on: {move}"
         )

@@ -63,6 +63,7 @@ def test_train_exits_with_2_on_a_nan_and_names_step_and_tensor(superloop, small_
     assert "superloop: error: step 1: not finite: the weights after the update;" in err
     assert str(tmp_path / "run/last.weights.h5") in err
     assert "try a lower train.learning_rate" in err
+    assert err.endswith(f"superloop resume {tmp_path / 'run'} --set train.learning_rate=3e+37\n")
     assert "Traceback" not in err
     assert superloop("eval", tmp_path / "run", "--sequences", 8)[0] == 0
 
