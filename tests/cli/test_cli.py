@@ -48,6 +48,14 @@ def test_an_error_of_ours_exits_with_2_and_no_traceback(tmp_path):
     assert "Traceback" not in done.stderr
 
 
+def test_ctrl_c_while_tensorflow_starts_exits_with_130_and_one_line(tmp_path):
+    (tmp_path / "tensorflow.py").write_text("import os\nos.write(2, b'noise')\nraise KeyboardInterrupt\n")
+    (tmp_path / "config.toml").write_text('[loop]\ninputs = 1\n[[loop.cells]]\nuse = "gru"\nunits = 3\n')
+    path = os.pathsep.join((str(tmp_path), os.environ.get("PYTHONPATH", "")))
+    done = run("validate", str(tmp_path / "config.toml"), PYTHONPATH=path)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "superloop: interrupted\n")
+
+
 def test_a_plugin_may_be_left_out_from_the_command_line_and_by_the_environment():
     rows = json.loads(run("-p", "no:lstm", "plugins", "--json", SUPERLOOP_DISABLE_PLUGINS="gru").stdout)
     states = {row["name"]: row["state"] for row in rows}
