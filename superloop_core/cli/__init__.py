@@ -91,7 +91,7 @@ _core.add_commands(cli)
 
 
 def main() -> None:
-    """Run the command line: exit with 2, and no traceback, on an error of ours or the system's; 130 on Ctrl-C."""
+    """Run the command line: exit with 2 on an error of ours or the system's, and 130 on Ctrl-C."""
     streams.open_missing()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow logs its start-up otherwise
     os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "1")  # large tensors keep their pages from step to step

@@ -39,6 +39,16 @@ def test_plugins_are_listed_as_a_table():
     assert "superloop-plugin-registers" in shown
 
 
+def test_in_a_pipe_a_table_has_a_line_for_each_row():
+    rows = json.loads(run("plugins", "--json").stdout)
+    lines = run("plugins", COLUMNS="").stdout.splitlines()
+    assert [line.split()[1] for line in lines[1:]] == [row["name"] for row in rows]
+    (meaning,) = (
+        line for line in run("describe", "lstm", COLUMNS="").stdout.splitlines() if "dropout" in line[:8]
+    )
+    assert meaning.rstrip().endswith("with one mask for a whole sequence.")
+
+
 def test_an_error_of_ours_exits_with_2_and_no_traceback(tmp_path):
     (tmp_path / "config.toml").write_text('[[loop.cells]]\nuse = "gru"\nunit = 3\n')
     done = run("train", str(tmp_path / "config.toml"))
