@@ -114,6 +114,10 @@ def _print(path: Path, report: dict[str, Any]) -> None:
         facts["memory"] = (
             f"at least {weights} to train with Adam: {rest}; TensorFlow itself uses about 500 MB more"
         )
+    elif report["output_shape"][1] is not None:
+        facts["memory"] = "not known, as the size of a state depends on the data"
+    else:
+        facts["memory"] = "not known, as loop.timesteps is 0; give the number of the longest: --timesteps N"
     grid = Table.grid(padding=(0, 2))
     for name, fact in facts.items():
         grid.add_row(Text(name, style="bold"), Text(fact))
