@@ -87,11 +87,13 @@ BAD_CONFIGS = {
     "no value": (["train"], "'train': an override must read KEY=VALUE"),
     "numbers of another width": (
         ["task.encoding=raw"],
-        "task: provides 'tape_data' of shape (4, 1), but the loop takes (any, 10); change",
+        "task: provides 'tape_data' of shape (4, 1), but the loop takes (any, 10); "
+        "set loop.systems.tape.width = 1",
     ),
     "a tape of another length": (
         ["loop.systems.tape.datapoints=9"],
-        "task: provides 'tape_data' of shape (4, 10), but the loop takes (9, 10); change",
+        "task: provides 'tape_data' of shape (4, 10), but the loop takes (9, 10); "
+        "set loop.systems.tape.datapoints = 4",
     ),
     "an unknown system": (
         ["task.system=tap"],
