@@ -86,21 +86,29 @@ def cut(path):
     os.truncate(path, path.stat().st_size - 30)
 
 
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[content.index(b"variables.0.npy") + 200] ^= 1
+    path.write_bytes(content)
+
+
 DAMAGES = {
     "config.toml": (lambda path: path.write_text(CONFIG.replace("units", "unit")), "no setting 'unit'"),
     "metrics.jsonl": (lambda path: path.write_text('{"step": 1}\n[2]\n'), "AttributeError"),
     "checkpoint.npz": (cut, "BadZipFile: File is not a zip file"),
+    "a flipped bit": (flip, "variables.0.npy is damaged"),
     "model.keras": (cut, "File is not a zip file"),
     "best.weights.h5": (cut, "truncated file"),
 }
 
 
-@pytest.mark.parametrize("name", DAMAGES)
-def test_a_file_that_no_command_could_read_is_not_accepted(superloop, tmp_path, name):
+@pytest.mark.parametrize("case", DAMAGES)
+def test_a_file_that_no_command_could_read_is_not_accepted(superloop, tmp_path, case):
     folder = shutil.copytree(FINISHED, tmp_path / "run")
     superloop("doctor", folder, "--accept")
     before = (folder / MANIFEST).read_bytes()
-    damage, why = DAMAGES[name]
+    damage, why = DAMAGES[case]
+    name = "checkpoint.npz" if case == "a flipped bit" else case
     damage(folder / name)
     error = str(superloop("doctor", folder, "--accept", status=1).exception)
     assert error.startswith(f"{folder / name}: is not accepted, as it cannot be read: ")

@@ -265,7 +265,10 @@ class RunFolder:
             WeightsError: it cannot be read.
         """
         if not self.checkpoint.is_file():
-            raise ConfigError(f"{self.path}: cannot be resumed: no {self.checkpoint.name}")
+            raise ConfigError(
+                f"{self.path}: cannot be resumed: no {self.checkpoint.name}; put it back from a copy, "
+                "or train in another folder"
+            )
         checkpoint = Checkpoint.load(self.checkpoint)
         if checkpoint.run and not (self.path / MANIFEST).is_file():
             raise RunFolderError(
