@@ -17,11 +17,12 @@ from superloop_core.errors import ConfigError, RunFolderError, printable, reason
 from superloop_core.runs import FILES, LOCK, MANIFEST, Manifest, holder, kind_of, leftovers, locked
 
 WHOLE = "as the run wrote it"
-ANEW = "delete it, record that with --accept, and `superloop resume` makes it anew from checkpoint.npz"
+ACCEPT = "delete it, and record that: superloop doctor {run} --accept"
+ANEW = f"{ACCEPT} && superloop resume {{run}}, which makes it anew from checkpoint.npz"
 WITHOUT_A_COPY = {
     "config.toml": "mend it by hand",
-    "metrics.jsonl": "delete it, and record that with --accept; its figures are lost, and the run can go on",
-    "checkpoint.npz": "delete it, and record that with --accept; the run can be measured, but not resumed",
+    "metrics.jsonl": f"{ACCEPT}; its figures are lost, and the run can go on",
+    "checkpoint.npz": f"{ACCEPT}; the run can be measured, but not resumed",
     "model.keras": ANEW,
     "best.weights.h5": ANEW,
     "last.weights.h5": ANEW,
@@ -74,7 +75,7 @@ def _refusal(path: Path) -> str:
         if path.suffix in READERS:
             READERS[path.suffix](path)
     except Exception as error:  # of any kind, of a damaged file
-        move = f"put it back from a copy{_without_a_copy(path.name)}"
+        move = f"put it back from a copy{_without_a_copy(path)}"
         return f"{path}: is not accepted, as it cannot be read: {reason(error)}; {move}"
     return ""
 
@@ -140,12 +141,14 @@ def _report(folder: Path, manifest: Manifest | None) -> dict[str, Any]:
         "run": manifest.run if manifest else None,
         "files": files,
         "notes": notes,
-        "problems": [f"{folder / name}: {found[name]}{_without_a_copy(name)}" for name in found],
+        "problems": [f"{folder / name}: {found[name]}{_without_a_copy(folder / name)}" for name in found],
     }
 
 
-def _without_a_copy(name: str) -> str:
-    return f"; without a copy, {WITHOUT_A_COPY[name]}" if name in WITHOUT_A_COPY else ""
+def _without_a_copy(path: Path) -> str:
+    """Return the next move for a file of which there is no copy."""
+    move = WITHOUT_A_COPY.get(path.name, "")
+    return f"; without a copy, {move.format(run=path.parent)}" if move else ""
 
 
 def _accepted(manifest: Manifest | None, name: str) -> str:

@@ -357,7 +357,8 @@ def test_lost_weights_are_made_anew_as_doctor_says(superloop, small, train_to, t
         os.truncate(path, 2000)
     code, out, _ = superloop("doctor", folder.path)
     assert code == 1
-    assert out.count("delete it, record that with --accept, and `superloop resume` makes it anew") == 3
+    accept, resume = f"superloop doctor {folder.path} --accept", f"superloop resume {folder.path}"
+    assert out.count(f"delete it, and record that: {accept} && {resume}, which makes it anew") == 3
     code, _, err = superloop("doctor", folder.path, "--accept")
     assert code == 2
     for path in weights:
