@@ -55,7 +55,7 @@ def test_a_length_that_is_not_finite_is_named_with_the_next_move(run, monkeypatc
 
     monkeypatch.setattr(evaluation, "measure", fail)
     with pytest.raises(
-        TrainingError, match=r", length 9: not finite .*; measure shorter sequences, or train"
+        TrainingError, match=r", length 9: not finite .*; measure shorter sequences"
     ):
         next(evaluate_run(run.path, [9]))
 
