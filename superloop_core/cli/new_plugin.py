@@ -14,7 +14,7 @@ import click
 
 import superloop_core
 from superloop_core.cli.installed import installed_plugins
-from superloop_core.errors import SuperloopError, printable, short_repr
+from superloop_core.errors import SuperloopError, os_reason, printable, short_repr
 from superloop_core.registry.specs import snake_case
 
 MAX_NAME = 50  # characters
@@ -55,7 +55,7 @@ def new_plugin(name: str, kind: str, author: str, out: Path | None) -> None:
             (out / path).parent.mkdir(parents=True, exist_ok=True)
             (out / path).write_text(text, encoding="utf-8")
     except OSError as error:
-        raise SuperloopError(f"{out}: cannot be written: {error.strerror}") from error
+        raise SuperloopError(f"{out}: cannot be written: {os_reason(error)}") from error
     if taken := [r.qualified_name for r in installed_plugins().records if (r.kind, r.name) == (kind, name)]:
         click.echo(
             f"note: {', '.join(taken)} has this name too; configs will need {distribution}:{name}", err=True

@@ -11,6 +11,7 @@ import click
 
 from superloop_core.cli.installed import installed_plugins, output_to_stderr
 from superloop_core.cli.quiet import start_tensorflow
+from superloop_core.cli.streams import table_console
 from superloop_core.config.reader import read_config
 from superloop_core.config.schema import LoopConfig
 from superloop_core.errors import ConfigError, printable
@@ -101,8 +102,9 @@ def _print(path: Path, report: dict[str, Any], loop: LoopConfig) -> None:
         table.add_row(Text(part["path"]), Text(part["use"].rpartition(":")[2]), *map(_number, sizes))
     total = _number(report["state_size"]), _number(report["weights"])
     table.add_row("", Text("total", style="bold"), "", "", *total)
-    console.print(table)
-    console.print()
+    tables = table_console()
+    tables.print(table)
+    tables.print()
     inputs = (f"{name} {shape_in_words(shape)}" for name, shape in (loop.input_shapes | loop.sources).items())
     facts = {"inputs": ", ".join(inputs)}
     facts["output"] = shape_in_words(report["output_shape"][1:])
@@ -112,10 +114,14 @@ def _print(path: Path, report: dict[str, Any], loop: LoopConfig) -> None:
         facts["memory"] = (
             f"at least {weights} to train with Adam: {rest}; TensorFlow itself uses about 500 MB more"
         )
+    elif report["output_shape"][1] is not None:
+        facts["memory"] = "not known, as the size of a state depends on the data"
+    else:
+        facts["memory"] = "not known, as loop.timesteps is 0; give the number of the longest: --timesteps N"
     grid = Table.grid(padding=(0, 2))
     for name, fact in facts.items():
         grid.add_row(Text(name, style="bold"), Text(fact))
-    console.print(grid)
+    tables.print(grid)
 
 
 def _number(number: int | None) -> str:

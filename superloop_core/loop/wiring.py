@@ -254,7 +254,9 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
                 full = {name: source_name(id, name) for name in system.sources}
                 own = attrs.evolve(
                     sequence,
-                    sources={name: sequence.sources[of] for name, of in full.items() if of in sequence.sources},
+                    sources={
+                        name: sequence.sources[of] for name, of in full.items() if of in sequence.sources
+                    },
                     masks={name: sequence.masks[of] for name, of in full.items() if of in sequence.masks},
                     prepared=prepared.systems[k],
                 )
