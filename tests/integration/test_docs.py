@@ -169,6 +169,26 @@ def test_the_page_on_tasks_has_a_config_that_can_be_trained(tmp_plugin):
     assert measured.metrics["confidence"] > 0
 
 
+def test_the_plugin_of_the_page_on_commands_passes_its_test(tmp_plugin, tmp_path):
+    found = files((ROOT / "docs/plugins/command.md").read_text())
+    test = found.pop("tests/test_values.py")
+    modules = {name.removesuffix(".py").replace("/", "."): code for name, code in found.items()}
+    name = "superloop-plugin-budget"
+    registry = tmp_plugin(name, modules, entry_points={"budget": "superloop_plugin_budget"})
+    assert "budget" in registry.tables
+    path = tmp_path / "test_values.py"
+    path.write_text(test)
+    pytest_ = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    done = subprocess.run([*pytest_, path], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    config = tmp_path / "config.toml"
+    config.write_text('[loop]\ninputs = 2\ncells = [{ use = "lstm", units = 3 }]\n[budget]\nweight = 1\n')
+    command = [sys.executable, "-m", "superloop_core.cli", "budget", config]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "budget: no setting 'weight'; did you mean 'weights'?" in done.stderr
+
+
 def test_the_page_on_the_contract_lists_every_check_with_its_rule():
     text = (ROOT / "docs/plugins/contract.md").read_text()
     listed = dict(re.findall(r"^\| `(\w+)` \| [\w, ]+ \| (.*\.) \|$", text, flags=re.MULTILINE))
