@@ -2,9 +2,10 @@
 
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -20,6 +21,16 @@ class Commands(click.Group):
 
     ``superloop --version`` and the help of one of the core's commands need none.
     """
+
+    def make_context(self, *arguments: Any, **settings: Any) -> click.Context:
+        """Parse the arguments; ``--help`` lists the commands of plugins, which takes a while."""
+        with _interruptible():
+            return super().make_context(*arguments, **settings)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        with _interruptible():
+            return super().invoke(ctx)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Block the plugins of ``-p no:NAME`` and import the files of ``-p FILE``, as they add commands."""
@@ -89,7 +100,7 @@ _core.add_commands(cli)
 
 
 def main() -> None:
-    """Run the command line: exit with 2, and no traceback, on an error of ours or the system's."""
+    """Run the command line: exit with 2 on an error of ours or the system's, and 130 on Ctrl-C."""
     streams.open_missing()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow logs its start-up otherwise
     os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "1")  # large tensors keep their pages from step to step
@@ -102,10 +113,23 @@ def main() -> None:
         _fail(f"{_path_of(error)}: {os_reason(error)}")
 
 
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C end the process with a line, and the status that a shell expects."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        _end("interrupted", 130)
+
+
 def _fail(text: str) -> NoReturn:
+    _end(f"error: {text}", 2)
+
+
+def _end(text: str, status: int) -> NoReturn:
     with suppress(OSError, ValueError):  # where stderr is full or closed, the exit status says it
-        click.echo(f"superloop: error: {text}", err=True)
-    sys.exit(2)
+        click.echo(f"superloop: {text}", err=True)
+    sys.exit(status)
 
 
 def _path_of(error: OSError) -> str:

@@ -8,6 +8,7 @@ import attrs
 import click
 
 from superloop_core.cli.installed import installed_plugins, output_to_stderr
+from superloop_core.cli.streams import table_console
 from superloop_core.describe.plugin import Description, Setting, described
 from superloop_core.errors import printable
 from superloop_core.registry.specs import LOCAL
@@ -36,11 +37,10 @@ def describe(name: str, as_json: bool) -> None:
 
 
 def _print(shown: Description, names: Iterable[str]) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console()
+    console = table_console()
     console.print(
         Text.assemble((shown.name, "bold cyan"), f", a {shown.kind}"),
         Text(printable(shown.summary)),

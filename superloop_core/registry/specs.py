@@ -9,6 +9,7 @@ import attrs
 from attrs.validators import deep_iterable, deep_mapping, instance_of, matches_re, optional
 
 from superloop_core.errors import PluginError, SuperloopError, reason
+from superloop_core.setting_types import refused_setting
 
 LOCAL = "local"  # in the place of a distribution: what is defined by this process
 KINDS = ("cell", "system", "task", "metric")
@@ -19,6 +20,8 @@ _TEXTS = deep_mapping(instance_of(str), instance_of(str))
 def _is_attrs_class(instance: Any, attribute: Any, value: Any) -> None:
     if not (isinstance(value, type) and attrs.has(value)):
         raise TypeError(f"{attribute.name!r} must be an attrs class: {value!r}")
+    if why := refused_setting(value):
+        raise TypeError(why)
 
 
 def _names_or_is_a_factory(instance: Any, attribute: Any, value: Any) -> None:

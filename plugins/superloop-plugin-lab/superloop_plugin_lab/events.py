@@ -14,7 +14,7 @@ from tensorboard.plugins.scalar.summary import scalar_pb
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from superloop_core import RunFolderError
-from superloop_core.runs import TEMPORARY, NamedErrors, open_regular
+from superloop_core.runs import TEMPORARY, NamedErrors, move_file, open_regular
 from superloop_plugin_lab.callback import Callback
 
 MARK = "tfevents"  # TensorBoard reads the files with it in their names
@@ -63,7 +63,7 @@ class Events(Callback):
             for path in old:
                 path.unlink(missing_ok=True)
             host = socket.gethostname().replace(os.sep, "-")
-            new.rename(self._folder / f"events.out.{MARK}.{int(now)}.{host}.{os.getpid()}")
+            move_file(new, self._folder / f"events.out.{MARK}.{int(now)}.{host}.{os.getpid()}")
 
     def step(self, step: int, figures: Mapping[str, Any]) -> None:
         """Write the figures of a step.

@@ -166,10 +166,11 @@ class Run:
         self._began = time.monotonic() - start.seconds
 
     def rewind_folder(self, start: Checkpoint) -> None:
-        """Undo what was written after a checkpoint: later lines of the metrics, and later best weights."""
+        """Undo what was written after a checkpoint: later lines of the metrics, and later weights."""
         put_back(self._model.variables, start.best, "weights")
         self._folder.rewind(self._experiment.config, start, self._best_files())
         put_back(self._model.variables, start.variables, "weights")
+        self._measured = self._last_file()
 
     def take_step(self) -> None:
         """Draw a batch and update the weights.
@@ -264,7 +265,9 @@ class Run:
         """Save the last weights, note in the metrics that training failed, and return the error to raise."""
         self._folder.add_metrics(step=step, failed=reason)
         self._folder.write(self._last_file(), closes=True)
+        rate = self._settings.learning_rate / 10
+        move = f"superloop resume {self._folder.path} --set train.learning_rate={rate:g}"
         return TrainingError(
             f"step {step}: {reason}; {self._folder.weights(saved)} holds the weights of step {saved_step}; "
-            "try a lower train.learning_rate or train.clip_norm"
+            f"try a lower train.learning_rate or train.clip_norm from the last measurement on: {move}"
         )
