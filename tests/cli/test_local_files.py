@@ -75,7 +75,7 @@ def process(monkeypatch):
     """Files are forgotten after a test."""
     monkeypatch.setattr(registry, "_local", {})
     monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.delenv("SUPERLOOP_DISABLE_PLUGINS", raising=False)
+    monkeypatch.setenv("SUPERLOOP_DISABLE_PLUGINS", "")  # -p no:NAME changes it
     modules = set(sys.modules)
     with registry_in_use(None):
         yield
