@@ -45,9 +45,10 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
 
     Call it with a tensor ``(batch, timesteps, inputs)`` where the loop has no other input, with a list in the
     order of :attr:`input_shapes`, or with a dict: ``"inputs"`` (where inputs > 0); every source as
-    ``"<id>_<source>"`` (``config.sources`` has the shapes; those that are optional may be left out); optionally ``"lengths"``, the number of valid timesteps of each batch element, ``(batch,)``;
-    and optionally ``"initial_feedback"``, the read vectors at t = 0, ``(batch, feedback_size)``. A loop
-    with neither inputs nor sources needs the last, since nothing else gives the batch size.
+    ``"<id>_<source>"`` (``config.sources`` has the shapes; those that are optional may be left out);
+    optionally ``"lengths"``, the number of valid timesteps of each batch element, ``(batch,)``; and
+    optionally ``"initial_feedback"``, the read vectors at t = 0, ``(batch, feedback_size)``. A loop with
+    neither inputs nor sources needs the last, since nothing else gives the batch size.
 
     A call returns the outputs ``(batch, timesteps - suppress_output, outputs)``, or only the last valid
     timestep's if ``return_sequences`` is False. Where traces are asked for, it returns a dict of
