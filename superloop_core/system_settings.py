@@ -18,8 +18,7 @@ class Source(tuple[int | None, ...]):
         shape: a size for each axis; or None, or a name, where the data decides the size. All axes with one
             name in the sources of a system have the same size in a call. ``Source(("items", 8))`` equals
             ``(None, 8)``.
-        dtype: what it is cast to: ``"float"``, the dtype that systems compute in; or ``"bool"``, ``"int32"``,
-            ...
+        dtype: what it is cast to: ``"float"``, the dtype that systems compute in; or one of :data:`DTYPES`.
         optional: whether a call may leave it out; it is then not in ``sequence.sources``.
 
     Attributes:

@@ -57,8 +57,8 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
     order of :attr:`input_shapes`, or with a dict: ``"inputs"`` (where inputs > 0); every source as
     ``"<id>_<source>"`` (``config.sources`` has the shapes; those that are optional may be left out);
     optionally ``"lengths"``, the number of valid timesteps of each batch element, ``(batch,)``; and
-    optionally ``"initial_feedback"``, the read vectors at t = 0, ``(batch, feedback_size)``. A loop
-    with neither inputs nor sources needs the last, since nothing else gives the batch size.
+    optionally ``"initial_feedback"``, the read vectors at t = 0, ``(batch, feedback_size)``. A loop with
+    neither inputs nor sources needs the last, since nothing else gives the batch size.
 
     A call returns the outputs ``(batch, timesteps - suppress_output, outputs)``, or only the last valid
     timestep's if ``return_sequences`` is False. Where traces are asked for, it returns a dict of

@@ -155,8 +155,8 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
         """Return the state as TensorSpecs, without computing it.
 
         Args:
-            shapes: shapes of sources, the batch axis included, where more is known than the settings say,
-                and of optional ones, which are otherwise left out.
+            shapes: shapes of sources, the batch axis included, where more is known than the settings say, and
+                of optional ones, which are otherwise left out.
             timesteps: their number, for memories that grow with it; ``"any"``: some number; None: unknown,
                 which these memories reject.
         """

@@ -15,6 +15,7 @@ from superloop_core.layer.superloop import Superloop
 from superloop_core.loop.trace_selection import ALL
 from superloop_core.registry.records import PluginRecord
 from superloop_core.registry.registry import load_registry
+from superloop_core.system_settings import as_source
 from superloop_core.testing.controller import DISTRIBUTION, NAME, add_controller
 
 ROWS, TIMESTEPS, INPUTS, SLOTS = 3, 5, 2, 4
@@ -39,15 +40,19 @@ def part_config(record: PluginRecord) -> PartConfig:
 
 
 def draw(layer: Superloop, rows: int = ROWS, timesteps: int = TIMESTEPS, seed: int = 0) -> dict[str, Any]:
-    """Draw all inputs of a layer."""
+    """Draw all inputs of a layer that must be given; integers are below the number of slots."""
     rng = np.random.default_rng(seed)
     sizes = {"inputs": timesteps}
-    return {
-        name: rng.normal(
-            size=(rows, *(sizes.get(name, SLOTS) if size is None else size for size in shape))
-        ).astype("float64" if layer.variable_dtype == "float64" else "float32")
-        for name, shape in layer.input_shapes.items()
-    }
+    drawn = {}
+    for name, shape in layer.input_shapes.items():
+        dtype = as_source(shape).dtype
+        size = (rows, *(sizes.get(name, SLOTS) if size is None else size for size in shape))
+        if dtype == "float":
+            precision = "float64" if layer.variable_dtype == "float64" else "float32"
+            drawn[name] = rng.normal(size=size).astype(precision)
+        else:
+            drawn[name] = rng.integers(SLOTS, size=size).astype(dtype)
+    return drawn
 
 
 def made(record: PluginRecord, loop: Mapping[str, Any] | None = None, **options: Any) -> Superloop:

@@ -57,17 +57,20 @@ def masked_source(record: PluginRecord) -> None:
     """A padded and masked source gives the same results as without padding; a whole row may be masked."""
     layer = made(record, jit_compile=False, return_state=False)
     feed = draw(layer)
-    open_ended = [name for name, shape in layer.config.sources.items() if shape and shape[0] is None]
+    sources = {name: source for name, source in layer.config.sources.items() if name in feed}
+    open_ended = [name for name, shape in sources.items() if shape and shape[0] is None]
     for name in open_ended:
         rows, slots, *_ = feed[name].shape
-        junk = np.full_like(feed[name][:, :2], 5.0)
-        padded = feed | {name: np.concatenate([feed[name], junk], axis=1)}
+        axis = sources[name].dims[0]
+        parallel = [other for other in open_ended if axis and sources[other].dims[0] == axis]
+        junk = {other: np.full_like(feed[other][:, :2], 5) for other in parallel or [name]}
+        padded = feed | {other: np.concatenate([feed[other], junk[other]], axis=1) for other in junk}
         mask = np.arange(slots + 2) < np.full((rows, 1), slots)
-        expected, answer = layer(feed), layer(padded, mask={name: mask})
+        expected, answer = layer(feed), layer(padded, mask=dict.fromkeys(junk, mask))
         seen = ("outputs", f"{ID}.read")
         rule = f"masked padding of the source {name!r} changed what the cells see"
         require_close({n: answer[n] for n in seen}, {n: expected[n] for n in seen}, rule)
-    for name in (name for name, shape in layer.config.sources.items() if len(shape) == 2):
+    for name in (name for name, shape in sources.items() if len(shape) == 2):
         mask = np.ones(feed[name].shape[:2], bool)
         mask[0] = False
         rule = f"must be finite where all of a row's source {name!r} is masked"
