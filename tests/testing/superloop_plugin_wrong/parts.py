@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from superloop_core import System
+from superloop_core import System, draw_normal, draw_uniform
 
 
 class EchoState(NamedTuple):
@@ -29,6 +29,101 @@ class Echo(System):
 
     def answer(self, control, state, constants):
         return ops.tanh(control) + state.memory / 2
+
+
+class PointerState(NamedTuple):
+    memory: Any  # (batch, width)
+    pointer: Any  # (batch,) of int32
+
+
+class RightNoisy(Echo):
+    """Right: noise in each step, an integer state, a layer of its own, a loss."""
+
+    stochastic = True
+
+    def build(self, input_size):
+        self.mix = keras.layers.Dense(self.config.width, activation="tanh")
+        self.mix.build((None, input_size))
+
+    def initial_state(self, sequence):
+        return PointerState(*super().initial_state(sequence), ops.zeros(sequence.batch_size, dtype="int32"))
+
+    def step(self, control, state, constants):
+        noisy = self.mix(control) + draw_normal((self.config.width,), self.variable_dtype) * state.memory / 4
+        gumbel = -ops.log(-ops.log(draw_uniform((self.config.width,), self.variable_dtype)))
+        pointer = ops.argmax(control + gumbel, axis=1)
+        kept = state.memory * (1 + ops.one_hot(state.pointer, self.config.width, dtype=control.dtype)) / 4
+        losses = {"losses.size": ops.sum(ops.square(noisy), axis=1)}
+        return noisy + kept, PointerState(noisy + kept, ops.cast(pointer, "int32")), losses
+
+
+class RightInTraining(Echo):
+    """Right: noise, dropout and a moving mean, in training only."""
+
+    stochastic = "training"
+
+    def build(self, input_size):
+        self.drop = keras.layers.Dropout(0.5, seed=3)
+        self.normalize = keras.layers.BatchNormalization()
+        self.normalize.build((None, input_size))
+
+    def constants(self, sequence):
+        return sequence.training
+
+    def answer(self, control, state, constants):
+        answer = self.normalize(control, training=constants) + self.drop(state.memory, training=constants) / 2
+        return answer + draw_normal((self.config.width,)) if constants else answer
+
+
+class RightReader(Echo):
+    """Right: two sources that share an axis, integers, an optional source, and an embedding."""
+
+    def build(self, input_size):
+        self.embedded = self.add_weight(shape=(4, self.config.width), name="embedded")
+
+    def constants(self, sequence):
+        read, masks = sequence.sources, sequence.masks
+        valid = masks.get("keys", ops.ones_like(read["keys"][:, :, 0], dtype="bool"))
+        values = tf.gather(self.embedded, read["values"])  # (batch, items, width)
+        hint = read.get("hint", ops.zeros_like(read["keys"][:, 0]))
+        return read["keys"], values, valid, hint
+
+    def answer(self, control, state, constants):
+        keys, values, valid, hint = constants
+        scores = ops.where(valid, ops.einsum("bw,biw->bi", control + hint, keys), -1e9)
+        weights = ops.softmax(scores, axis=1) * ops.cast(valid, control.dtype)
+        return ops.einsum("bi,biw->bw", weights, values) + ops.tanh(control) + state.memory / 2
+
+
+class RightWave(Echo):
+    """Right: a complex state, and a loop with a bound in the step."""
+
+    def initial_state(self, sequence):
+        dtype = "complex128" if self.variable_dtype == "float64" else "complex64"
+        return EchoState(tf.zeros((sequence.batch_size, self.config.width), dtype))
+
+    def step(self, control, state, constants):
+        _, squashed = ops.while_loop(
+            lambda i, x: i < 2, lambda i, x: (i + 1, ops.tanh(x)), (0, control), maximum_iterations=2
+        )
+        turned = state.memory * tf.cast(tf.complex(0.5, 0.5), state.memory.dtype)
+        memory = turned + tf.complex(squashed, control / 2)
+        return tf.math.real(memory) + tf.math.imag(memory) ** 2, EchoState(memory), {}
+
+
+class RightSilent(Echo):
+    """Right: neither a state nor an output, and not for XLA."""
+
+    supports_jit = False
+
+    def initial_state(self, sequence):
+        return ()
+
+    def step(self, control, state, constants):
+        squashed = tf.ensure_shape(tf.numpy_function(np.tanh, [control], control.dtype), control.shape)
+        squashed = control + ops.stop_gradient(squashed - control)
+        losses = {"losses.size": ops.mean(ops.square(control), axis=1)}
+        return control[:, :0], (), losses | {"squashed": squashed}
 
 
 class Wide(Echo):
