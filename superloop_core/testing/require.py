@@ -16,7 +16,7 @@ def require(holds: Any, rule: str) -> None:
 
 
 def require_close(actual: Any, expected: Any, rule: str, tolerance: float = 1e-4, at: str = "") -> None:
-    """Fail a check where two structures of tensors differ."""
+    """Fail a check where two nests of tensors differ."""
     if isinstance(expected, Mapping):
         require(actual.keys() == expected.keys(), f"{rule}: {sorted(actual)} against {sorted(expected)}")
         for name in expected:

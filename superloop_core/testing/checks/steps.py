@@ -136,7 +136,9 @@ def rows_independent(record: PluginRecord) -> None:
     layer = made(record)
     feed = draw(layer)
     other = {name: np.concatenate([_another(array[:1]), array[1:]]) for name, array in feed.items()}
-    usual, changed = ([t[1:] for t in tf.nest.flatten(answer_of(layer, one))] for one in (feed, other))
+    usual, changed = (
+        tf.nest.map_structure(lambda tensor: tensor[1:], answer_of(layer, one)) for one in (feed, other)
+    )
     require_close(changed, usual, "another first row changed the others' answers, traces or states")
 
 
@@ -147,7 +149,7 @@ def one_row(record: PluginRecord) -> None:
     alone = answer_of(layer, {name: array[:1] for name, array in feed.items()})
     among = answer_of(layer, feed)
     first = tf.nest.map_structure(lambda tensor: tensor[:1], among)
-    require_close(tf.nest.flatten(alone), tf.nest.flatten(first), "the first row alone gives other results")
+    require_close(alone, first, "the first row alone gives other results")
 
 
 def two_instances(record: PluginRecord) -> None:

@@ -176,9 +176,13 @@ def superloop_register():
     for name in (
         "Wide", "Growing", "Counting", "Noisy", "Widening", "Late", "Deaf", "Averaging", "Squeezed",
         "Sharing", "WithLambda", "PartlyStopped", "Doubled", "ByPython", "ByTimesteps", "Restarting",
-        "Narrow", "Exploding", "Saturating", "OfThisProcess", "Dying",
+        "Narrow", "Exploding", "Saturating", "OfThisProcess", "Dying", "Once", "ByShard", "Drawing",
+        "Assigning", "AssigningOnce", "AlwaysAssigning", "LossOfBatch", "BareLoss", "Conjugated", "HalfLayer",
+        "Unbounded", "Fragile", "Chatty",
     ):  # fmt: skip
         yield system(name.lower(), name)
+    yield system("requiring", "Requiring", config=ReadingMore)
+    yield system("as_floats", "AsFloats", config=ReadingMore)
     yield cell("right_cell", "RightCell")
     yield cell("deaf_cell", "DeafCell")
     yield task("right_task", "Copy")
@@ -186,4 +190,7 @@ def superloop_register():
     for name in ("OneRow", "Unseeded", "LossOfEachRow", "HowRight", "NotDifferentiable", "WrongSystem"):
         yield task(name.lower(), name)
     yield MetricSpec(name="right_metric", config=Nothing, factory=f"{TASKS}:Error", summary="How wrong")
+    yield MetricSpec(name="of_batch", config=Nothing, factory=f"{TASKS}:OfBatch", summary="How wrong")
+    yield MetricSpec(name="infinite", config=Nothing, factory=f"{TASKS}:Infinite", summary="How wrong")
+    yield MetricSpec(name="of_timesteps", config=Nothing, factory=f"{TASKS}:OfTimesteps", summary="How wrong")
     yield MetricSpec(name="traceless", config=Nothing, factory=f"{TASKS}:traceless", summary="How wrong")

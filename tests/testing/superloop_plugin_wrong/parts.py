@@ -282,6 +282,126 @@ class Saturating(Echo):
         return ops.log(1 - ops.sigmoid(control)) + state.memory / 2
 
 
+class Once(Echo):
+    stochastic = True
+
+    def constants(self, sequence):
+        return draw_normal((self.config.width,), self.variable_dtype)
+
+    def answer(self, control, state, constants):
+        return super().answer(control, state, constants) + constants
+
+
+class ByShard(Echo):
+    def answer(self, control, state, constants):
+        drawn = tf.random.stateless_normal(tf.shape(control), (1, 2), dtype=control.dtype)
+        return super().answer(control, state, constants) + drawn
+
+
+class Drawing(Echo):
+    def answer(self, control, state, constants):
+        drawn = tf.random.normal(tf.shape(control), dtype=control.dtype)
+        return super().answer(control, state, constants) + drawn
+
+
+class Assigning(Echo):
+    def __init__(self, config):
+        super().__init__(config)
+        self.count = tf.Variable(0.0, trainable=False)
+
+    def answer(self, control, state, constants):
+        self.count.assign_add(1.0)
+        return super().answer(control, state, constants)
+
+
+class Seen(Echo):
+    def build(self, input_size):
+        self.seen = self.add_weight(shape=(), trainable=False, name="seen")
+
+
+class AssigningOnce(Seen):
+    def constants(self, sequence):
+        self.begun = False
+        return super().constants(sequence)
+
+    def answer(self, control, state, constants):
+        if not self.begun:
+            self.seen.assign(self.seen + 1)
+        self.begun = True
+        return super().answer(control, state, constants)
+
+
+class AlwaysAssigning(Seen):
+    def answer(self, control, state, constants):
+        self.seen.assign(self.seen + 1)
+        return super().answer(control, state, constants)
+
+
+class LossOfBatch(Echo):
+    def step(self, control, state, constants):
+        answer, state, _ = super().step(control, state, constants)
+        return answer, state, {"losses.size": ops.mean(ops.square(answer)) * ops.ones_like(answer[:, 0])}
+
+
+class BareLoss(Echo):
+    def step(self, control, state, constants):
+        answer, state, _ = super().step(control, state, constants)
+        return answer, state, {"losses.size": ops.square(answer)}
+
+
+@tf.custom_gradient
+def turned(x):
+    by = tf.complex(tf.constant(0.3, x.dtype.real_dtype), tf.constant(0.4, x.dtype.real_dtype))
+    return x * by, lambda slope: slope * by  # of the conjugate
+
+
+class Conjugated(RightWave):
+    def step(self, control, state, constants):
+        memory = turned(state.memory) + tf.complex(ops.tanh(control), control / 2)
+        return tf.math.real(memory) + tf.math.imag(memory), EchoState(memory), {}
+
+
+class Requiring(RightReader):
+    def constants(self, sequence):
+        return *super().constants(sequence)[:3], sequence.sources["hint"]
+
+
+class AsFloats(RightReader):
+    @property
+    def sources(self):
+        return {name: tuple(shape) for name, shape in super().sources.items()}
+
+
+class HalfLayer(Echo):
+    def __init__(self, config):
+        super().__init__(config)
+        self.mix = keras.layers.Dense(config.width, dtype="mixed_float16")
+
+    def build(self, input_size):
+        self.mix.build((None, input_size))
+
+    def answer(self, control, state, constants):
+        return ops.tanh(ops.cast(self.mix(control), control.dtype)) + state.memory / 2
+
+
+class Unbounded(Echo):
+    def answer(self, control, state, constants):
+        _, squashed = ops.while_loop(lambda i, x: i < 2, lambda i, x: (i + 1, ops.tanh(x)), (0, control))
+        return squashed + state.memory / 2
+
+
+class Fragile(Echo):
+    def initial_state(self, sequence):
+        if self.config.width > 4:
+            raise ZeroDivisionError("too wide")
+        return super().initial_state(sequence)
+
+
+class Chatty(Echo):
+    def answer(self, control, state, constants):
+        raise ValueError("\n".join(f"line {number} of what went wrong" for number in range(50)))
+
+
 DRAWN = float(np.random.default_rng().uniform(1, 9))
 
 
