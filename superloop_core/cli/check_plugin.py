@@ -63,6 +63,8 @@ def check_plugin(
     check holds, and 1 where one fails.
     """
     registry = installed_plugins()
+    if config is not None and (names or every):
+        raise SuperloopError("give either names or --config FILE, whose plugins are all checked")
     if every:
         names = (*names, *(f"{record.kind}:{record.qualified_name}" for record in registry.records))
     if not names and config is None:
@@ -71,7 +73,7 @@ def check_plugin(
     from superloop_core import testing
 
     with output_to_stderr() if as_json else nullcontext():
-        checked = [*_named(names, overrides), *(_in_config(config, registry) if config else ())]
+        checked = list(_in_config(config, registry, overrides) if config else _named(names, overrides))
         results = tuple(_results(checked, only, thorough, silent=as_json))
     report = testing.Report(results=results)
     if badge is not None:
@@ -112,9 +114,9 @@ def _named(names: tuple[str, ...], overrides: tuple[str, ...]) -> Iterator[Check
             yield f"{record.kind}:{record.qualified_name}", settings
 
 
-def _in_config(path: Path, registry: Registry) -> Iterator[Checked]:
+def _in_config(path: Path, registry: Registry, overrides: tuple[str, ...]) -> Iterator[Checked]:
     """Yield the plugins that a config names."""
-    config = read_config(path, registry)
+    config = read_config(path, registry, overrides)
     named: list[tuple[str, Any]] = [("cell", config.loop.cells), ("system", config.loop.systems)]
     named += [(registry.resolve_table(table).kind or "", value) for table, value in config.tables.items()]
     for kind, parts in named:

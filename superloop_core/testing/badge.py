@@ -2,7 +2,7 @@
 
 from superloop_core.testing.report import Report
 
-NAME, HEIGHT, LETTER, MARGIN = "superloop", 20, 6.6, 8  # pixels; of a letter on average, and beside a text
+NAME, HEIGHT, LETTER, MARGIN = "superloop", 20, 6.2, 8  # pixels; of a letter on average, and beside a text
 GREEN, RED, GREY = "#2e7d32", "#c62828", "#555"
 
 

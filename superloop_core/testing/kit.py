@@ -12,6 +12,7 @@ from superloop_core.errors import PluginError, SuperloopError, UnknownPluginErro
 from superloop_core.registry.records import PluginRecord
 from superloop_core.registry.registry import load_registry
 from superloop_core.registry.specs import LOCAL, normalized
+from superloop_core.testing.checks.settings import example_of
 from superloop_core.testing.place import (
     place_of_failure,
     place_of_settings,
@@ -101,6 +102,7 @@ def conformance(
         thorough: add a check that draws settings around these, which needs the package hypothesis.
 
     Raises:
+        ConfigError: the settings cannot be used.
         PluginError: there is no such plugin, or its ``expected_failures`` name no check.
     """
     records = find_records(name)
@@ -108,6 +110,8 @@ def conformance(
         records = [
             attrs.evolve(record, spec=attrs.evolve(record.spec, example=dict(settings))) for record in records
         ]
+        for record in records:
+            example_of(record)
     form = "" if settings is None else ",".join(f"{key}={value}" for key, value in settings.items())
     checks = [
         Check(name=function.__name__, record=record, function=function, form=form)
@@ -146,6 +150,7 @@ def check_plugin(
         tell: called with each result as it comes.
 
     Raises:
+        ConfigError: the settings cannot be used.
         PluginError: there is no such plugin, or no such check.
     """
     checks = conformance(name, settings, thorough=thorough)

@@ -187,7 +187,7 @@ class Answer(NamedTuple):
 
     answer: Any
     gradients: list[Tensor]  # of the weights and inputs, and zeros where they have none
-    losses: list[Tensor]  # scalars that the layer adds
+    losses: Tensor  # the sum of those that the layer adds
     updated: list[Tensor]  # the weights that are not trained, after it
 
 
@@ -213,14 +213,15 @@ def plain_answer(record: PluginRecord) -> Plain:
 
 def with_gradients(layer: Superloop, feed: Mapping[str, Any], *, training: bool = True, **how: Any) -> Answer:
     """Call a layer in a graph, with the gradients of its weights and inputs, and leave it as it was."""
+    dtype = layer.variable_dtype
 
     def run(feed: Mapping[str, Tensor]) -> Answer:
         floats = {name: tensor for name, tensor in feed.items() if tensor.dtype.is_floating}
         with tf.GradientTape() as tape:
             tape.watch(floats)
             answer = layer(feed, training=training, **how)
-            losses = [tf.cast(loss, layer.variable_dtype) for loss in layer.losses]
-            loss = tf.add_n([tf.reduce_sum(tf.sin(_numbers(answer, layer.variable_dtype))), *losses])
+            losses = tf.add_n([tf.zeros([], dtype), *(tf.cast(loss, dtype) for loss in layer.losses)])
+            loss = tf.reduce_sum(tf.sin(_numbers(answer, dtype))) + losses
         watched = [*(weight.value for weight in layer.trainable_weights), *floats.values()]
         gradients = tape.gradient(loss, watched, unconnected_gradients="zero")
         updated = [tf.identity(variable.value) for variable in layer.non_trainable_variables]

@@ -73,8 +73,12 @@ def test_settings_and_a_config_are_checked(superloop, tmp_path):
         ("copy", "samples"),
     ]
     assert "units=3" in told["results"][0]["form"]
-    refused = superloop("check-plugin", "stack", "--set", "depht=7", "--only", "round_trip", status=1)
-    assert "no setting 'depht'; did you mean 'depth'?" in refused.stdout
+    changed = superloop("check-plugin", "--config", config, "--set", "loop.cells.0.units=5", *only).stdout
+    assert "units=5" in json.loads(changed)["results"][0]["form"]
+    both = superloop("check-plugin", "stack", "--config", config, status=1)
+    assert "give either names or --config FILE" in str(both.exception)
+    refused = superloop("check-plugin", "stack", "--set", "depht=7", "--only", "round_trip", status=None)
+    assert "no setting 'depht'; did you mean 'depth'?" in str(refused.exception)
     assert "no check 'sample'; did you mean 'samples'?" in str(
         superloop("check-plugin", "copy", "--only", "sample", status=1).exception
     )

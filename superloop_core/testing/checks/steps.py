@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import attrs
 import keras
 import numpy as np
 import tensorflow as tf
@@ -90,17 +91,22 @@ def state(record: PluginRecord) -> None:
 def noise(record: PluginRecord) -> None:
     """Noise is drawn anew at each timestep, and is the same in one shard of the batch and in several."""
     part = Part.of(record, rows=4, noisy=True)
-    inputs, training = part.inputs(), part.sequence.training
+    inputs, warm = part.inputs(), part.warm
     if part.sequence.seed is not None and not _draws_once(part.builder):
+        sequence = attrs.evolve(part.sequence, seed=part.sequence.seed + 1)
+        other = Part.started(part.builder, part.size, sequence)
         results = []
-        for timestep in (1, 2):
+        for one, timestep in ((part, 1), (part, 2), (other, 1)):
             with unchanged(part.builder.variables):
-                results.append(part.step(inputs[0], part.warm, timestep))
-        one, other = map(tf.nest.flatten, results)
-        same = all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
-        require(not same, "a step at t = 1 and at t = 2 draws the same noise; draw it in 'step'")
+                results.append(one.step(inputs[0], warm, timestep))
+        by_seed = _differ(results[0], results[2])
+        rule = "another seed changes nothing, though its 'stochastic' says that it draws noise"
+        move = "draw with superloop_core.draw_uniform or draw_normal"
+        require(by_seed or _differ(part.first, other.first), f"{rule}; {move}")
+        once = by_seed and not _differ(results[0], results[1])
+        require(not once, "a step at t = 1 and at t = 2 uses the same noise; draw it in 'step'")
     whole, _ = part.run(inputs)
-    if training and _assigns(part, inputs):
+    if part.sequence.training and _assigns(part, inputs):
         return  # such a loop is not split
     shards = split_rows(Shard({}, part.first, part.sequence), 2)
     halves = [
@@ -233,6 +239,11 @@ def _draws_once(builder: Any) -> bool:
     if isinstance(builder, Wiring):
         return all(_draws_once(part) for part in (*builder.cells, *builder.systems) if part.stochastic)
     return isinstance(builder, KerasCell)
+
+
+def _differ(one: Any, other: Any) -> bool:
+    pairs = zip(tf.nest.flatten(one), tf.nest.flatten(other), strict=True)
+    return not all(np.array_equal(a, b) for a, b in pairs)
 
 
 def _assigns(part: Part, inputs: list[Any]) -> bool:

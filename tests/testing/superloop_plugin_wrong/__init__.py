@@ -176,9 +176,9 @@ def superloop_register():
     for name in (
         "Wide", "Growing", "Counting", "Noisy", "Widening", "Late", "Deaf", "Averaging", "Squeezed",
         "Sharing", "WithLambda", "PartlyStopped", "Doubled", "ByPython", "ByTimesteps", "Restarting",
-        "Narrow", "Exploding", "Saturating", "OfThisProcess", "Dying", "Once", "ByShard", "Drawing",
-        "Assigning", "AssigningOnce", "AlwaysAssigning", "LossOfBatch", "BareLoss", "Conjugated", "HalfLayer",
-        "Unbounded", "Fragile", "Chatty",
+        "Narrow", "Exploding", "Saturating", "OfThisProcess", "Dying", "Once", "InBuild", "ByShard",
+        "Drawing", "Assigning", "AssigningOnce", "AlwaysAssigning", "LossOfBatch", "BareLoss", "Conjugated",
+        "HalfLayer", "Unbounded", "Fragile", "Chatty",
     ):  # fmt: skip
         yield system(name.lower(), name)
     yield system("requiring", "Requiring", config=ReadingMore)

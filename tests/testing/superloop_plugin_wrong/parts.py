@@ -292,6 +292,16 @@ class Once(Echo):
         return super().answer(control, state, constants) + constants
 
 
+class InBuild(Echo):
+    stochastic = True
+
+    def build(self, input_size):
+        self.drawn = self.add_weight(shape=(self.config.width,), trainable=False, initializer="normal")
+
+    def answer(self, control, state, constants):
+        return super().answer(control, state, constants) + self.drawn
+
+
 class ByShard(Echo):
     def answer(self, control, state, constants):
         drawn = tf.random.stateless_normal(tf.shape(control), (1, 2), dtype=control.dtype)
