@@ -37,7 +37,7 @@ Checked = tuple[str, dict[str, Any] | None]  # a plugin's name, and its settings
     "overrides",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Change a setting of the example, such as depth=8.",
+    help="Change a setting of the example, such as depth=8, or a value of the config.",
 )
 @click.option(
     "--config",

@@ -1,6 +1,7 @@
 """A thorough check: settings drawn around the example, by hypothesis."""
 
 import enum
+import math
 import time
 import types
 import typing
@@ -27,6 +28,7 @@ def drawn_settings(record: PluginRecord) -> None:
     try:
         from hypothesis import HealthCheck, Phase, given, reject, settings
         from hypothesis import strategies as draws
+        from hypothesis.errors import Unsatisfiable
     except ImportError:
         raise SuperloopError("settings are drawn by hypothesis: pip install hypothesis") from None
     example = example_of(record)
@@ -61,6 +63,8 @@ def drawn_settings(record: PluginRecord) -> None:
 
     try:
         run()
+    except Unsatisfiable:  # all were refused
+        pass
     except Exception as error:
         if not failed:
             raise
@@ -87,7 +91,7 @@ def around(draws: Any, field: Any, value: Any) -> Any:
     kinds = [plain(kind) for kind in _members(field.type)]
     least: Any
     most: Any
-    low, high, options = _bounds(field.validator)
+    low, high, options = _bounds(field.validator, value)
     choices = [choice for kind in kinds for choice in _choices(kind)]
     strategies = []
     if options is not None or choices:
@@ -96,7 +100,8 @@ def around(draws: Any, field: Any, value: Any) -> Any:
         strategies.append(draws.booleans())
     elif type(value) is int and int in kinds:
         least, most = min(value, 1), 2 * value + 2 if value > 0 else 2
-        strategies.append(draws.integers(*_within(least, most, low, high)))
+        least, most = _within(least, most, low, high)
+        strategies.append(draws.integers(math.ceil(least), math.floor(most)))
     elif type(value) is float and float in kinds:
         least, most = sorted((value / 2, 2 * value))
         strategies.append(draws.floats(*_within(least, most, low, high), allow_nan=False))
@@ -112,13 +117,17 @@ def _within(least: Any, most: Any, low: Any, high: Any) -> tuple[Any, Any]:
     return least, max(least, most)
 
 
-def _bounds(validator: Any) -> tuple[Any, Any, Any]:
-    """Return the least and the greatest value, and the values, that attrs's validators allow."""
+def _bounds(validator: Any, value: Any) -> tuple[Any, Any, Any]:
+    """Return the least and the greatest value, and the values, that attrs's validators allow.
+
+    A float keeps away from a bound that is excluded, by a thousandth of the distance of the example's value.
+    """
     low, high, options = None, None, None
     for one in getattr(validator, "_validators", (validator,)):
         one = getattr(one, "validator", one)  # of optional(...)
         bound, compare = getattr(one, "bound", 0), getattr(one, "compare_op", "")
-        step = 1 if isinstance(bound, int) else 0
+        if compare:
+            step = abs(value - bound) / 1000 if type(value) is float else 1
         if compare in (">=", ">"):
             low = bound + step * (compare == ">")
         if compare in ("<=", "<"):
