@@ -13,7 +13,8 @@ In a plugin's tests::
 ``example`` with random weights; none looks at a plugin's name.
 """
 
+from superloop_core.testing.badge import badge
 from superloop_core.testing.kit import Check, check_plugin, conformance
 from superloop_core.testing.report import CheckFailed, Report, Result
 
-__all__ = ["Check", "CheckFailed", "Report", "Result", "check_plugin", "conformance"]
+__all__ = ["Check", "CheckFailed", "Report", "Result", "badge", "check_plugin", "conformance"]

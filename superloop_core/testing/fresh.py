@@ -13,6 +13,7 @@ import tempfile
 import threading
 from collections.abc import Mapping
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 
@@ -30,8 +31,16 @@ def answers_of(path: str | Path, feed: Mapping[str, Any]) -> dict[str, Any]:
     from superloop_core.layer.saving import load_model
 
     model = load_model(path)
+    set_seeds(model)
     answer = model(dict(feed) if isinstance(model.input, dict) else feed["inputs"])
     return {name: np.asarray(trace) for name, trace in answer.items()}
+
+
+def set_seeds(layer: Any) -> None:
+    """Set the generators of seeds, which a saved model does not hold, so that noise is the same."""
+    for one in layer._flatten_layers():
+        for generator in one._seed_generators:
+            generator.state.assign([1, 2])
 
 
 def answers_in_a_fresh_process(
@@ -85,6 +94,11 @@ def answers_in_a_fresh_process(
         return dict(arrays)
 
 
+def start() -> None:
+    """Start the new process, which imports what it needs meanwhile."""
+    _process()
+
+
 @cache
 def _process() -> "tuple[subprocess.Popen[str], IO[bytes]]":
     # A file, as a pipe that nobody reads fills up.
@@ -117,6 +131,7 @@ def _serve() -> None:
 
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # the output of plugins is not a reply
+    import_module("superloop_core.layer.saving")
     for line in sys.stdin:
         request = json.loads(line)
         sys.path[:] = request["path"]

@@ -5,9 +5,10 @@ from typing import Literal
 
 import attrs
 
-from superloop_core.errors import SuperloopError
+from superloop_core.errors import SuperloopError, cut
 
 Status = Literal["passed", "failed", "excused"]
+MAX_LINES, MAX_LINE = 8, 300  # of a message; with the rule and the place there are ten lines
 
 
 class CheckFailed(SuperloopError, AssertionError):
@@ -25,6 +26,9 @@ class Result:
         status: ``passed``, ``failed``, or ``excused``: it failed as the spec expects.
         message: why it failed, or the spec's reason.
         seconds: its duration.
+        form: the settings, where they are not the plugin's ``example``.
+        rule: what the check requires, in a sentence.
+        place: where the plugin breaks the rule, or defines what does: ``file:line``.
     """
 
     plugin: str
@@ -33,6 +37,17 @@ class Result:
     status: Status
     message: str = ""
     seconds: float = 0.0
+    form: str = ""
+    rule: str = ""
+    place: str = ""
+
+    @property
+    def lines(self) -> list[str]:
+        """What a failure prints: the rule, the numbers and the place, in ten lines at most."""
+        lines = [cut(line, MAX_LINE) for line in self.message.splitlines() if line.strip()]
+        if len(lines) > MAX_LINES:
+            lines[MAX_LINES - 1 :] = [f"... and {len(lines) - MAX_LINES + 1} more lines"]
+        return [self.rule, *lines, f"at {self.place}"]
 
 
 @attrs.frozen(kw_only=True)
@@ -60,4 +75,5 @@ class Report:
     def raise_failures(self) -> None:
         """Raise :class:`CheckFailed` with every failure, if there is one."""
         if self.failed:
-            raise CheckFailed("\n\n".join(f"{r.plugin}, {r.check}: {r.message}" for r in self.failed))
+            described = (f"{r.plugin}, {r.check}: " + "\n".join(r.lines) for r in self.failed)
+            raise CheckFailed("\n\n".join(described))

@@ -16,7 +16,7 @@ def require(holds: Any, rule: str) -> None:
 
 
 def require_close(actual: Any, expected: Any, rule: str, tolerance: float = 1e-4, at: str = "") -> None:
-    """Fail a check where two structures of tensors differ."""
+    """Fail a check where two nests of tensors differ."""
     if isinstance(expected, Mapping):
         require(actual.keys() == expected.keys(), f"{rule}: {sorted(actual)} against {sorted(expected)}")
         for name in expected:
@@ -26,7 +26,9 @@ def require_close(actual: Any, expected: Any, rule: str, tolerance: float = 1e-4
         for index, (one, other) in enumerate(zip(actual, expected, strict=True)):
             require_close(one, other, rule, tolerance, f"{at}[{index}]")
     else:
-        one, other = (np.asarray(tf.cast(t, "float64")) for t in (actual, expected))
+        one, other = map(np.asarray, (actual, expected))
+        dtype = "complex128" if np.iscomplexobj(other) else "float64"
+        one, other = one.astype(dtype), other.astype(dtype)
         require(one.shape == other.shape, f"{rule}: {at} has the shape {one.shape} against {other.shape}")
         apart = np.abs(one - other) / (1 + np.abs(other))
         if not np.all(apart <= tolerance):  # NaN is not close
@@ -36,5 +38,5 @@ def require_close(actual: Any, expected: Any, rule: str, tolerance: float = 1e-4
 def require_finite(tensors: Any, rule: str) -> None:
     """Fail a check where a tensor is not finite."""
     for index, tensor in enumerate(tf.nest.flatten(tensors)):
-        if tensor.dtype.is_floating:
+        if tensor.dtype.is_floating or tensor.dtype.is_complex:
             require(np.all(np.isfinite(tensor)), f"{rule}: tensor {index} is not")

@@ -1,12 +1,20 @@
 """The conformance kit: every check catches what it is for, and lets what is right pass."""
 
+import enum
+import re
 from pathlib import Path
+from typing import Literal
+from xml.etree import ElementTree
 
+import attrs
 import pytest
+from attrs.validators import ge, gt, in_, le, lt, optional
+from hypothesis import HealthCheck, given, settings, strategies
 
 from superloop_core import PluginError
 from superloop_core.registry import load_registry
-from superloop_core.testing import Check, CheckFailed, check_plugin, conformance, fresh
+from superloop_core.testing import Check, CheckFailed, badge, check_plugin, conformance, fresh
+from superloop_core.testing.checks.drawn import around
 from superloop_core.testing.controller import add_controller
 
 WRONG = Path(__file__).parent / "superloop_plugin_wrong"
@@ -51,6 +59,23 @@ CAUGHT = [
     ("notdifferentiable", "can_be_learned", "no gradient of the loss reaches a weight"),
     ("wrongsystem", "annotates", "it labels slots of 'tape', but the loop has echo"),
     ("traceless", "can_be_made", "'traces' must be a tuple of names"),
+    ("once", "noise", "a step at t = 1 and at t = 2 uses the same noise"),
+    ("inbuild", "noise", "another seed changes nothing"),
+    ("byshard", "noise", "two shards of the batch give other results than the whole"),
+    ("drawing", "static_is_dynamic", "a step draws random numbers that cannot be repeated"),
+    ("assigning", "static_is_dynamic", "a step assigns to a variable that is no weight of the part"),
+    ("assigningonce", "static_is_dynamic", "unrolled and in one loop it gives other assigned weights"),
+    ("alwaysassigning", "chunks_are_the_whole", "a single step cannot assign to a weight"),
+    ("lossofbatch", "rows_independent", "another first row changed the others'"),
+    ("bareloss", "static_is_dynamic", "must give 'losses.size' as floats (batch,)"),
+    ("conjugated", "gradients_match", "it and the finite difference differ"),
+    ("requiring", "masked_source", "KeyError: hint"),
+    ("as_floats", "sizes", "sources of its settings are"),
+    ("halflayer", "mixed_precision", "of a system computes in float16; make it in 'build'"),
+    ("unbounded", "xla_is_eager", "give ops.while_loop or tf.while_loop its maximum_iterations"),
+    ("of_batch", "measures", "another first row changed the others' numbers"),
+    ("infinite", "measures", "it must be finite"),
+    ("of_timesteps", "measures", "of 3 rows must be (3,), but with targets"),
     ("passes_after_all", "pure", "passes, but expected_failures has it: remove it there"),
 ]
 
@@ -78,9 +103,25 @@ def test_each_check_catches_what_it_is_for(name, check, told, wrong):
     (result,) = check_plugin(name, only=[check]).results
     assert result.status == "failed"
     assert told in result.message
+    assert result.lines[0] == result.rule
+    assert len(result.lines) <= 10
+    assert re.search(r"superloop_plugin_wrong.*\.py:\d+$", result.place)
 
 
-@pytest.mark.parametrize("name", ["right", "right_cell", "right_task", "right_metric"])
+RIGHT = (
+    "right",
+    "right_cell",
+    "right_noisy",
+    "right_in_training",
+    "right_reader",
+    "right_wave",
+    "right_silent",
+    "right_task",
+    "right_metric",
+)
+
+
+@pytest.mark.parametrize("name", RIGHT)
 def test_what_is_right_passes_every_check(name, wrong):
     report = check_plugin(name)
     report.raise_failures()
@@ -94,12 +135,82 @@ def test_what_is_right_passes_every_check(name, wrong):
 
 def test_there_is_a_wrong_plugin_for_every_check(wrong):
     caught = {check for _, check, _ in CAUGHT}
-    every = {
-        check.name
-        for name in ("right", "right_cell", "right_task", "right_metric")
-        for check in conformance(name)
-    }
+    every = {check.name for name in RIGHT for check in conformance(name)}
     assert every - caught == {"light_module", "import_time"}  # shown below
+
+
+def test_the_place_is_the_line_that_fails_or_the_step(wrong):
+    (result,) = check_plugin("chatty", only=["pure"]).results
+    assert len(result.lines) == 10
+    assert result.lines[1] == "ValueError: line 0 of what went wrong"
+    assert re.fullmatch(r"\.\.\. and \d+ more lines", result.lines[8])
+    file, _, line = result.place.rpartition(":")
+    assert "raise ValueError" in Path(file).read_text().splitlines()[int(line) - 1]
+    (result,) = check_plugin("late", only=["loop_closes"]).results
+    file, _, line = result.place.rpartition(":")
+    assert Path(file).read_text().splitlines()[int(line) - 2] == "class Late(Echo):"
+
+
+def test_settings_are_drawn_until_one_fails_and_the_smallest_is_printed(wrong):
+    (result,) = check_plugin("fragile", only=["drawn_settings"], thorough=True).results
+    assert result.message == "with width = 5: ZeroDivisionError: too wide"
+    assert result.place.endswith(".py:" + result.place.rpartition(":")[2])
+    check_plugin("right", only=["drawn_settings"], thorough=True).raise_failures()
+    assert "drawn_settings" not in {check.name for check in conformance("right")}
+
+
+class Shape(enum.Enum):
+    ROUND = "round"
+    FLAT = "flat"
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    units: int = attrs.field(default=4, validator=[ge(2), le(5)])
+    rate: float = attrs.field(default=0.5, validator=[gt(0), lt(1)])
+    deep: bool = False
+    kernel: Literal["a", "b"] = "a"
+    shape: Shape = Shape.ROUND
+    window: int | None = attrs.field(default=None, validator=optional(ge(1)))
+    name: str = "x"
+    score: str = attrs.field(default="dot", validator=in_(["dot", "cosine"]))
+
+
+def test_settings_are_drawn_by_type_and_validator():
+    drawn = {field.name: set() for field in attrs.fields(Settings)}
+    for field in attrs.fields(Settings):
+        strategy = around(strategies, field, getattr(Settings(), field.name))
+        if strategy is not None:
+
+            @settings(database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+            @given(strategy)
+            def collect(value):
+                drawn[field.name].add(value)  # noqa: B023, as it is called at once
+
+            collect()
+    assert drawn["units"] == {2, 3, 4, 5}
+    assert 0 <= min(drawn["rate"]) < 0.1
+    assert 0.9 < max(drawn["rate"]) <= 1
+    assert drawn["deep"] == {False, True}
+    assert drawn["kernel"] == {"a", "b"}
+    assert drawn["shape"] == {"round", "flat"}
+    assert drawn["score"] == {"dot", "cosine"}
+    assert drawn["window"] == set()  # nothing says how large it may be
+    assert drawn["name"] == set()
+
+
+def test_the_name_of_a_distribution_selects_its_plugins(wrong):
+    checks = conformance("Superloop_Plugin_Wrong")
+    assert {check.record.name for check in checks} == {
+        record.name for record in wrong.records if record.distribution == "superloop-plugin-wrong"
+    }
+
+
+def test_a_badge_says_how_many_checks_failed(wrong):
+    for name, says in {"right": "conformant", "late": "1 failure", "growing": "3 failures"}.items():
+        report = check_plugin(name, only=["weights", "loop_closes", "pure"])
+        texts = ElementTree.fromstring(badge(report)).iter("{http://www.w3.org/2000/svg}text")
+        assert [text.text for text in texts] == ["superloop", says]
 
 
 def test_a_light_module_that_imports_keras_is_caught(tmp_plugin):

@@ -2,6 +2,8 @@
 
 import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,96 +11,133 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from superloop_core.layer.superloop import Superloop
 from superloop_core.registry.local import file_of
 from superloop_core.registry.records import PluginRecord
 from superloop_core.registry.specs import LOCAL
-from superloop_core.testing.fresh import answers_in_a_fresh_process, answers_of
+from superloop_core.testing.fresh import answers_in_a_fresh_process, answers_of, set_seeds
+from superloop_core.testing.report import CheckFailed
 from superloop_core.testing.require import require, require_close, require_finite
-from superloop_core.testing.subject import ID, TIMESTEPS, draw, made, plain_answer, with_gradients
+from superloop_core.testing.subject import (
+    ID,
+    TIMESTEPS,
+    Answer,
+    answer_of,
+    draw,
+    has_gradient,
+    made,
+    plain_answer,
+    unchanged,
+    with_gradients,
+)
 
 LONG, LONGEST = 1_000, 10_000
 TRAINED, LEARNING_RATE, TARGETS = 2_000, 0.3, 30.0  # steps; a hundred times a usual rate; out of reach
 
 
 def static_is_dynamic(record: PluginRecord) -> None:
-    """Static unrolling and one dynamic loop give the same results and gradients."""
+    """Static unrolling and one dynamic loop give the same results, gradients, losses and assigned weights."""
     _require_same(record, "unrolled and in one loop", unroll=True)
 
 
 def xla_is_eager(record: PluginRecord) -> None:
-    """XLA gives the same results and gradients."""
-    if plain_answer(record).layer.wiring.supports_jit:
-        _require_same(record, "with XLA and without", jit_compile=True)
+    """XLA gives the same results and gradients; a part with ``supports_jit = False`` runs without it."""
+    supported = plain_answer(record).layer.wiring.supports_jit
+    with _loops_need_a_bound():
+        _require_same(record, "with XLA and without", jit_compile=True if supported else "auto")
 
 
 def masked_is_unpadded(record: PluginRecord) -> None:
     """A padded sequence gives the same results as without padding, and the padding is never read."""
-    layer, feed, plain, _ = plain_answer(record)
+    layer, feed, _ = plain_answer(record)
     lengths = np.array([TIMESTEPS, 1, 3])
     padded = dict(feed)
     padded["inputs"] = feed["inputs"].copy()
     for row, length in enumerate(lengths):
         padded["inputs"][row, length:] = np.nan
-    (traces, *state), gradients = with_gradients(layer, padded | {"lengths": lengths})
-    require_finite(gradients, "gradients of a padded batch must be finite")
+    # Not in training, where a layer may normalize over the rows.
+    results = with_gradients(layer, padded | {"lengths": lengths}, training=False)
+    traces, *state = results.answer
+    require_finite(results.gradients, "gradients of a padded batch must be finite")
+    require_finite(results.losses, "losses of a padded batch must be finite")
     for row, length in enumerate(lengths):
-        if length == TIMESTEPS:  # rows are independent, which is a check of its own
-            expected, *final = tf.nest.map_structure(lambda tensor, row=row: tensor[row : row + 1], plain)
-        else:
-            alone = {name: array[row : row + 1] for name, array in feed.items()}
-            expected, *final = layer(alone | {"inputs": alone["inputs"][:, :length]})
+        # All rows, as noise depends on the row's number.
+        expected, *final = answer_of(layer, feed | {"inputs": feed["inputs"][:, :length]})
         rule = f"a sequence of {length} timesteps, padded to {TIMESTEPS}, gives other results"
-        of_row = {name: trace[row : row + 1, :length] for name, trace in traces.items()}
-        require_close(of_row, expected, rule)
-        require_close([tensor[row : row + 1] for tensor in state], final, f"{rule} as its state")
+        of_row = {name: trace[row, :length] for name, trace in traces.items()}
+        require_close(of_row, {name: trace[row] for name, trace in expected.items()}, rule)
+        require_close([t[row] for t in state], [t[row] for t in final], f"{rule} as its state")
 
 
 def masked_source(record: PluginRecord) -> None:
-    """A padded and masked source gives the same results as without padding; a whole row may be masked."""
+    """A padded and masked source gives the same results; a row may be masked, an optional source left out."""
     layer = made(record, jit_compile=False, return_state=False)
-    feed = draw(layer)
-    sources = {name: source for name, source in layer.config.sources.items() if name in feed}
-    open_ended = [name for name, shape in sources.items() if shape and shape[0] is None]
-    for name in open_ended:
-        rows, slots, *_ = feed[name].shape
-        axis = sources[name].dims[0]
-        parallel = [other for other in open_ended if axis and sources[other].dims[0] == axis]
-        junk = {other: np.full_like(feed[other][:, :2], 5) for other in parallel or [name]}
-        padded = feed | {other: np.concatenate([feed[other], junk[other]], axis=1) for other in junk}
-        mask = np.arange(slots + 2) < np.full((rows, 1), slots)
-        expected, answer = layer(feed), layer(padded, mask=dict.fromkeys(junk, mask))
-        seen = ("outputs", f"{ID}.read")
-        rule = f"masked padding of the source {name!r} changed what the cells see"
-        require_close({n: answer[n] for n in seen}, {n: expected[n] for n in seen}, rule)
-    for name in (name for name, shape in sources.items() if len(shape) == 2):
-        mask = np.ones(feed[name].shape[:2], bool)
-        mask[0] = False
-        rule = f"must be finite where all of a row's source {name!r} is masked"
-        answer, gradients = with_gradients(layer, feed, mask={name: mask})
-        require_finite(answer, f"answers {rule}")
-        require_finite(gradients, f"gradients {rule}")
+    feed, sources = draw(layer), layer.config.sources
+    parallel: dict[str, list[str]] = {}  # sources by their first axis, which some share
+    for name, source in sources.items():
+        if source:
+            parallel.setdefault(source.dims[0] or name, []).append(name)
+    for axis, names in parallel.items():
+        if sources[names[0]][0] is None and layer.wiring.stochastic is not True:  # slots may have noise
+            rule = f"masked padding of the source {' and '.join(map(repr, names))} changed what the cells see"
+            padded, masks = _padded(feed, {n: _axes(sources[n], axis, n) for n in sources})
+            expected, answer = answer_of(layer, feed), answer_of(layer, padded, mask=masks)
+            seen = {"outputs", f"{ID}.read"} & set(expected)
+            require_close({n: answer[n] for n in seen}, {n: expected[n] for n in seen}, rule)
+        if any(len(sources[name]) == 2 for name in names):
+            mask = np.ones(feed[names[0]].shape[:2], bool)
+            mask[0] = False
+            rule = f"must be finite where all of a row's source {' and '.join(map(repr, names))} is masked"
+            results = with_gradients(layer, feed, mask=dict.fromkeys(names, mask))
+            require_finite(results.answer, f"answers {rule}")
+            require_finite(results.gradients, f"gradients {rule}")
+    if any(source.optional for source in sources.values()):
+        required = {name: array for name, array in feed.items() if name in layer.input_shapes}
+        require_finite(answer_of(layer, required), "answers must be finite without its optional sources")
 
 
 def chunks_are_the_whole(record: PluginRecord) -> None:
-    """A sequence in two parts, with the state passed on, gives the same results as the whole."""
+    """A sequence in two parts, or in single steps, gives the same results as the whole."""
     layer = made(record, jit_compile=False)
     feed = draw(layer)
-    whole, *final = layer(feed)
-    state, parts = None, []
-    for part in (slice(0, 2), slice(2, None)):
-        answer, *state = layer(feed | {"inputs": feed["inputs"][:, part]}, initial_state=state)
-        parts.append(answer)
+    sources = {name: array for name, array in feed.items() if name != "inputs"}
+    whole, *final = answer_of(layer, feed)
+    rows = len(feed["inputs"])
+    with unchanged(layer.variables):
+        state = layer.initial_state(rows, sources, timesteps=TIMESTEPS)
+    with unchanged(layer.variables):
+        constants = layer.constants(rows, sources, timesteps=TIMESTEPS)
+    steps = []
+    for t in range(TIMESTEPS):
+        _, state, traces = layer.step(feed["inputs"][:, t], state, constants, timestep=t)
+        steps.append(traces)
+    joined = {name: tf.stack([traces[name] for traces in steps], axis=1) for name in whole}
+    require_close(joined, whole, "in single steps it gives other results")
+    require_close(list(state.values()), final, "in single steps it ends with another state")
+    if layer.wiring.stochastic is True:
+        return  # a part of a sequence has noise of its own
+    after, parts = None, []
+    with unchanged(layer.variables):
+        for part in (slice(0, 2), slice(2, None)):
+            answer, *after = layer(feed | {"inputs": feed["inputs"][:, part]}, initial_state=after)
+            parts.append(answer)
     joined = {name: tf.concat([part[name] for part in parts], axis=1) for name in whole}
     require_close(joined, whole, "in two parts it gives other results")
-    require_close(state, final, "in two parts it ends with another state")
+    require_close(after, final, "in two parts it ends with another state")
 
 
 def mixed_precision(record: PluginRecord) -> None:
-    """Mixed precision gives nearly the same results, and a system's state is in float32 at least."""
+    """Mixed precision gives nearly the same results; a system's layers and state are in float32 at least."""
     plain, mixed = made(record), made(record, dtype="mixed_float16")
+    for system in mixed.wiring.systems:
+        for layer in system._flatten_layers():
+            dtype = tf.as_dtype(layer.compute_dtype)
+            rule = f"the layer {layer.name!r} of a system computes in {dtype.name}"
+            move = "make it in 'build', and with no dtype of its own"
+            require(not dtype.is_floating or dtype.size >= 4, f"{rule}; {move}")
     feed = draw(plain)
-    (expected, *_), (answer, *state) = plain(feed), mixed(feed)
-    floats = {name: trace for name, trace in expected.items() if trace.dtype.is_floating}
+    (expected, *_), (answer, *state) = answer_of(plain, feed), answer_of(mixed, feed)
+    floats = {name: trace for name, trace in expected.items() if has_gradient(trace)}
     require_close(
         {name: answer[name] for name in floats}, floats, "mixed_float16 and float32 are too far apart", 2e-2
     )
@@ -110,9 +149,9 @@ def mixed_precision(record: PluginRecord) -> None:
 def stays_finite(record: PluginRecord) -> None:
     """Ten thousand timesteps, and the gradients through a thousand, stay finite."""
     layer = made(record, jit_compile=False, traces=())
-    answer, gradients = with_gradients(layer, draw(layer, rows=2, timesteps=LONG))
-    require_finite(answer, f"answers and states after {LONG:,} timesteps must be finite")
-    require_finite(gradients, f"gradients through {LONG:,} timesteps must be finite")
+    results = with_gradients(layer, draw(layer, rows=2, timesteps=LONG))
+    require_finite(results.answer, f"answers and states after {LONG:,} timesteps must be finite")
+    require_finite(results.gradients, f"gradients through {LONG:,} timesteps must be finite")
     run = tf.function(layer, autograph=False, jit_compile=layer.wiring.supports_jit)
     answer = run(draw(layer, rows=2, timesteps=LONGEST))
     require_finite(answer, f"answers and states after {LONGEST:,} timesteps must be finite")
@@ -124,23 +163,26 @@ def stays_finite_in_training(record: PluginRecord) -> None:
     optimizer = keras.optimizers.Adam(LEARNING_RATE)
     optimizer.build(layer.trainable_variables)
     feed = draw(layer)
-    targets = TARGETS * tf.random.stateless_normal(layer(feed).shape, seed=(0, 0))
+    targets = TARGETS * tf.random.stateless_normal(answer_of(layer, feed).shape, seed=(0, 0))
 
     def train(step: Any) -> Any:
         drawn = {
             name: tf.random.stateless_normal(array.shape, seed=tf.stack([step, number]))
             for number, (name, array) in enumerate(feed.items(), start=1)
+            if array.dtype.kind == "f"
         }
         with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(tf.square(layer(drawn, training=True) - targets))
+            loss = tf.reduce_mean(tf.square(layer(feed | drawn, training=True) - targets))
+            loss = tf.add_n([loss, *layer.losses])
         weights = layer.trainable_variables
-        optimizer.apply(tape.gradient(loss, weights), weights)
+        optimizer.apply(tape.gradient(loss, weights, unconnected_gradients="zero"), weights)
         return step + 1
 
     def train_on() -> None:
         tf.while_loop(lambda step: step < TRAINED, train, [0])
 
-    tf.function(train_on, autograph=False, jit_compile=layer.wiring.supports_jit)()
+    with _loops_need_a_bound():
+        tf.function(train_on, autograph=False, jit_compile=layer.wiring.supports_jit)()
     weights = [variable.value for variable in layer.trainable_variables]
     require_finite(weights, f"weights after {TRAINED:,} training steps must be finite")
     require_finite([layer(feed)], f"answers after {TRAINED:,} training steps must be finite")
@@ -149,7 +191,7 @@ def stays_finite_in_training(record: PluginRecord) -> None:
 def saved_and_loaded(record: PluginRecord) -> None:
     """A saved model with it loads in a new process in safe mode, with equal results."""
     layer = made(record, return_state=False)
-    inputs = layer.symbolic_inputs()
+    inputs = layer.symbolic_inputs(optional=True)
     model = keras.Model(inputs, layer(inputs))
     feed = draw(layer)
     with tempfile.TemporaryDirectory() as folder:
@@ -162,6 +204,7 @@ def saved_and_loaded(record: PluginRecord) -> None:
             loaded = answers_of(path, feed)
         else:
             loaded = answers_in_a_fresh_process(path, feed, file)
+    set_seeds(layer)
     expected = {name: np.asarray(trace) for name, trace in layer(feed).items()}
     require_close(loaded, expected, "loaded in a new process it gives other results")
 
@@ -179,9 +222,56 @@ CHECKS = (
 )
 
 
+@contextmanager
+def _loops_need_a_bound() -> Iterator[None]:
+    """Say what XLA's error about a loop in a step means."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        if "Set the max number of elements" not in str(error):
+            raise
+        raise CheckFailed(
+            "a loop in its step has no bound, which XLA needs for a gradient; give ops.while_loop or "
+            "tf.while_loop its maximum_iterations"
+        ) from error
+
+
+def _padded(feed: dict[str, Any], axes: dict[str, list[int]]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a feed with two further entries on some axes of its sources, and the masks of these."""
+    padded, masks = dict(feed), {}
+    for name in filter(axes.get, axes):
+        sizes = feed[name].shape
+        width = [(0, 2 * (axis in axes[name])) for axis in range(len(sizes))]
+        junk = 5 if feed[name].dtype.kind == "f" else 1
+        padded[name] = np.pad(feed[name], width, constant_values=junk)
+        masked_axes = max(axes[name]) + 1
+        inside = np.ones(sizes[:masked_axes], bool)
+        masks[name] = np.pad(inside, width[:masked_axes], constant_values=False)
+    return padded, masks
+
+
+def _axes(source: Any, axis: str, name: str) -> list[int]:
+    """Return which axes of a source's array have a name; its own is that of a first axis without one."""
+    named = [dim or (name if index == 0 else None) for index, dim in enumerate(source.dims)]
+    return [index for index, dim in enumerate(named, start=1) if dim == axis]
+
+
 def _require_same(record: PluginRecord, ways: str, **options: Any) -> None:
-    _, feed, answer, gradients = plain_answer(record)
-    other_answer, other_gradients = with_gradients(made(record, **options), feed)
-    rule = f"{ways} it gives other"
-    require_close(tf.nest.flatten(other_answer), tf.nest.flatten(answer), f"{rule} answers")
-    require_close(tf.nest.flatten(other_gradients), tf.nest.flatten(gradients), f"{rule} gradients")
+    layer, feed, plain = plain_answer(record)
+    others = with_gradients(made(record, **options), feed)
+    if options.get("jit_compile") and _draws_by_keras(layer, plain):
+        require_finite(others.answer, f"{ways} its answers must be finite")
+        return  # Keras draws other numbers with XLA
+    for name, expected in plain._asdict().items():
+        what = {"answer": "answers", "updated": "assigned weights"}.get(name, name)
+        require_close(getattr(others, name), expected, f"{ways} it gives other {what}")
+
+
+def _draws_by_keras(layer: Superloop, results: Answer) -> bool:
+    """Whether its steps draw from seed generators of Keras, besides the core, which draws once a call."""
+    updated = zip(layer.non_trainable_variables, results.updated, strict=True)
+    after = {id(variable): value for variable, value in updated}
+    generators = [generator for one in layer._flatten_layers() for generator in one._seed_generators]
+    return any(
+        int(after[id(one.state)][1] - one.state.value[1]) > (one is layer._seeds) for one in generators
+    )

@@ -85,7 +85,7 @@ def import_time(record: PluginRecord) -> None:
 
 def round_trip(record: PluginRecord) -> None:
     """Its example is valid, and a saved config restores it."""
-    first = _read(record, record.spec.example)
+    first = example_of(record)
     saved = json.loads(json.dumps(settings_to_dict(first)))
     again = _read(record, saved)
     if first != again:
@@ -110,6 +110,15 @@ def mistakes(record: PluginRecord) -> None:
 
 
 CHECKS = (metadata, description, light_module, import_time, round_trip, mistakes)
+
+
+def example_of(record: PluginRecord) -> Any:
+    """Return the example's settings.
+
+    Raises:
+        ConfigError: they cannot be read.
+    """
+    return _read(record, record.spec.example)
 
 
 def _read(record: PluginRecord, settings: dict[str, Any]) -> Any:

@@ -6,15 +6,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from superloop_core.config.settings import read_settings
-from superloop_core.errors import Problem
 from superloop_core.layer.superloop import Superloop
 from superloop_core.registry.records import PluginRecord
 from superloop_core.task import Annotation, Batch
-from superloop_core.testing.require import require
+from superloop_core.testing.checks.settings import example_of
+from superloop_core.testing.place import reason_of
+from superloop_core.testing.report import CheckFailed
+from superloop_core.testing.require import require, require_close
 from superloop_core.testing.subject import draw_weights
 
-ROWS = 3
+ROWS, STEPS, CLASSES = 3, 5, 4
 
 
 def samples(record: PluginRecord) -> None:
@@ -54,7 +55,8 @@ def can_be_learned(record: PluginRecord) -> None:
     batch = task.sample(np.random.default_rng(0), ROWS)
     with tf.GradientTape() as tape:
         loss = task.loss(batch.targets, _results(layer, batch))
-    gradients = tape.gradient(loss, [weight.value for weight in layer.trainable_weights])
+    slopes = tape.gradient(loss, [weight.value for weight in layer.trainable_weights])
+    gradients = [None if slope is None else tf.convert_to_tensor(slope) for slope in slopes]
     reached = [g for g in gradients if g is not None and np.any(np.asarray(g) != 0)]
     require(reached, "no gradient of the loss reaches a weight of the loop")
     require(all(np.all(np.isfinite(g)) for g in reached), "gradients of the loss must be finite")
@@ -81,15 +83,67 @@ def can_be_made(record: PluginRecord) -> None:
     require(isinstance(traces, tuple), f"'traces' must be a tuple of names: {traces!r}")
 
 
+def measures(record: PluginRecord) -> None:
+    """Of drawn targets and results it gives a finite number for each row, which no other row affects."""
+    metric, wrong = _task(record), []
+    failures: list[tuple[str, Exception]] = []
+    for what, (targets, results) in _forms(getattr(metric, "traces", None) or ()).items():
+        try:
+            usual = np.asarray(metric(targets, results), "float64")
+        except Exception as failure:  # it is for other targets
+            failures.append((what, failure))
+            continue
+        if usual.shape != (ROWS,):
+            wrong.append(f"of {ROWS} rows must be ({ROWS},), but with targets {what} it is {usual.shape}")
+            continue
+        require(np.all(np.isfinite(usual)), f"with targets {what} it must be finite: {usual}")
+        others = metric(_first_changed(targets), {n: _first_changed(t) for n, t in results.items()})
+        rule = f"with targets {what}, another first row changed the others' numbers"
+        require_close(np.asarray(others)[1:], usual[1:], rule)
+        return
+    require(not wrong, "; ".join(wrong[:1]))
+    what, error = failures[0]
+    raise CheckFailed(f"it can read no targets that the kit draws; {what}: {reason_of(error)}") from error
+
+
 CHECKS = (samples, seeded, fits_its_loop, can_be_learned, annotates)
-METRIC_CHECKS = (can_be_made,)
+METRIC_CHECKS = (can_be_made, measures)
 
 
 def _task(record: PluginRecord) -> Any:
-    problems: list[Problem] = []
-    settings = read_settings(record.spec.config, record.spec.example, record.name, problems)
-    require(settings is not None, "; ".join(map(str, problems)))
-    return record.spec.create(settings)
+    return record.spec.create(example_of(record))
+
+
+def _forms(traces: tuple[str, ...]) -> dict[str, Any]:
+    """Draw targets and results in the forms that tasks have; sizes differ, so that none fits by chance."""
+    rng = np.random.default_rng(0)
+    drawn = {
+        "(batch, timesteps) of int32": rng.integers(0, CLASSES, (ROWS, STEPS)).astype("int32"),
+        "(batch, timesteps, 4) of int32": rng.integers(0, 2, (ROWS, STEPS, CLASSES)).astype("int32"),
+        "(batch, timesteps, 4) of float32": rng.normal(size=(ROWS, STEPS, CLASSES)).astype("float32"),
+        "(batch, timesteps) of float32": rng.normal(size=(ROWS, STEPS)).astype("float32"),
+        "(batch, 4) of float32": rng.normal(size=(ROWS, CLASSES)).astype("float32"),
+        "(batch,) of float32": rng.normal(size=(ROWS,)).astype("float32"),
+        "(batch,) of int32": rng.integers(0, CLASSES, (ROWS,)).astype("int32"),
+    }
+    forms = {}
+    for what, targets in drawn.items():
+        for inner in ((CLASSES,), (2, CLASSES), ()) if traces else ((CLASSES,),):
+            shapes = dict.fromkeys(traces, inner) | {"outputs": (CLASSES,)}
+            results = {
+                name: tf.constant(rng.normal(size=(ROWS, STEPS, *shape)), tf.float32)
+                for name, shape in shapes.items()
+            }
+            axes = f", traces (batch, timesteps{''.join(f', {size}' for size in inner)})" if traces else ""
+            forms[what + axes] = targets, results
+    return forms
+
+
+def _first_changed(tensor: Any) -> Any:
+    """Return an array or a tensor with the first row of another one."""
+    array = np.array(tensor)
+    array[0] = array[1]
+    return array if isinstance(tensor, np.ndarray) else tf.constant(array)
 
 
 def _loop(record: PluginRecord) -> Superloop:

@@ -2,7 +2,7 @@
 
 import attrs
 
-from superloop_core import CellSpec, MetricSpec, SystemSpec, TaskSpec, hookimpl
+from superloop_core import CellSpec, MetricSpec, Source, SystemSpec, TaskSpec, hookimpl
 
 PARTS, TASKS = "superloop_plugin_wrong.parts", "superloop_plugin_wrong.tasks"
 
@@ -87,6 +87,36 @@ class Reading(Config):
 
 
 @attrs.frozen(kw_only=True)
+class ReadingMore(Config):
+    """An echo of what it finds.
+
+    Args:
+        width: how many numbers.
+    """
+
+    @property
+    def sources(self):
+        return {
+            "keys": Source(("items", self.width)),
+            "values": Source(("items",), dtype="int32"),
+            "hint": Source((self.width,), optional=True),
+        }
+
+
+@attrs.frozen(kw_only=True)
+class Silent(Config):
+    """It says nothing.
+
+    Args:
+        width: how many numbers.
+    """
+
+    @property
+    def output_size(self):
+        return 0
+
+
+@attrs.frozen(kw_only=True)
 class Units:
     """A cell.
 
@@ -129,6 +159,11 @@ def task(name, factory, **changes):
 @hookimpl
 def superloop_register():
     yield system("right")
+    yield system("right_noisy", "RightNoisy")
+    yield system("right_in_training", "RightInTraining")
+    yield system("right_reader", "RightReader", config=ReadingMore)
+    yield system("right_wave", "RightWave")
+    yield system("right_silent", "RightSilent", config=Silent)
     yield system("two_lines", summary="Echoes\nwhat it is told")
     yield system("undescribed", config=Undescribed)
     yield system("untyped", config=Untyped)
@@ -141,9 +176,13 @@ def superloop_register():
     for name in (
         "Wide", "Growing", "Counting", "Noisy", "Widening", "Late", "Deaf", "Averaging", "Squeezed",
         "Sharing", "WithLambda", "PartlyStopped", "Doubled", "ByPython", "ByTimesteps", "Restarting",
-        "Narrow", "Exploding", "Saturating", "OfThisProcess", "Dying",
+        "Narrow", "Exploding", "Saturating", "OfThisProcess", "Dying", "Once", "InBuild", "ByShard",
+        "Drawing", "Assigning", "AssigningOnce", "AlwaysAssigning", "LossOfBatch", "BareLoss", "Conjugated",
+        "HalfLayer", "Unbounded", "Fragile", "Chatty",
     ):  # fmt: skip
         yield system(name.lower(), name)
+    yield system("requiring", "Requiring", config=ReadingMore)
+    yield system("as_floats", "AsFloats", config=ReadingMore)
     yield cell("right_cell", "RightCell")
     yield cell("deaf_cell", "DeafCell")
     yield task("right_task", "Copy")
@@ -151,4 +190,7 @@ def superloop_register():
     for name in ("OneRow", "Unseeded", "LossOfEachRow", "HowRight", "NotDifferentiable", "WrongSystem"):
         yield task(name.lower(), name)
     yield MetricSpec(name="right_metric", config=Nothing, factory=f"{TASKS}:Error", summary="How wrong")
+    yield MetricSpec(name="of_batch", config=Nothing, factory=f"{TASKS}:OfBatch", summary="How wrong")
+    yield MetricSpec(name="infinite", config=Nothing, factory=f"{TASKS}:Infinite", summary="How wrong")
+    yield MetricSpec(name="of_timesteps", config=Nothing, factory=f"{TASKS}:OfTimesteps", summary="How wrong")
     yield MetricSpec(name="traceless", config=Nothing, factory=f"{TASKS}:traceless", summary="How wrong")
