@@ -9,7 +9,7 @@ import importlib.metadata
 import os
 from typing import TYPE_CHECKING, Any
 
-from superloop_core.config.schema import LoopConfig
+from superloop_core.config.schema import CellConfig, LoopConfig, SystemConfig
 from superloop_core.errors import (
     ConfigError,
     PluginError,
@@ -19,12 +19,14 @@ from superloop_core.errors import (
     TraceError,
     WeightsError,
 )
-from superloop_core.registry.hookspecs import hookimpl
+from superloop_core.registry.hookspecs import hookimpl, hookspec
+from superloop_core.registry.local import register
 from superloop_core.registry.specs import CellSpec, MetricSpec, SystemSpec, TableSpec, TaskSpec
-from superloop_core.system_settings import SystemSettings
+from superloop_core.system_settings import Source, SystemSettings
 from superloop_core.task import Annotation, Batch, Metric, Task
 
 if TYPE_CHECKING:
+    from superloop_core.builder.noise import draw_normal, draw_uniform
     from superloop_core.builder.protocol import Builder, Sequence
     from superloop_core.builder.system import System
     from superloop_core.cli.installed import output_to_stderr
@@ -43,6 +45,7 @@ __all__ = [
     "Annotation",
     "Batch",
     "Builder",
+    "CellConfig",
     "CellSpec",
     "ConfigError",
     "LoopConfig",
@@ -53,11 +56,13 @@ __all__ = [
     "RunFolderError",
     "Sequence",
     "Session",
+    "Source",
     "SourceError",
     "Superloop",
     "SuperloopCell",
     "SuperloopError",
     "System",
+    "SystemConfig",
     "SystemSettings",
     "SystemSpec",
     "TableSpec",
@@ -69,10 +74,14 @@ __all__ = [
     "assemble",
     "check_memory",
     "checkpoint",
+    "draw_normal",
+    "draw_uniform",
     "hookimpl",
+    "hookspec",
     "kept",
     "load_model",
     "output_to_stderr",
+    "register",
     "start_tensorflow",
 ]
 
@@ -84,10 +93,12 @@ _LAZY = {
     "Superloop": "layer",
     "SuperloopCell": "layer.cell",
     "System": "builder",
-    "Wiring": "loop.wiring",  # with assemble: for parts that hold a loop
+    "Wiring": "loop.wiring",  # with assemble: for parts that hold others
     "assemble": "layer.assembly",
     "check_memory": "describe.size",
     "checkpoint": "loop.scan",
+    "draw_normal": "builder",
+    "draw_uniform": "builder",
     "kept": "loop.scan",
     "load_model": "layer",
     "output_to_stderr": "cli.installed",

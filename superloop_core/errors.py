@@ -106,7 +106,9 @@ NEXT_MOVES = {
     "choose a shorter name": (errno.ENAMETOOLONG,),
     "a folder is in the place of a file: move it away, or choose another name": (errno.EISDIR,),
     "a file is in the place of a folder: move it away, or choose another name": (errno.ENOTDIR, errno.EEXIST),
-    "was it deleted or renamed?": (errno.ENOENT, getattr(errno, "ESTALE", errno.ENOENT)),
+    "check the path: was it mistyped, deleted or renamed?": (
+        errno.ENOENT, getattr(errno, "ESTALE", errno.ENOENT),
+    ),
 }  # fmt: skip
 
 

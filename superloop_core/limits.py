@@ -4,6 +4,7 @@ Sizes are checked before anything is read or made: a file of a few kilobytes can
 """
 
 import contextlib
+import errno
 import os
 import stat
 from pathlib import Path
@@ -36,7 +37,7 @@ def check_file(path: Path, most: int | None = None) -> int:
     """
     status = path.stat()
     if stat.S_ISDIR(status.st_mode):
-        raise IsADirectoryError(None, "Is a directory", str(path))
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if not stat.S_ISREG(status.st_mode):
         raise UnreadableError("is a device or a pipe, not a regular file")
     most = machine_memory() if most is None else most

@@ -6,6 +6,7 @@ A path is ``cells.0.h``, ``tape.position``, ``tape.read``; the path of a part is
 INPUTS, FEEDBACK, LENGTHS = "inputs", "initial_feedback", "lengths"  # a loop's inputs, besides its sources
 READ, CONTROL, OUTPUTS = "read", "control", "outputs"  # the core's own traces
 CELLS = "cells"
+LOSSES = "losses"  # a named tensor ``losses.sparsity`` of a step is added to the loss
 
 
 def source_name(id: str, source: str) -> str:
@@ -21,6 +22,11 @@ def cell_path(index: int) -> str:
 def read_path(id: str) -> str:
     """Return the path of a system's read vector."""
     return join(id, READ)
+
+
+def is_loss(trace: str) -> bool:
+    """Whether the name of a trace is that of a loss: ``tape.losses.sparsity``."""
+    return LOSSES in trace.split(".")[:-1]
 
 
 def join(path: str, name: str) -> str:

@@ -3,9 +3,11 @@
 from collections import namedtuple
 from typing import Any
 
+import attrs
 import keras
 
 from superloop_core.builder.dtypes import dtype_policy
+from superloop_core.builder.noise import draw_uniform
 from superloop_core.builder.protocol import Builder, Sequence, State, Tensor, structure_names
 
 METHODS = ("build", "initial_state", "constants", "step", "output_size")  # of a Builder
@@ -20,6 +22,13 @@ def as_builder(cell: Any) -> Builder | None:
     return _completed(cell) if all(hasattr(cell, name) for name in METHODS) else None
 
 
+@attrs.frozen
+class _StateSpec:
+    """The shape of a tensor of a state, without the batch axis."""
+
+    shape: tuple[int, ...]
+
+
 class KerasCell(keras.layers.Layer, Builder):  # type: ignore[misc]
     """A Keras RNN cell as a Builder.
 
@@ -32,13 +41,18 @@ class KerasCell(keras.layers.Layer, Builder):  # type: ignore[misc]
     def __init__(self, cell: keras.layers.Layer):
         super().__init__(dtype=cell.dtype_policy, autocast=False)
         self.cell = cell
-        self.supports_jit = cell.supports_jit
-        sizes = keras.tree.flatten(cell.state_size)
-        names = getattr(cell, "state_names", ("h", "c")[: len(sizes)])
-        named = len(names) == len(sizes)
+        self.supports_jit = may_jit(cell)
+        self._cells = tuple(cell.cells) if isinstance(cell, keras.layers.StackedRNNCells) else (cell,)
+        drops = any(getattr(one, name, 0) for one in self._cells for name in ("dropout", "recurrent_dropout"))
+        self.stochastic = "training" if drops else False
+        stacked = isinstance(cell, keras.layers.StackedRNNCells)  # whose tuples are states of one cell
+        self._states = _state_specs(cell.state_size, stacked)
+        self._shapes = [spec.shape for spec in keras.tree.flatten(self._states)]
+        names = getattr(cell, "state_names", ("h", "c")[: len(self._shapes)])
+        named = len(names) == len(self._shapes)
         made: Any = namedtuple("CellState", names) if named else None  # type: ignore[misc]
         self._state: Any = made._make if named else tuple
-        self.output_size = getattr(cell, "output_size", sizes[0])
+        self.output_size = _output_size(cell)
 
     @property
     def label(self) -> str:
@@ -57,9 +71,9 @@ class KerasCell(keras.layers.Layer, Builder):  # type: ignore[misc]
         start = getattr(self.cell, "get_initial_state", None)
         if start is not None:
             return self._state(keras.tree.flatten(start(batch_size=sequence.batch_size)))
-        sizes = keras.tree.flatten(self.cell.state_size)
-        shapes = [(sequence.batch_size, size) for size in sizes]
-        return self._state([keras.ops.zeros(shape, dtype=self.cell.compute_dtype) for shape in shapes])
+        dtype = self.cell.compute_dtype
+        shapes = [(sequence.batch_size, *shape) for shape in self._shapes]
+        return self._state([keras.ops.zeros(shape, dtype=dtype) for shape in shapes])
 
     def prepare(self) -> dict[str, Any]:
         """Return the arguments of the cell's ``call`` that depend on its weights alone."""
@@ -67,31 +81,64 @@ class KerasCell(keras.layers.Layer, Builder):  # type: ignore[misc]
         return {} if prepare is None else {"prepared": prepare()}
 
     def constants(self, sequence: Sequence) -> Any:
-        """Draw the dropout masks: drawn inside the loop they would leak out of its scope."""
-        masks: dict[str, Any] = {}
-        first_state = keras.tree.flatten(self.cell.state_size)[0]  # as keras.layers.RNN draws it
-        for name, size in (("dropout", self.input_size), ("recurrent_dropout", first_state)):
-            draw = getattr(self.cell, f"get_{name}_mask", None)
-            if sequence.training and draw is not None and getattr(self.cell, name):
-                like = keras.ops.zeros((sequence.batch_size, size), dtype=sequence.dtype)
-                _forget_masks(self.cell)
-                masks[f"_{name}_mask"] = draw(like)
-                _forget_masks(self.cell)
+        """Draw the dropout masks, once for all timesteps."""
+        masks, size = [], self.input_size
+        for cell in self._cells:
+            masks.append(_dropout_masks(cell, size, sequence.dtype) if sequence.training else {})
+            size = _output_size(cell)
         prepared = self.prepare() if sequence.prepared is None else sequence.prepared
         return sequence.training, masks, prepared
 
     def step(self, inputs: Tensor, state: State, constants: Any) -> tuple[Tensor, State, dict[str, Tensor]]:
         """Call the cell once."""
         training, masks, prepared = constants
-        for name, mask in masks.items():
-            setattr(self.cell, name, mask)
-        states = keras.tree.pack_sequence_as(self.cell.state_size, list(state))
+        for cell, of_cell in zip(self._cells, masks, strict=True):
+            for name, mask in of_cell.items():
+                setattr(cell, name, mask)
+        states = keras.tree.pack_sequence_as(self._states, list(state))
         states = states if keras.tree.is_nested(states) else [states]
         with dtype_policy(self.cell.dtype_policy):
             output, state = self.cell(inputs, states, training=training, **prepared)
-        if masks:
-            _forget_masks(self.cell)
+        for cell, of_cell in zip(self._cells, masks, strict=True):
+            for name in of_cell:
+                setattr(cell, name, None)
         return output, self._state(keras.tree.flatten(state)), {"output": output}
+
+
+def may_jit(part: Any) -> bool:
+    """Whether XLA can compile a part; Keras's layers overwrite what their class says."""
+    return bool(part.supports_jit and getattr(type(part), "supports_jit", True))
+
+
+def _state_specs(size: Any, stacked: bool, inner: bool = False) -> Any:
+    """Return a Keras cell's nest of states, with their shapes without the batch axis.
+
+    A number is the size of a vector; a tuple of numbers within a list is a shape: ``[(3, 4)]`` is a matrix.
+    """
+    if isinstance(size, int):
+        return _StateSpec((size,))
+    if inner and not stacked and isinstance(size, tuple) and all(isinstance(one, int) for one in size):
+        return _StateSpec(size)
+    return [_state_specs(one, stacked, inner=True) for one in size]
+
+
+def _output_size(cell: keras.layers.Layer) -> int:
+    sizes = keras.tree.flatten(cell.state_size)
+    return int(getattr(cell, "output_size", sizes[0]))
+
+
+def _dropout_masks(cell: keras.layers.Layer, input_size: int, dtype: str) -> dict[str, Any]:
+    """Draw a Keras cell's masks, as values of its attributes: each ``(batch, size)``, and keeps the mean."""
+    masks: dict[str, Any] = {}
+    count = getattr(cell, "dropout_mask_count", None)  # None: one mask, and not in a list
+    first_state = keras.tree.flatten(_state_specs(cell.state_size, stacked=False))[0].shape  # as RNN draws it
+    for name, shape in (("dropout", (input_size,)), ("recurrent_dropout", first_state)):
+        rate = getattr(cell, name, 0) if hasattr(cell, f"get_{name}_mask") else 0
+        if rate:
+            kept = [draw_uniform(shape) >= rate for _ in range(count or 1)]
+            drawn = [keras.ops.cast(one, dtype) / ((1 - rate) or 1) for one in kept]
+            masks[f"_{name}_mask"] = drawn[0] if count is None else drawn
+    return masks
 
 
 def _completed(made: Any) -> Any:
@@ -100,6 +147,7 @@ def _completed(made: Any) -> Any:
         "label": type(made).__name__,
         "sources": {},
         "supports_jit": True,
+        "stochastic": False,
         "prepare": lambda: None,
         "state_names": structure_names,
     }
@@ -107,8 +155,3 @@ def _completed(made: Any) -> Any:
         if not hasattr(made, name):
             setattr(made, name, default)
     return made
-
-
-def _forget_masks(cell: keras.layers.Layer) -> None:
-    cell.reset_dropout_mask()
-    cell.reset_recurrent_dropout_mask()

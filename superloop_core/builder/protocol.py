@@ -6,7 +6,7 @@ A timestep is a Mealy machine: the state at t = 0 is ``initial_state``, never an
 
 import abc
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 import tensorflow as tf
@@ -33,6 +33,8 @@ class Sequence:
         masks: for each source that has a mask, which slots are valid, ``(batch, slots)`` of bool. A
             system that zeros would mislead, such as one with a softmax over slots, applies it.
         training: True in training, where dropout is drawn.
+        seed: of the noise, ``(2,)`` of uint32; None where no part of the loop is stochastic.
+        first_row: number of the first row in its batch, which may be processed in shards.
         prepared: the result of the Builder's ``prepare``; None: not computed yet.
     """
 
@@ -43,6 +45,8 @@ class Sequence:
     sources: Mapping[str, Tensor] = attrs.field(factory=dict)
     masks: Mapping[str, Tensor] = attrs.field(factory=dict)
     training: bool = False
+    seed: Any = None
+    first_row: Any = 0
     prepared: Any = None
 
 
@@ -55,10 +59,13 @@ class Builder(abc.ABC):
     Attributes:
         output_size: size of the output of a step.
         supports_jit: False where XLA cannot compile a step.
+        stochastic: whether it draws noise, with :func:`~superloop_core.draw_uniform` and the like;
+            ``"training"``: in training only.
     """
 
     output_size: int
     supports_jit: bool = True
+    stochastic: bool | Literal["training"] = False
 
     @property
     @abc.abstractmethod
@@ -98,7 +105,9 @@ class Builder(abc.ABC):
     def step(self, inputs: Tensor, state: State, constants: Any) -> tuple[Tensor, State, dict[str, Tensor]]:
         """Take one timestep.
 
-        Pure: it makes no weights, keeps nothing on ``self`` and has no side effects.
+        Pure: it makes no weights, keeps nothing on ``self`` and has no side effects. Two things are allowed,
+        as in layers of Keras: an assignment to a weight that is not trained, such as a moving mean, which the
+        next timestep reads; and ``add_loss``.
 
         Args:
             inputs: ``(batch, input_size)``.

@@ -2,13 +2,15 @@
 
 import os
 import sys
-from contextlib import suppress
-from typing import NoReturn
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NoReturn
 
 import click
 
 from superloop_core.cli import commands, streams
-from superloop_core.cli.installed import installed_plugins
+from superloop_core.cli.installed import installed_plugins, load_files
 from superloop_core.errors import SuperloopError, os_reason, printable, short_repr
 from superloop_core.registry.registry import Registry
 from superloop_core.registry.selection import BLOCK, Selection
@@ -20,16 +22,33 @@ class Commands(click.Group):
     ``superloop --version`` and the help of one of the core's commands need none.
     """
 
+    def make_context(self, *arguments: Any, **settings: Any) -> click.Context:
+        """Parse the arguments; ``--help`` lists the commands of plugins, which takes a while."""
+        with _interruptible():
+            return super().make_context(*arguments, **settings)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        with _interruptible():
+            return super().invoke(ctx)
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Block the plugins of ``-p no:NAME``, before any of them is loaded: they add commands."""
+        """Block the plugins of ``-p no:NAME`` and import the files of ``-p FILE``, as they add commands."""
         given, _, _ = self.make_parser(ctx).parse_args(args=list(args))
+        files = []
         for value in given.get("_plugin") or ():
             name = value.removeprefix("no:").strip()
-            if not value.startswith("no:") or not name or name.startswith("no:") or "," in name:
+            if value.endswith(".py"):
+                files.append(Path(value))
+            elif not value.startswith("no:") or not name or name.startswith("no:") or "," in name:
                 raise click.UsageError(
-                    f"-p needs no:NAME, with the name of a plugin to exclude: {short_repr(value)}", ctx
+                    "-p needs no:NAME, with the name of a plugin to exclude, or a Python file, FILE.py: "
+                    f"{short_repr(value)}",
+                    ctx,
                 )
-            os.environ[BLOCK] = ",".join(filter(None, (os.environ.get(BLOCK), name)))
+            else:
+                os.environ[BLOCK] = ",".join(filter(None, (os.environ.get(BLOCK), name)))
+        load_files(files)
         return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -65,9 +84,10 @@ class Commands(click.Group):
     "-p",
     "_plugin",
     multiple=True,
-    metavar="no:NAME",
+    metavar="FILE|no:NAME",
     expose_value=False,
-    help="Exclude a plugin, by its name or its distribution's; may be repeated.",
+    help="Import FILE.py, whose plugins may be used then; or exclude a plugin, by its name or its "
+    "distribution's.  May be repeated.",
 )
 def cli() -> None:
     """Recurrent networks with external memory, as plugins."""
@@ -80,7 +100,7 @@ _core.add_commands(cli)
 
 
 def main() -> None:
-    """Run the command line: exit with 2, and no traceback, on an error of ours or the system's."""
+    """Run the command line: exit with 2 on an error of ours or the system's, and 130 on Ctrl-C."""
     streams.open_missing()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow logs its start-up otherwise
     os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "1")  # large tensors keep their pages from step to step
@@ -93,10 +113,23 @@ def main() -> None:
         _fail(f"{_path_of(error)}: {os_reason(error)}")
 
 
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C end the process with a line, and the status that a shell expects."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        _end("interrupted", 130)
+
+
 def _fail(text: str) -> NoReturn:
+    _end(f"error: {text}", 2)
+
+
+def _end(text: str, status: int) -> NoReturn:
     with suppress(OSError, ValueError):  # where stderr is full or closed, the exit status says it
-        click.echo(f"superloop: error: {text}", err=True)
-    sys.exit(2)
+        click.echo(f"superloop: {text}", err=True)
+    sys.exit(status)
 
 
 def _path_of(error: OSError) -> str:

@@ -8,8 +8,10 @@ import attrs
 import click
 
 from superloop_core.cli.installed import installed_plugins, output_to_stderr
+from superloop_core.cli.streams import table_console
 from superloop_core.describe.plugin import Description, Setting, described
 from superloop_core.errors import printable
+from superloop_core.registry.specs import LOCAL
 from superloop_core.system_settings import shape_in_words
 
 
@@ -35,11 +37,10 @@ def describe(name: str, as_json: bool) -> None:
 
 
 def _print(shown: Description, names: Iterable[str]) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console()
+    console = table_console()
     console.print(
         Text.assemble((shown.name, "bold cyan"), f", a {shown.kind}"),
         Text(printable(shown.summary)),
@@ -64,7 +65,9 @@ def _print(shown: Description, names: Iterable[str]) -> None:
         "sources": ", ".join(f"{name} {shape_in_words(shape)}" for name, shape in sources.items()),
         "reference": shown.reference,
         "aliases": ", ".join(shown.aliases),
-        "installed by": f"{shown.distribution} {shown.version} (entry point {shown.entry_point})",
+        "installed by": f"{shown.distribution} {shown.version} (entry point {shown.entry_point})"
+        if shown.distribution != LOCAL
+        else "nothing: it is defined by this process",
         "factory": shown.factory,
         "in configs": ", or ".join(f"use = {toml(name)}" for name in names),
     }

@@ -17,6 +17,7 @@ import click
 
 from superloop_core.cli.doctor_run import check_run
 from superloop_core.cli.installed import installed_plugins
+from superloop_core.cli.streams import table_console
 from superloop_core.errors import printable, reason
 from superloop_core.registry.discovery import versions_installed
 from superloop_core.registry.hookspecs import ENTRY_POINT_GROUP
@@ -190,7 +191,6 @@ def _version(name: str) -> str | None:
 
 
 def _print(report: dict[str, Any]) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -209,7 +209,7 @@ def _print(report: dict[str, Any]) -> None:
     for name, fact in rows.items():
         if fact:
             grid.add_row(Text(name, style="bold"), Text(printable(fact)))
-    console = Console()
+    console = table_console()
     console.print(grid)
     console.print()
     if not report["problems"] and not report["warnings"]:

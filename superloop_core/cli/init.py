@@ -12,9 +12,9 @@ import click
 from superloop_core.cli.describe import toml
 from superloop_core.cli.installed import installed_plugins, output_to_stderr
 from superloop_core.describe.plugin import Setting, described, settings_of
-from superloop_core.errors import PluginError, SuperloopError, reason
+from superloop_core.errors import PluginError, SuperloopError, os_reason, reason
 from superloop_core.registry.records import PluginRecord
-from superloop_core.registry.registry import Registry, load_registry
+from superloop_core.registry.registry import Registry
 
 WIDTH = 100
 LOOP = {
@@ -44,12 +44,13 @@ def init(names: tuple[str, ...], out: Path | None) -> None:
     if out.suffix.lower() != ".toml":
         raise SuperloopError(f"-o {out}: a config's name must end in .toml")
     try:
+        out.parent.mkdir(parents=True, exist_ok=True)
         with out.open("x", encoding="utf-8") as file:
             file.write(text)
-    except FileExistsError:
-        raise SuperloopError(f"-o {out}: is there already; name another file") from None
     except OSError as error:
-        raise SuperloopError(f"-o {out}: cannot be written: {error.strerror}") from error
+        if isinstance(error, FileExistsError) and out.exists():
+            raise SuperloopError(f"-o {out}: is there already; name another file") from None
+        raise SuperloopError(f"-o {out}: cannot be written: {os_reason(error)}") from error
     click.echo(out)
 
 
@@ -71,26 +72,28 @@ def _lines(registry: Registry, records: list[PluginRecord]) -> Iterator[str]:
     if tasks and not by_kind["cell"] and not by_kind["system"]:
         yield from _loop_of_task(registry, tasks[0])
     else:
-        yield from _loop(by_kind["cell"] or [_any_cell(registry)], by_kind["system"])
+        yield from _loop(registry, by_kind["cell"] or [_any_cell(registry)], by_kind["system"])
     for record in tasks:
-        yield from _part("[task]", record)
+        yield from _part(registry, "[task]", record)
         yield from _other_tables(registry)
     for record in by_kind["metric"]:
-        yield from _part("[[metrics]]", record)
+        yield from _part(registry, "[[metrics]]", record)
 
 
-def _loop(cells: Iterable[PluginRecord], systems: Iterable[PluginRecord]) -> Iterator[str]:
+def _loop(
+    registry: Registry, cells: Iterable[PluginRecord], systems: Iterable[PluginRecord]
+) -> Iterator[str]:
     yield "[loop]"
     for name, (value, meaning) in LOOP.items():
         yield from _setting(name, toml(value), meaning)
     for record in cells:
-        yield from _part("[[loop.cells]]", record)
+        yield from _part(registry, "[[loop.cells]]", record)
     ids: set[str] = set()
     for record in systems:
         base = record.name.partition(".")[0]
         id = next(i for i in (base, *(f"{base}_{n}" for n in range(2, 99))) if i not in ids)
         ids.add(id)
-        yield from _part("[[loop.systems]]", record, id)
+        yield from _part(registry, "[[loop.systems]]", record, id)
 
 
 def _loop_of_task(registry: Registry, record: PluginRecord) -> Iterator[str]:
@@ -107,16 +110,20 @@ def _loop_of_task(registry: Registry, record: PluginRecord) -> Iterator[str]:
         for table in loop.get(key, ()):
             part = registry.resolve(kind, table["use"])
             given = {name: value for name, value in table.items() if name not in ("use", "id")}
-            yield from _part(f"[[loop.{key}]]", part, table.get("id"), given)
+            yield from _part(registry, f"[[loop.{key}]]", part, table.get("id"), given)
 
 
 def _part(
-    header: str, record: PluginRecord, id: str | None = None, given: dict[str, Any] | None = None
+    registry: Registry,
+    header: str,
+    record: PluginRecord,
+    id: str | None = None,
+    given: dict[str, Any] | None = None,
 ) -> Iterator[str]:
     yield ""
     yield f"# {record.summary}"
     yield header
-    yield f"use = {toml(load_registry().shortest_name(record))}"
+    yield f"use = {toml(registry.shortest_name(record))}"
     if id is not None:
         yield from _setting("id", toml(id), "the prefix of its sources and traces")
     for setting in described(record).settings:

@@ -2,16 +2,21 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, TextIO, cast
 
 import click
 
+from superloop_core.cli.quiet import start_tensorflow
 from superloop_core.errors import printable
+from superloop_core.registry.local import load_file
 from superloop_core.registry.registry import Registry, load_registry
 
 MAX_WARNINGS = 20
+# Words in a file that is likely to import TensorFlow, which prints notes unless we start it.
+OF_TENSORFLOW = (b"keras", b"tensorflow", b"System", b"Builder")
 _WARNED = "superloop_core.warned"
 
 
@@ -35,6 +40,20 @@ def installed_plugins() -> Registry:
         if len(warnings) > MAX_WARNINGS:
             click.echo(f"warning: and {len(warnings) - MAX_WARNINGS} more: superloop doctor", err=True)
     return registry
+
+
+def load_files(paths: Iterable[Path]) -> None:
+    """Import the files of ``-p FILE``: their plugins are those of this process.
+
+    Raises:
+        PluginError: one cannot be imported, or registers nothing.
+    """
+    for path in paths:
+        with suppress(OSError):  # load_file reports it
+            if any(word in path.read_bytes() for word in OF_TENSORFLOW):
+                start_tensorflow()
+        with output_to_stderr(), _undisturbed():
+            load_file(path)
 
 
 @contextmanager

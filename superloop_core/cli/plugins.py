@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from superloop_core.cli.installed import installed_plugins
+from superloop_core.cli.streams import table_console
 from superloop_core.errors import cut, printable
 
 WIDE = 120  # characters that a row needs to fit in a line
@@ -40,18 +41,17 @@ def plugins(as_json: bool, broken: bool, timings: bool) -> None:
 
 
 def _print_table(listed: Iterable[Any], timings: bool) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console()
+    console = table_console()
     narrow = console.width < WIDE
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in ("kind", "name", *(["import"] if timings else []), *([] if narrow else ["from"])):
         table.add_column(column, no_wrap=True, justify="right" if column == "import" else "left")
     table.add_column("summary, and where it is from" if narrow else "summary")
     for plugin in listed:
-        summary = Text(cut(plugin.summary, 500))  # as Text: a plugin's words are no markup
+        summary = Text(cut(" ".join(plugin.summary.split()), 500))  # as Text: a plugin's words are no markup
         if plugin.state != "ready":
             summary = Text(f"{plugin.state}: ", style="red") + summary
         origin = Text(f"{plugin.distribution} {plugin.version}", style="dim")

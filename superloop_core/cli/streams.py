@@ -1,9 +1,15 @@
-"""Standard streams that are closed, full, or a pipe that nobody reads."""
+"""Standard streams that are closed, full, or a pipe; and the width of tables on them."""
 
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+PIPED_WIDTH = 10_000  # columns of a table that is not shown on a terminal: a line for each row
 
 
 def open_missing() -> None:
@@ -20,6 +26,13 @@ def open_missing() -> None:
             setattr(sys, name, os.fdopen(os.dup(number), "w" if number else "r"))
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def table_console() -> "Console":
+    """Return a console for tables, which are as wide as they need to be where stdout is no terminal."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
 
 
 @contextmanager

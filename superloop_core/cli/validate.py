@@ -11,6 +11,7 @@ import click
 
 from superloop_core.cli.installed import installed_plugins, output_to_stderr
 from superloop_core.cli.quiet import start_tensorflow
+from superloop_core.cli.streams import table_console
 from superloop_core.config.reader import read_config
 from superloop_core.config.schema import LoopConfig
 from superloop_core.errors import ConfigError, printable
@@ -65,7 +66,7 @@ def validate(
     if as_json:
         click.echo(json.dumps(report, indent=2))
     else:
-        _print(config, report)
+        _print(config, report, read.loop)
 
 
 def _memory(size: "LoopSize", timesteps: int, rows: int) -> dict[str, int] | None:
@@ -80,7 +81,7 @@ def _measured(loop: LoopConfig, timesteps: int | None) -> "LoopSize":
     return measure(loop, timesteps)
 
 
-def _print(path: Path, report: dict[str, Any]) -> None:
+def _print(path: Path, report: dict[str, Any], loop: LoopConfig) -> None:
     import tomlkit
     from rich.console import Console
     from rich.table import Table
@@ -101,9 +102,10 @@ def _print(path: Path, report: dict[str, Any]) -> None:
         table.add_row(Text(part["path"]), Text(part["use"].rpartition(":")[2]), *map(_number, sizes))
     total = _number(report["state_size"]), _number(report["weights"])
     table.add_row("", Text("total", style="bold"), "", "", *total)
-    console.print(table)
-    console.print()
-    inputs = (f"{name} {shape_in_words(shape[1:])}" for name, shape in report["inputs"].items())
+    tables = table_console()
+    tables.print(table)
+    tables.print()
+    inputs = (f"{name} {shape_in_words(shape)}" for name, shape in (loop.input_shapes | loop.sources).items())
     facts = {"inputs": ", ".join(inputs)}
     facts["output"] = shape_in_words(report["output_shape"][1:])
     if memory := report["memory"]:
@@ -112,10 +114,14 @@ def _print(path: Path, report: dict[str, Any]) -> None:
         facts["memory"] = (
             f"at least {weights} to train with Adam: {rest}; TensorFlow itself uses about 500 MB more"
         )
+    elif report["output_shape"][1] is not None:
+        facts["memory"] = "not known, as the size of a state depends on the data"
+    else:
+        facts["memory"] = "not known, as loop.timesteps is 0; give the number of the longest: --timesteps N"
     grid = Table.grid(padding=(0, 2))
     for name, fact in facts.items():
         grid.add_row(Text(name, style="bold"), Text(fact))
-    console.print(grid)
+    tables.print(grid)
 
 
 def _number(number: int | None) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from superloop_core.errors import ConfigError, cut, did_you_mean, message, short_repr
+from superloop_core.errors import ConfigError, cut, did_you_mean, message, os_reason, short_repr
 from superloop_core.limits import UnreadableError, read_file
 
 MAX_BYTES = 1_000_000
@@ -34,7 +34,7 @@ def load_dict(source: str | Path | Mapping[str, Any]) -> dict[str, Any]:
         try:
             data = _PARSERS[form](_text(read_file(path, MAX_BYTES)))
         except OSError as error:
-            raise ConfigError(f"{where}: cannot be read: {error.strerror}") from error
+            raise ConfigError(f"{where}: cannot be read: {os_reason(error)}") from error
         except UnreadableError as error:
             raise ConfigError(f"{where}: {error}") from error
         except (ValueError, RecursionError) as error:

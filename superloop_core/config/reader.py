@@ -4,9 +4,8 @@
 The results are frozen attrs objects, comparable and printable.
 """
 
-import contextlib
+import functools
 import re
-import typing
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -29,10 +28,13 @@ from superloop_core.errors import ConfigError, PluginError, Problem, cut, reason
 from superloop_core.names import FEEDBACK, INPUTS
 from superloop_core.registry.records import PluginRecord
 from superloop_core.registry.registry import Registry
-from superloop_core.registry.specs import TableSpec, snake_case
+from superloop_core.registry.specs import PluginSpec, TableSpec, snake_case
+from superloop_core.setting_types import UNREAD, with_parts
 
 MAX_PROBLEMS = 100  # of one config
 MAX_PARTS = 1_000  # of a loop; each is built and traced on its own
+# What only a loop does with a part, and the defaults.
+_OF_A_LOOP = {"layers": 1, "learn_initial_state": False, "learn_initial_read": False}
 
 
 def read_config(
@@ -166,12 +168,9 @@ class Reader:
             own.setdefault("id", _default_id(table["use"]))
         rest = {key: value for key, value in table.items() if key not in own_keys}
         before = len(self.problems)
-        for name in _loops_of(plugin.spec.config) & {name for name, held in rest.items() if held is not None}:
-            inner = self.loop(rest[name], f"{where}.{name}", within=kind)
-            rest[name] = inner or LoopConfig()  # its problems are reported already
-        settings = self.settings(plugin.spec.config, rest, where, own_keys)
-        part = self.settings(cls, own | {"settings": settings}, where)
-        return part if len(self.problems) == before else None
+        settings = self.plugin_settings(plugin.spec, rest, where, own_keys)
+        part = self.settings(cls, own | {"settings": None}, where)
+        return attrs.evolve(part, settings=settings) if len(self.problems) == before else None
 
     def plugin(self, table: Mapping[str, Any], kind: str, where: str) -> PluginRecord | None:
         """Resolve the name that a table has in ``use``."""
@@ -200,8 +199,29 @@ class Reader:
             return tuple(self.parts(data, str(spec.kind), PartConfig, spec.name))
         if spec.kind is not None:
             return self.part(data, spec.kind, PartConfig, spec.name)
+        return self.plugin_settings(spec, data, spec.name) if self._is_table(data, spec.name) else None
+
+    def plugin_settings(
+        self, spec: PluginSpec | TableSpec, data: Mapping[str, Any], where: str, reserved: Iterable[str] = ()
+    ) -> Any:
+        """Read the settings of a plugin, and the loops, cells and systems in them."""
         assert spec.config is not None
-        return self.settings(spec.config, data, spec.name) if self._is_table(data, spec.name) else None
+        read_part = functools.partial(self._nested_part, within=spec.kind)
+        return self.settings(spec.config, with_parts(data, spec.config, where, read_part), where, reserved)
+
+    def _nested_part(self, data: Any, cls: type[Any], where: str, within: str | None) -> Any:
+        """Read a loop, cell or system that the settings of a plugin of the kind ``within`` hold."""
+        before = len(self.problems)
+        if isinstance(data, cls):
+            return data
+        if cls is LoopConfig:
+            part = self.loop(data, where, within)
+        else:
+            part = self.part(data, "cell" if cls is CellConfig else "system", cls, where)
+            for name, default in _OF_A_LOOP.items():
+                if (value := getattr(part, name, default)) != default:
+                    self.report(where, f"{name!r} is for the parts of a loop; leave it out: {value}")
+        return part if len(self.problems) == before else UNREAD
 
     def settings(
         self, cls: type[Any], data: Mapping[str, Any], where: str, reserved: Iterable[str] = ()
@@ -265,32 +285,25 @@ def _of_any(loop: LoopConfig) -> Iterable[str]:
             yield f"two inputs of the loop would be called {short_repr(name)}; give a system another id"
 
 
-def count_parts(loop: LoopConfig) -> int:
-    """Return the number of cells and systems that are built: those of a nested loop once for each layer."""
-    parts = [(cell.layers, cell.settings) for cell in loop.cells]
-    parts += [(1, system.settings) for system in loop.systems]
-    return sum(times * (1 + sum(map(count_parts, _nested(settings)))) for times, settings in parts)
+def count_parts(held: Any) -> int:
+    """Return the number of cells and systems that are built for a loop, a part or settings.
 
-
-def _nested(settings: Any) -> list[LoopConfig]:
-    values = (getattr(settings, field.name) for field in attrs.fields(type(settings)))
-    return [value for value in values if isinstance(value, LoopConfig)]
+    Those that a part holds count once for each of its layers.
+    """
+    if isinstance(held, PartConfig):
+        return getattr(held, "layers", 1) * (1 + count_parts(held.settings))
+    if isinstance(held, Mapping):
+        return sum(map(count_parts, held.values()))
+    if isinstance(held, list | tuple):
+        return sum(map(count_parts, held))
+    if attrs.has(type(held)):
+        return sum(count_parts(getattr(held, field.name)) for field in attrs.fields(type(held)))
+    return 0
 
 
 def _default_id(use: Any) -> str | None:
     """``superloop-plugin-stacks:stack.v2`` -> ``stack``."""
     return snake_case(use.rpartition(":")[2].partition(".")[0]) if isinstance(use, str) else None
-
-
-def _loops_of(config: type[Any]) -> set[str]:
-    """Return the names of the settings that are loops themselves."""
-    with contextlib.suppress(Exception):  # settings reports it
-        attrs.resolve_types(config)
-    return {
-        field.alias
-        for field in attrs.fields(config)
-        if LoopConfig in (field.type, *typing.get_args(field.type))
-    }
 
 
 def _table_of(where: str) -> str:

@@ -6,9 +6,10 @@ from typing import Any
 import attrs
 from attrs.validators import ge, le
 
-from superloop_core.config.settings import register_setting, settings_to_dict
+from superloop_core.config.settings import settings_to_dict
 from superloop_core.names import CELLS, FEEDBACK, INPUTS, OUTPUTS, cell_path, read_path, source_name
-from superloop_core.system_settings import Shape, sources_of
+from superloop_core.setting_types import register_part
+from superloop_core.system_settings import Shape, Source, sources_of
 
 RESERVED_IDS = frozenset({CELLS, INPUTS, OUTPUTS, FEEDBACK})
 
@@ -40,8 +41,8 @@ class CellConfig(PartConfig):
     learn_initial_state: bool = False
 
     @property
-    def sources(self) -> dict[str, Shape]:
-        """Source shapes of a loop that is a cell, by full name, without the batch axis."""
+    def sources(self) -> dict[str, Source]:
+        """Sources of a loop that is a cell, by full name: shapes without the batch axis."""
         return sources_of(self.settings)
 
 
@@ -59,8 +60,8 @@ class SystemConfig(PartConfig):
     learn_initial_read: bool = False
 
     @property
-    def sources(self) -> dict[str, Shape]:
-        """Source shapes by the system's own names, without the batch axis."""
+    def sources(self) -> dict[str, Source]:
+        """Sources by the system's own names: shapes without the batch axis."""
         return sources_of(self.settings)
 
 
@@ -93,15 +94,16 @@ class LoopConfig:
         return sum(system.settings.output_size for system in self.systems)
 
     @property
-    def sources(self) -> dict[str, Shape]:
-        """Shapes of all sources, named ``<id>_<source>``, without the batch axis."""
+    def sources(self) -> dict[str, Source]:
+        """All sources, named ``<id>_<source>``: shapes without the batch axis."""
         return dict(named_sources(self))
 
     @property
     def input_shapes(self) -> dict[str, Shape]:
         """Shapes of the inputs that a call must have, by name, without the batch axis."""
         inputs: dict[str, Shape] = {INPUTS: (self.timesteps or None, self.inputs)} if self.inputs else {}
-        return inputs | self.sources or {FEEDBACK: (self.feedback_size,)}
+        required = {name: source for name, source in self.sources.items() if not source.optional}
+        return inputs | required or {FEEDBACK: (self.feedback_size,)}
 
     @property
     def learned(self) -> tuple[str, ...]:
@@ -123,7 +125,9 @@ class LoopConfig:
         return own | parts
 
 
-register_setting(LoopConfig, "a loop", LoopConfig.to_dict)
+register_part(LoopConfig, "a loop", LoopConfig.to_dict)
+register_part(CellConfig, "a cell", CellConfig.to_dict)
+register_part(SystemConfig, "a system", SystemConfig.to_dict)
 
 
 @attrs.frozen(kw_only=True)
@@ -146,11 +150,11 @@ def _table_to_dict(table: Any) -> Any:
     return table.to_dict() if isinstance(table, PartConfig) else settings_to_dict(table)
 
 
-def named_sources(loop: LoopConfig) -> list[tuple[str, Shape]]:
-    """Return the name and shape of each source, in order; a name may occur twice."""
+def named_sources(loop: LoopConfig) -> list[tuple[str, Source]]:
+    """Return each source with its name, in order; a name may occur twice."""
     of_cells = [source for cell in loop.cells for source in cell.sources.items()]
     return of_cells + [
-        (source_name(system.id, name), shape)
+        (source_name(system.id, name), source.within(system.id))
         for system in loop.systems
-        for name, shape in system.sources.items()
+        for name, source in system.sources.items()
     ]

@@ -7,9 +7,13 @@ from typing import Any
 
 import attrs
 
-from superloop_core.config.settings import expected, read_settings, settings_to_dict
-from superloop_core.errors import PluginError, Problem, reason
+from superloop_core.config.reader import Reader
+from superloop_core.config.settings import settings_to_dict
+from superloop_core.errors import PluginError, reason
 from superloop_core.registry.records import PluginRecord
+from superloop_core.registry.registry import load_registry
+from superloop_core.setting_types import expected
+from superloop_core.system_settings import sources_of
 
 
 @attrs.frozen(kw_only=True)
@@ -84,7 +88,7 @@ def described(record: PluginRecord) -> Description:
         version=record.version,
         entry_point=record.entry_point,
         module=record.module,
-        factory=spec.factory,
+        factory=spec.factory_name,
     )
 
 
@@ -141,14 +145,13 @@ def _ranges(validator: Any) -> Iterator[str]:
 
 def _sizes(record: PluginRecord) -> dict[str, Any]:
     """Return the sizes that the settings of the example declare."""
-    problems: list[Problem] = []
-    settings: Any = read_settings(record.spec.config, record.spec.example, record.name, problems)
+    settings = Reader(load_registry()).plugin_settings(record.spec, record.spec.example, record.name)
     if settings is None:
         return {}
-    known = ("control_size", "output_size", "sources")
+    known = ("control_size", "output_size")
     sizes = {name: getattr(settings, name) for name in known if hasattr(settings, name)}
-    if sources := sizes.pop("sources", None):
-        sizes["sources"] = {name: list(shape) for name, shape in sources.items()}
+    if sources := sources_of(settings):
+        sizes["sources"] = sources
     return sizes
 
 

@@ -1,6 +1,6 @@
 """From a config to its wiring: here the names become tensors."""
 
-from typing import Any
+from typing import Any, overload
 
 import keras
 
@@ -9,23 +9,42 @@ from superloop_core.builder.keras_cell import as_builder
 from superloop_core.builder.layer_names import LayerNames
 from superloop_core.builder.protocol import Builder
 from superloop_core.builder.system import System
-from superloop_core.config.schema import LoopConfig, PartConfig, SystemConfig
+from superloop_core.config.schema import CellConfig, LoopConfig, PartConfig, SystemConfig
 from superloop_core.errors import ConfigError, PluginError, Problem, short_repr
 from superloop_core.loop.wiring import Wiring
 from superloop_core.registry.registry import load_registry
 
 
-def assemble(config: LoopConfig, policy: Any = None) -> Wiring:
-    """Make the parts that a config names, and wire them.
+@overload
+def assemble(config: LoopConfig, policy: Any = None) -> Wiring: ...
+
+
+@overload
+def assemble(config: CellConfig, policy: Any = None) -> Builder: ...
+
+
+@overload
+def assemble(config: SystemConfig, policy: Any = None) -> System[Any]: ...
+
+
+def assemble(config: Any, policy: Any = None) -> Any:
+    """Make the parts that a config names.
 
     Args:
-        config: the loop's.
+        config: a loop, which becomes a Wiring; a cell, which becomes a Builder; or a system.
         policy: the dtype policy of the parts; None: Keras's global one.
 
     Raises:
         PluginError: a factory cannot be imported, or returns the wrong thing.
         ConfigError: a factory rejects its settings.
     """
+    if isinstance(config, LoopConfig):
+        return _wired(config, policy)
+    with dtype_policy(policy):
+        return _cell(config, "cell") if isinstance(config, CellConfig) else _system(config, "system")
+
+
+def _wired(config: LoopConfig, policy: Any) -> Wiring:
     names = LayerNames()
     with dtype_policy(policy), names.in_use():  # a factory receives its settings only
         cells = [
@@ -57,18 +76,21 @@ def freeze_frozen(layer: keras.layers.Layer) -> None:
 
 
 def _cell(config: PartConfig, where: str) -> Builder:
-    made = _made("cell", config, f'{where} "{config.use.rpartition(":")[2]}"')
+    where = f'{where} "{config.use.rpartition(":")[2]}"'
+    made = _made("cell", config, where)
     builder = as_builder(made)
     if builder is None:
         rule = "its factory must return a Keras RNN cell or a Builder"
-        raise PluginError(f"{config.use}: {rule}: {short_repr(made)}")
+        raise PluginError(f"{where}: {config.use}: {rule}: {short_repr(made)}")
     return builder
 
 
 def _system(config: SystemConfig, where: str) -> System[Any]:
-    made = _made("system", config, f'{where} "{config.id}"')
+    where = f'{where} "{config.id}"'
+    made = _made("system", config, where)
     if not isinstance(made, System):
-        raise PluginError(f"{config.use}: its factory must return a System: {short_repr(made)}")
+        rule = "its factory must return a System"
+        raise PluginError(f"{where}: {config.use}: {rule}: {short_repr(made)}")
     return made
 
 

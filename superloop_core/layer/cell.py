@@ -9,11 +9,13 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from superloop_core.builder.noise import noise_of
 from superloop_core.builder.protocol import Sequence, State, Tensor
 from superloop_core.config.forms import read_any
 from superloop_core.config.schema import LoopConfig
 from superloop_core.errors import SourceError, SuperloopError
 from superloop_core.layer.assembly import assemble, freeze_frozen
+from superloop_core.layer.seeds import draw_seed, seed_generator
 
 
 @keras.saving.register_keras_serializable("superloop_core")
@@ -35,32 +37,41 @@ class SuperloopCell(keras.layers.Layer):  # type: ignore[misc]
     def __init__(self, config: LoopConfig | Mapping[str, Any] | str | Path, **kwargs: Any):
         super().__init__(autocast=False, **kwargs)
         self.config = read_any(config)
-        if self.config.sources:
-            names = ", ".join(self.config.sources)
+        required = [name for name, source in self.config.sources.items() if not source.optional]
+        if required:
+            names = ", ".join(required)
             raise SuperloopError(f"a Keras cell has no sources, but this loop reads {names}")
         if self.config.suppress_output or self.config.timesteps:
             raise SuperloopError("a Keras cell has no timesteps; remove 'timesteps' and 'suppress_output'")
         self.wiring = assemble(self.config, self.dtype_policy)
         freeze_frozen(self)
+        self._seeds = seed_generator(self.wiring)
         self.supports_jit = self.wiring.supports_jit
+        with keras.name_scope(self.name):
+            self.wiring.build(self.config.inputs)  # Keras asks for the state before it builds the cell
+        freeze_frozen(self)
         self._specs = self.wiring.state_specs(timesteps=None)
+        if any(spec.dtype.is_complex for spec in tf.nest.flatten(self._specs)):
+            raise SuperloopError(
+                "a Keras cell has real states, but this loop has complex ones; use Superloop"
+            )
         self.output_size = self.wiring.output_size
         self.state_size = [math.prod(spec.shape[1:]) for spec in tf.nest.flatten(self._specs)]
         self.state_names = tuple(name.replace(".", "_") for name in self.wiring.state_names(self._specs))
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Make the weights for inputs ``(batch, inputs)``."""
+        """Check the size of the inputs ``(batch, inputs)``; the weights are made already."""
         if input_shape[-1] != self.config.inputs:
             raise SourceError(
                 f"{self.name}: the config says inputs = {self.config.inputs}: {input_shape[-1]}"
             )
-        self.wiring.build(self.config.inputs)
-        freeze_frozen(self)
 
     def call(self, inputs: Tensor, states: Any, training: bool = False) -> tuple[Tensor, list[Tensor]]:
         """Take one timestep: inputs ``(batch, inputs)``, states as in :meth:`get_initial_state`."""
-        constants = self.wiring.constants(self._sequence(ops.shape(inputs)[0], training))
-        output, state, _ = self.wiring.step(inputs, self._packed(states), constants)
+        sequence = self._sequence(ops.shape(inputs)[0], training)
+        constants = self.wiring.constants(sequence)
+        with noise_of(sequence.seed, 0, 0):
+            output, state, _ = self.wiring.step(inputs, self._packed(states), constants)
         return output, self._flat(state)
 
     def get_initial_state(self, batch_size: Any = None) -> list[Tensor]:
@@ -78,6 +89,7 @@ class SuperloopCell(keras.layers.Layer):  # type: ignore[misc]
             lengths=None,
             dtype=self.compute_dtype,
             training=bool(training),
+            seed=draw_seed(self.wiring, self._seeds, training),
         )
 
     def _flat(self, state: State) -> list[Tensor]:

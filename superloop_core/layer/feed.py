@@ -70,27 +70,50 @@ class FeedReader:
         """Return the dtype of an input; mixed precision leaves sources alone, which may be addresses."""
         if name == LENGTHS:
             return "int32"
-        if name in self._config.sources:
-            return addressing_dtype(self._policy)
-        return str(self._policy.compute_dtype)
+        if name not in self._config.sources:
+            return str(self._policy.compute_dtype)
+        dtype = self._config.sources[name].dtype
+        return addressing_dtype(self._policy) if dtype == "float" else dtype
+
+    def by_name(self, given: Any) -> Mapping[str, Any]:
+        """Return inputs, their shapes or their masks by name.
+
+        Args:
+            given: a dict, one for the inputs, or a list of one for each of the config's ``input_shapes``.
+
+        Raises:
+            SourceError: the list has another length.
+        """
+        if isinstance(given, Mapping):
+            return given
+        is_shape = isinstance(given, tuple) and all(isinstance(size, int | None) for size in given)
+        if is_shape or not isinstance(given, list | tuple):
+            return {INPUTS: given}
+        names = list(self._config.input_shapes)
+        if len(given) != len(names):
+            listed = ", ".join(map(repr, names))
+            raise SourceError(
+                f"{self._name}: the inputs must be a tensor, a dict, or a list of {len(names)} ({listed}): "
+                f"a {type(given).__name__} of {len(given)}"
+            )
+        return dict(zip(names, given, strict=True))
 
     def read(self, inputs: Any, mask: Any = None, *, one_timestep: bool = False) -> Feed:
         """Return the checked inputs.
 
         Args:
-            inputs: the tensor of inputs, or a dict of everything by name.
-            mask: of the inputs, or a dict of masks by name; None: those that Keras attached to the tensors.
+            inputs: the tensor of inputs, a dict of everything by name, or a list in the order of the config's
+                ``input_shapes``.
+            mask: of the inputs, a dict of masks by name, or a list where ``inputs`` is one; None: those that
+                Keras attached to the tensors.
             one_timestep: expect everything but the inputs of each timestep.
 
         Raises:
             SourceError: an input is missing, unknown or of a wrong shape.
         """
-        if isinstance(inputs, list | tuple):
-            names = ", ".join(map(repr, self._config.input_shapes))
-            raise SourceError(
-                f"{self._name}: the inputs must be a tensor, or a dict of {names}: {type(inputs).__name__}"
-            )
-        given = {name: tensor for name, tensor in by_name(inputs).items() if tensor is not None}
+        given = {name: tensor for name, tensor in self.by_name(inputs).items() if tensor is not None}
+        if isinstance(inputs, list | tuple) and isinstance(mask, list | tuple):
+            mask = self.by_name(mask)
         given, of_ragged = self._dense(given)
         masks = self._masks(given, mask)
         for name in of_ragged:
@@ -106,7 +129,7 @@ class FeedReader:
         if LENGTHS in given:
             self._check_lengths(given[LENGTHS], of_inputs, timesteps)
             of_inputs = self._valid(given)
-        sources = {name: given[name] for name in self._config.sources}
+        sources = {name: given[name] for name in self._config.sources if name in given}
         return Feed(
             batch_size=batch_size,
             timesteps=timesteps,
@@ -119,11 +142,11 @@ class FeedReader:
 
     def mask_of_inputs(self, inputs: Any, mask: Any) -> Tensor | None:
         """Return the mask of a call, for the next layers."""
-        given, of_ragged = self._dense(by_name(inputs))
+        given, of_ragged = self._dense(self.by_name(inputs))
         return (
             self._valid(given)
             if given.get(LENGTHS) is not None
-            else by_name(mask).get(INPUTS, of_ragged.get(INPUTS))
+            else self.by_name(mask).get(INPUTS, of_ragged.get(INPUTS))
         )
 
     def _dense(self, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -153,7 +176,12 @@ class FeedReader:
         config = self._config
         left_out = (INPUTS, FEEDBACK) if one_timestep else ()
         shapes = {name: shape for name, shape in config.input_shapes.items() if name not in left_out}
-        known = shapes | {FEEDBACK: (config.feedback_size,)} | ({} if one_timestep else {LENGTHS: ()})
+        known = (
+            shapes
+            | config.sources
+            | {FEEDBACK: (config.feedback_size,)}
+            | ({} if one_timestep else {LENGTHS: ()})
+        )
         for name in given:
             if name not in known:
                 raise SourceError(f"{self._name}: has no input {name!r}{did_you_mean(name, known)}")
@@ -167,6 +195,7 @@ class FeedReader:
             if tf.as_dtype(tensor.dtype) == tf.string:
                 raise SourceError(f"{self._name}: {name!r} must be numbers: {tensor.dtype}")
             self._check_shape(name, tensor, known[name])
+        self._check_shared_axes(given)
         for name, mask in masks.items():
             if name == INPUTS:
                 of_inputs = given[INPUTS].shape[1] if INPUTS in given else None
@@ -180,6 +209,18 @@ class FeedReader:
         rows = {name: tensor.shape[0] for name, tensor in everything.items() if tensor.shape[0] is not None}
         if len(set(rows.values())) > 1:
             raise SourceError(f"{self._name}: everything must have the same batch size: {rows}")
+
+    def _check_shared_axes(self, given: Mapping[str, Tensor]) -> None:
+        """Check the sizes of the axes that have a name; in a graph, those that are known."""
+        sizes: dict[str, dict[str, int]] = {}
+        for name in self._config.sources.keys() & given.keys():
+            for dim, size in zip(self._config.sources[name].dims, given[name].shape[1:], strict=True):
+                if dim is not None and size is not None:
+                    sizes.setdefault(dim, {})[name] = size
+        for dim, of_dim in sizes.items():
+            if len(set(of_dim.values())) > 1:
+                listed = ", ".join(f"{name!r} {size}" for name, size in sorted(of_dim.items()))
+                raise SourceError(f"{self._name}: the axis {dim!r} must have one size: {listed}")
 
     def _check_shape(self, name: str, tensor: Tensor, expected: tuple[int | None, ...]) -> None:
         received = tuple(tensor.shape)
@@ -211,11 +252,6 @@ class FeedReader:
             if short:
                 what = f"{LENGTHS!r} must be from 0 to the {int(timesteps)} timesteps there are"
                 raise SourceError(f"{self._name}: {what}: {short_repr(short)}")
-
-
-def by_name(given: Any) -> Mapping[str, Any]:
-    """Return inputs, or their shapes, by name: a tensor alone is the inputs."""
-    return given if isinstance(given, Mapping) else {INPUTS: given}
 
 
 def _tensor(value: Any) -> Tensor:

@@ -1,49 +1,12 @@
-"""A loop's state from call to call: given at t = 0, and stored by a stateful layer."""
+"""A loop's state from call to call, stored by a stateful layer."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from superloop_core.builder.protocol import State, Tensor
-from superloop_core.errors import SourceError, did_you_mean, short_repr
-
-
-def with_initial_state(state: State, names: list[str], given: Any, owner: str) -> State:
-    """Return the state at t = 0 with the tensors that were given.
-
-    Args:
-        state: the default.
-        names: the paths of its tensors, in the order of ``tf.nest.flatten(state)``.
-        given: a list of all its tensors in this order, or a dict of some of them by path.
-        owner: the layer's name, for messages.
-
-    Raises:
-        SourceError: a tensor is unknown, missing, one too many or of a wrong shape.
-    """
-    tensors = dict(zip(names, tf.nest.flatten(state), strict=True))
-    if isinstance(given, Mapping):
-        for name in given:
-            if name not in tensors:
-                raise SourceError(f"{owner}: the state has no {name!r}{did_you_mean(name, names)}")
-        new = dict(given)
-    else:
-        listed = list(given) if isinstance(given, list | tuple) else [given]
-        if len(listed) != len(names):
-            raise SourceError(
-                f"{owner}: 'initial_state' must be a list of {len(names)} tensors, {', '.join(names)}, or a "
-                f"dict of some of them: {len(listed)} given"
-            )
-        new = dict(zip(names, listed, strict=True))
-    for name, value in new.items():
-        tensor = tf.cast(tf.convert_to_tensor(value), tensors[name].dtype)
-        shape = tensors[name].shape
-        if not tensor.shape.is_compatible_with(shape):
-            received = short_repr(tuple(tensor.shape))
-            raise SourceError(f"{owner}: {name!r} of the state must have the shape {shape}: {received}")
-        tensors[name] = tf.ensure_shape(tensor, shape)
-    return tf.nest.pack_sequence_as(state, list(tensors.values()))
+from superloop_core.errors import SourceError
 
 
 class StatefulStore:
@@ -66,6 +29,11 @@ class StatefulStore:
     def variables(self) -> list[keras.Variable]:
         """Everything it stores."""
         return [self._filled, *self.tensors]
+
+    @property
+    def stored(self) -> list[Tensor] | None:
+        """The stored tensors, or None where nothing is stored; not for use in a graph."""
+        return [tf.identity(tensor.value) for tensor in self.tensors] if bool(self._filled.value) else None
 
     def load(self, initial: State, batch_size: Any, owner: str) -> State:
         """Return the stored state, or ``initial`` where nothing is stored.

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence as Seq
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import attrs
 import keras
@@ -15,11 +15,14 @@ from superloop_core.config.forms import read_any
 from superloop_core.config.schema import LoopConfig
 from superloop_core.errors import SourceError, SuperloopError
 from superloop_core.layer.assembly import assemble, freeze_frozen
-from superloop_core.layer.feed import Feed, FeedReader, by_name
+from superloop_core.layer.feed import Feed, FeedReader
 from superloop_core.layer.finite import require_finite
-from superloop_core.layer.state import StatefulStore, with_initial_state
+from superloop_core.layer.seeds import draw_seed, seed_generator
+from superloop_core.layer.state import StatefulStore
+from superloop_core.loop.given_state import with_given
 from superloop_core.loop.session import Session
 from superloop_core.loop.shards import count_shards
+from superloop_core.loop.single_step import take_single_step
 from superloop_core.loop.trace_selection import ALL, checked_traces, select_traces
 from superloop_core.loop.unroll import Unroll, Unrolled
 from superloop_core.loop.wiring import LoopState
@@ -39,14 +42,22 @@ OPTIONS = (
 FIXED = ("config", "traces", "stateful", "unroll", "checkpoint_every", "debug")
 
 
+class StepConstants(NamedTuple):
+    """What all timesteps of a sequence share: see :meth:`Superloop.constants`."""
+
+    parts: Any
+    seed: Any  # of the noise, (2,) of uint32; None: none is drawn
+
+
 @keras.saving.register_keras_serializable("superloop_core")
 class Superloop(keras.layers.Layer):  # type: ignore[misc]
     """A recurrent network with external systems, as one Keras layer.
 
-    Call it with a tensor ``(batch, timesteps, inputs)`` where the loop has no other input, or with a
-    dict: ``"inputs"`` (where inputs > 0); every source as ``"<id>_<source>"`` (``config.sources`` has the
-    shapes); optionally ``"lengths"``, the number of valid timesteps of each batch element, ``(batch,)``;
-    and optionally ``"initial_feedback"``, the read vectors at t = 0, ``(batch, feedback_size)``. A loop
+    Call it with a tensor ``(batch, timesteps, inputs)`` where the loop has no other input, with a list in the
+    order of :attr:`input_shapes`, or with a dict: ``"inputs"`` (where inputs > 0); every source as
+    ``"<id>_<source>"`` (``config.sources`` has the shapes; those that are optional may be left out);
+    optionally ``"lengths"``, the number of valid timesteps of each batch element, ``(batch,)``; and
+    optionally ``"initial_feedback"``, the read vectors at t = 0, ``(batch, feedback_size)``. A loop
     with neither inputs nor sources needs the last, since nothing else gives the batch size.
 
     A call returns the outputs ``(batch, timesteps - suppress_output, outputs)``, or only the last valid
@@ -154,19 +165,27 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
     @cached_property
     def state_names(self) -> tuple[str, ...]:
         """Paths of the state's tensors, such as ``tape.position``, in the order of ``return_state``."""
-        return tuple(self.wiring.state_names(self.wiring.state_specs()))
+        return tuple(self.wiring.state_names(self._state_specs))
 
-    def symbolic_inputs(self, batch_size: int | None = None, *, lengths: bool = False) -> Any:
+    @cached_property
+    def _state_specs(self) -> LoopState:
+        return self.wiring.state_specs()
+
+    def symbolic_inputs(
+        self, batch_size: int | None = None, *, lengths: bool = False, optional: bool = False
+    ) -> Any:
         """Return Keras inputs for a functional model: one for each of :attr:`input_shapes`.
 
         Args:
             batch_size: None where it is not known.
             lengths: include ``"lengths"``, ``(batch,)`` of int32.
+            optional: include the sources that a call may leave out.
 
         Returns:
             a dict by name, or the tensor of the inputs where there is nothing else.
         """
-        shapes = self.input_shapes | ({LENGTHS: ()} if lengths else {})
+        shapes: dict[str, Shape] = self.input_shapes | ({LENGTHS: ()} if lengths else {})
+        shapes |= self.config.sources if optional else {}
         made = {
             name: keras.Input(shape, batch_size=batch_size, dtype=self._reader.dtype_of(name), name=name)
             for name, shape in shapes.items()
@@ -178,14 +197,15 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         del initial_state_shape
         self.wiring.build(self.config.inputs)
         freeze_frozen(self)
+        self._seeds = seed_generator(self.wiring)
         if self.stateful:
-            shapes = by_name(inputs_shape)
+            shapes = self._reader.by_name(inputs_shape)
             batch_size = next(iter(shapes.values()))[0]
             if batch_size is None:
                 raise SourceError(
                     f"{self.name}: stateful = True needs the batch size: give the inputs a batch_size"
                 )
-            sources = {name: shapes[name] for name in self.config.sources}
+            sources = {name: shapes[name] for name in self.config.sources if name in shapes}
             self._store = StatefulStore(self.wiring.state_specs(sources, timesteps=None), batch_size)
 
     def call(self, inputs: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
@@ -204,6 +224,8 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         )
         if self.debug:
             self._require_finite(feed, state, unrolled)
+        for loss in unrolled.losses:
+            self.add_loss(loss)
         if self._store is not None:
             self._store.save(unrolled.state)
         return self._result(unrolled)
@@ -215,7 +237,7 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         if not self.built:
             with tf.Graph().as_default():  # where the weights of a twin are not allocated
                 twin = type(self).from_config(self.get_config())
-                twin.build({name: tensor.shape for name, tensor in by_name(inputs).items()})
+                twin.build({name: tensor.shape for name, tensor in self._reader.by_name(inputs).items()})
                 return twin.compute_output_spec(inputs, initial_state, mask, training)
         spec = _Traced(self._placeholders).compute_output_spec(inputs, initial_state, mask, training)
         if isinstance(spec, SuperloopError):
@@ -226,7 +248,7 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         """Return the shapes of a call's results; None where the batch size or timesteps are not known."""
         feed = {
             name: keras.KerasTensor(shape, dtype=self._reader.dtype_of(name))
-            for name, shape in by_name(inputs_shape).items()
+            for name, shape in self._reader.by_name(inputs_shape).items()
         }
         return keras.tree.map_structure(lambda tensor: tensor.shape, self.compute_output_spec(feed))
 
@@ -267,18 +289,9 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
 
         Raises:
             SourceError: a source is missing, unknown or of a wrong shape.
+            SuperloopError: the layer has no weights yet, or this is inside a ``tf.function``.
         """
-        if not self.built:
-            raise SuperloopError(f"{self.name}: has no weights yet; first call it, or build a model with it")
-        feed = self._reader.read(dict(sources or {}), one_timestep=True)
-        if feed.batch_size is None:
-            feed = attrs.evolve(feed, batch_size=batch_size or 1)
-        elif batch_size not in (None, feed.batch_size):
-            raise SourceError(
-                f"{self.name}: batch_size is {batch_size}, but the sources have {feed.batch_size}"
-            )
-        feed = attrs.evolve(feed, timesteps=timesteps or feed.timesteps)
-        sequence = self._sequence(feed, training=False)
+        feed, sequence = self._single_steps(batch_size, sources, timesteps, training=False)
         return Session(
             self.wiring,
             sequence,
@@ -288,15 +301,131 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
             owner=self.name,
         )
 
+    def initial_state(
+        self,
+        batch_size: Any = None,
+        sources: Mapping[str, Any] | None = None,
+        *,
+        timesteps: Any = None,
+        initial_state: Any = None,
+    ) -> dict[str, Any]:
+        """Return the state at t = 0, for :meth:`step`.
+
+        Args:
+            batch_size: an int or a scalar tensor; used where there is no source to read it from; 1 if None.
+            sources: as for :meth:`session`.
+            timesteps: their number, for systems that depend on it; None: the config's, if it has one.
+            initial_state: as in a call.
+
+        Returns:
+            tensors by path, each ``(batch, ...)``.
+
+        Raises:
+            SourceError: a source is missing, unknown or of a wrong shape.
+            SuperloopError: the layer has no weights yet.
+        """
+        feed, sequence = self._single_steps(batch_size, sources, timesteps, training=False)
+        state = self._initial_state(feed, sequence, initial_state)
+        return dict(zip(self.wiring.state_names(state), tf.nest.flatten(state), strict=True))
+
+    def get_initial_state(self, batch_size: Any) -> list[Any]:
+        """Return the state at t = 0 of a loop without sources, as ``keras.layers.RNN`` does."""
+        return list(self.initial_state(batch_size).values())
+
+    def constants(
+        self,
+        batch_size: Any = None,
+        sources: Mapping[str, Any] | None = None,
+        *,
+        timesteps: Any = None,
+        training: bool = False,
+    ) -> StepConstants:
+        """Return what all timesteps of a sequence share, for :meth:`step`: sources, dropout masks, the seed.
+
+        It depends on the weights: compute it anew once they have changed.
+
+        Args:
+            batch_size: as for :meth:`initial_state`, and so are the errors.
+            sources: likewise.
+            timesteps: likewise.
+            training: whether dropout is drawn, and layers are in training.
+
+        Returns:
+            a nest of tensors, which a ``tf.function`` takes as an argument.
+        """
+        _, sequence = self._single_steps(batch_size, sources, timesteps, training)
+        return StepConstants(self.wiring.constants(sequence), sequence.seed)
+
+    def step(
+        self, inputs: Any, state: Any, constants: StepConstants, *, timestep: Any = None
+    ) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+        """Take one timestep, as a function of the arguments and the weights: nothing is stored.
+
+        ::
+
+            state, constants = loop.initial_state(4, sources), loop.constants(4, sources)
+            for t in range(timesteps):
+                output, state, traces = loop.step(inputs[:, t], state, constants)
+
+        It works in a ``tf.function``, in a loop of your own, and as the signature of a SavedModel. Outputs
+        are those of a call with the whole sequence, also those that ``suppress_output`` drops.
+
+        Args:
+            inputs: ``(batch, inputs)``; None where the loop has no inputs.
+            state: the result of :meth:`initial_state` or of the previous step; or a list of its tensors.
+            constants: the result of :meth:`constants`.
+            timestep: its number, an int or a scalar tensor; needed where the loop draws noise.
+
+        Returns:
+            the output ``(batch, outputs)``; the next state, by path; and all traces by name, each
+            ``(batch, ...)``.
+
+        Raises:
+            SourceError: the inputs or the state do not fit.
+            SuperloopError: the timestep is needed; or a part assigns to a weight.
+        """
+        if constants.seed is not None and timestep is None:
+            raise SuperloopError(f"{self.name}: the loop draws noise, so a step needs its number: timestep=t")
+        if inputs is not None:
+            inputs = tf.cast(tf.convert_to_tensor(inputs), self.compute_dtype)
+        received = None if inputs is None else inputs.shape[1:]
+        if received != ((self.config.inputs,) if self.config.inputs else None):
+            wanted = f"(batch, {self.config.inputs})" if self.config.inputs else None
+            shape = None if inputs is None else tuple(inputs.shape)
+            raise SourceError(f"{self.name}: a step takes inputs of the shape {wanted}: {shape}")
+        packed = self._packed(state)
+        output, new, traces = take_single_step(
+            self.wiring, inputs, packed, constants.parts, seed=constants.seed, timestep=timestep
+        )
+        return output, dict(zip(self.state_names, tf.nest.flatten(new), strict=True)), traces
+
     @property
     def states(self) -> tuple[Any, ...] | None:
         """What a stateful layer stores between calls, in the order of :attr:`state_names`; else None."""
         return None if self._store is None else tuple(self._store.tensors)
 
-    def reset_state(self) -> None:
-        """Let a stateful layer's next call start from the state at t = 0."""
-        if self._store is not None:
-            self._store.clear()
+    @property
+    def kept_state(self) -> dict[str, Any] | None:
+        """What a stateful layer's next call starts from, by path; None: from the state at t = 0."""
+        stored = None if self._store is None else self._store.stored
+        return None if stored is None else dict(zip(self.state_names, stored, strict=True))
+
+    def reset_state(self, values: Any = None) -> None:
+        """Let a stateful layer's next call start from the state at t = 0, or from one that is given.
+
+        Args:
+            values: all tensors of the state, by path as in :attr:`kept_state`, or in a list.
+
+        Raises:
+            SourceError: they do not fit, or the layer stores no state; nothing is changed.
+        """
+        if values is None:
+            if self._store is not None:
+                self._store.clear()
+            return
+        if self._store is None:
+            raise SourceError(f"{self.name}: stores no state: make it with stateful=True, and build it")
+        self._store.save(self._packed(values, self._store.tensors))
 
     reset_states = reset_state  # the name in older versions of Keras
 
@@ -329,6 +458,32 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         sequence = self._sequence(known, training)
         return feed, sequence, self._initial_state(feed, sequence, initial_state, self._store)
 
+    def _single_steps(
+        self, batch_size: Any, sources: Mapping[str, Any] | None, timesteps: Any, training: bool
+    ) -> tuple[Feed, Sequence]:
+        """Check the arguments of a sequence that is taken step by step."""
+        if not self.built:
+            raise SuperloopError(f"{self.name}: has no weights yet; first call it, or build a model with it")
+        feed = self._reader.read(dict(sources or {}), one_timestep=True)
+        if feed.batch_size is None:
+            feed = attrs.evolve(feed, batch_size=1 if batch_size is None else batch_size)
+        elif isinstance(batch_size, int) and batch_size != feed.batch_size:
+            raise SourceError(
+                f"{self.name}: batch_size is {batch_size}, but the sources have {feed.batch_size}"
+            )
+        feed = attrs.evolve(feed, timesteps=timesteps or feed.timesteps)
+        return feed, self._sequence(feed, training)
+
+    def _packed(self, given: Any, like: Seq[Any] | None = None) -> LoopState:
+        """Return a whole state that is given, packed; ``like`` has its shapes and dtypes."""
+        specs = self._state_specs
+        state = tf.nest.pack_sequence_as(specs, like) if like is not None else specs
+        names = self.state_names
+        if isinstance(given, Mapping) and (missing := [name for name in names if name not in given]):
+            raise SourceError(f"{self.name}: a state must have all tensors, but {missing[0]!r} is missing")
+        packed: LoopState = with_given(state, list(names), given, self.name)
+        return packed
+
     def _sequence(self, feed: Feed, training: bool) -> Sequence:
         return Sequence(
             batch_size=feed.batch_size,
@@ -338,6 +493,7 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
             sources=feed.sources,
             masks=feed.source_masks,
             training=bool(training),
+            seed=draw_seed(self.wiring, self._seeds, training),
         )
 
     def _initial_state(
@@ -347,7 +503,7 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         if store is not None:
             state = store.load(state, feed.batch_size, self.name)
         if given is not None:
-            state = with_initial_state(state, self.wiring.state_names(state), given, self.name)
+            state = with_given(state, self.wiring.state_names(state), given, self.name)
         if feed.feedback is not None:
             state = self.wiring.with_feedback(state, feed.feedback)
         return state

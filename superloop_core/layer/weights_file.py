@@ -13,7 +13,7 @@ from typing import IO, Any
 import h5py
 import keras
 
-from superloop_core.errors import SuperloopError, WeightsError, short_repr
+from superloop_core.errors import SuperloopError, WeightsError, os_reason, short_repr
 from superloop_core.limits import MIB, check_file, check_unpacked
 
 WEIGHTS = "model.weights.h5"  # in a .keras file
@@ -209,5 +209,5 @@ def _reason(error: Exception) -> str:
     if isinstance(error, SuperloopError):
         return str(error)
     if isinstance(error, OSError) and error.strerror:
-        return f"cannot be read: {error.strerror}"
+        return f"cannot be read: {os_reason(error)}"
     return f"cannot be loaded: {error}"

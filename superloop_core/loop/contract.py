@@ -4,9 +4,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import tensorflow as tf
+from keras import ops
 
+from superloop_core.builder.noise import noise_of_part
 from superloop_core.builder.protocol import Builder, State, Tensor, paths_of
 from superloop_core.errors import PluginError, short_repr
+from superloop_core.names import is_loss
 
 
 class Step(NamedTuple):
@@ -33,7 +36,8 @@ def take_step(
     Raises:
         PluginError: the results break the contract of :meth:`Builder.step`.
     """
-    answer = builder.step(inputs, state, constants)
+    with noise_of_part(path, ops.shape(inputs)[0]):
+        answer = builder.step(inputs, state, constants)
     if not (isinstance(answer, tuple) and len(answer) == 3 and isinstance(answer[2], Mapping)):
         received = f"{len(answer)} values" if isinstance(answer, tuple) else type(answer).__name__
         raise _broken(path, builder, "must return (output, state, dict of named tensors)", received)
@@ -48,6 +52,9 @@ def take_step(
             rule = f"must name tensors (batch, ...), but {name!r} is none"
             raise _broken(path, builder, rule, short_repr(tensor))
         # A loop within the loop names tensors of its state itself: the same tensor by the same name.
+        if is_loss(name) and not (len(tensor.shape) == 1 and tensor.dtype.is_floating):
+            rule = f"must give {name!r} as floats (batch,): a loss of each row"
+            raise _broken(path, builder, rule, f"{tensor.shape} {tensor.dtype.name}")
         if name in reserved or before.get(f"{path}.{name}", tensor) is not tensor:
             rule = f"must give its traces names of their own, but {name!r} is"
             raise _broken(path, builder, rule, "the state's, or the core's (read, control)")

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
@@ -17,6 +18,23 @@ from superloop_core.errors import SuperloopError
 
 Tensors = Any  # tensors, in any nest of tuples and dicts; time is first where they are stacked
 Step = Callable[[Tensors, Tensors, Tensors], tuple[Tensors, Tensors]]
+
+ASSIGNS = (
+    "a step assigns to a variable that is no weight of the part; put it in the state, or make it a weight "
+    "that is not trained: add_weight(..., trainable=False)"
+)
+DRAWS = (
+    "a step draws random numbers that cannot be repeated in the backward pass; use "
+    "superloop_core.draw_normal or draw_uniform, or keras.random with a SeedGenerator that is an attribute "
+    "of the part"
+)
+# Operations whose numbers no argument decides.
+STATEFUL_RANDOM = frozenset({
+    "Multinomial", "ParameterizedTruncatedNormal", "RandomGamma", "RandomPoisson", "RandomPoissonV2",
+    "RandomShuffle", "RandomStandardNormal", "RandomUniform", "RandomUniformInt", "StatefulRandomBinomial",
+    "StatefulStandardNormal", "StatefulStandardNormalV2", "StatefulTruncatedNormal", "StatefulUniform",
+    "StatefulUniformFullInt", "StatefulUniformInt", "TruncatedNormal",
+})  # fmt: skip
 
 _in_step: ContextVar[Callable[[Any], Any] | None] = ContextVar("in_step", default=None)
 
@@ -70,6 +88,7 @@ class Scan:
         specs = [tf.TensorSpec(t.shape, t.dtype) for t in tf.nest.flatten(nests)]
         traced = tf.function(outline, autograph=False).get_concrete_function(*specs)
         _check_captures(traced)
+        _check_operations(traced.graph)
         self._y_nest, self._saved_specs = traced.structured_outputs
         # Not ``traced``: XLA takes what the gradient of a call reads for constants, and compiles at each.
         self._step = flat_step
@@ -153,7 +172,7 @@ class Scan:
         slopes: list[Any],
         y_slopes: list[Any],
     ) -> tuple[list[Any], list[Any], list[Any]]:
-        """Return the gradients of the first carry, of xs and of shared, for floating tensors only."""
+        """Return the gradients of the first carry, of xs and of shared, for floats only."""
         carries = len(residuals) - len(self._saved_specs)
 
         def body(i: Any, slopes: list[Any], sums: list[Any], of_xs: list[Any]) -> Any:
@@ -288,15 +307,19 @@ def _sizes(tensor: Any) -> list[Any]:
     return [dynamic[axis] if size is None else size for axis, size in enumerate(tensor.shape)]
 
 
+def _has_gradient(tensor: Any) -> bool:
+    return bool(tensor.dtype.is_floating or tensor.dtype.is_complex)
+
+
 def _of_floats(values: Any, tensors: Any) -> list[Any]:
-    """The values that belong to floating tensors; only these have a gradient."""
-    return [value for value, tensor in zip(values, tensors, strict=True) if tensor.dtype.is_floating]
+    """The values that belong to floats, real or complex; only these have a gradient."""
+    return [value for value, tensor in zip(values, tensors, strict=True) if _has_gradient(tensor)]
 
 
 def _with_none(values: list[Any], tensors: list[Any]) -> list[Any]:
-    """The inverse of :func:`_of_floats`: None for tensors that are not floating."""
+    """The inverse of :func:`_of_floats`: None for other tensors."""
     left = iter(values)
-    return [next(left) if tensor.dtype.is_floating else None for tensor in tensors]
+    return [next(left) if _has_gradient(tensor) else None for tensor in tensors]
 
 
 def _check_captures(step: Any) -> None:
@@ -311,3 +334,34 @@ def _check_captures(step: Any) -> None:
             "a step may use its arguments, its weights (made with add_weight) and the result of 'constants' "
             f"only, but it uses {', '.join(variables + tensors)}"
         )
+
+
+def _check_operations(graph: Any) -> None:
+    """Require operations that give the same when the backward pass repeats a step.
+
+    Raises:
+        SuperloopError: the step draws random numbers of TensorFlow's, or assigns to a variable of its own.
+    """
+    for operation in graph.get_operations():
+        nodes = [operation.node_def]
+        if any(value.HasField("func") for value in operation.node_def.attr.values()):
+            nodes = [node for function in graph.as_graph_def().library.function for node in function.node_def]
+        for node in nodes:
+            if node.op.startswith("Assign"):
+                rule = ASSIGNS
+            elif node.op in STATEFUL_RANDOM:
+                rule = DRAWS
+            else:
+                continue
+            raise SuperloopError(f"{rule}: {node.op}{_place(operation)}")
+
+
+def _place(operation: Any) -> str:
+    """Return where the plugin made an operation: the last line outside of the libraries."""
+    ours = str(Path(__file__).parents[1])
+    lines = [
+        line
+        for line in operation.traceback or ()
+        if not line.filename.startswith(ours) and not {"tensorflow", "keras"} & set(Path(line.filename).parts)
+    ]
+    return f" ({lines[-1].filename}:{lines[-1].lineno})" if lines else ""

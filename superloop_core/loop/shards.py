@@ -52,7 +52,7 @@ def count_shards(rows: Any, state: State) -> int:
     even = [n for n in range(1, rows // LEAST_ROWS + 1) if rows % n == 0] or [1]
     for_each_core = max(n for n in even if n <= cores)
     choices = [n for n in even if n % for_each_core == 0]
-    memory = rows * max(map(_bytes_of_row, tf.nest.flatten(state)))
+    memory = rows * max(map(_bytes_of_row, tf.nest.flatten(state)), default=0)
     return next((n for n in choices if memory <= n * CACHE), choices[-1])
 
 
@@ -63,6 +63,7 @@ def _cut(whole: Shard, start: Any, stop: Any) -> Shard:
     sequence = attrs.evolve(
         whole.sequence,
         batch_size=stop - start,
+        first_row=start,
         lengths=cut(whole.sequence.lengths),
         sources=cut(dict(whole.sequence.sources)),
         masks=cut(dict(whole.sequence.masks)),

@@ -1,6 +1,6 @@
 """All timesteps of any Builder: unrolled statically, or in one loop."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import attrs
@@ -8,11 +8,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from superloop_core.builder.noise import noise_of
 from superloop_core.builder.protocol import Builder, Sequence, State, Tensor
+from superloop_core.errors import SuperloopError
 from superloop_core.loop.masks import freeze, hold
-from superloop_core.loop.scan import Scan, SegmentedScan
+from superloop_core.loop.scan import ASSIGNS, Scan, SegmentedScan
 from superloop_core.loop.shards import Shard, join_rows, split_rows
 from superloop_core.loop.trace_selection import select_traces
+from superloop_core.names import is_loss
 
 TENSOR = object()  # stands for a tensor among constants
 
@@ -23,6 +26,41 @@ class Unrolled(NamedTuple):
     outputs: Tensor  # (batch, timesteps, output_size)
     state: State  # after the last valid timestep
     traces: dict[str, Tensor]  # each (batch, timesteps, ...)
+    losses: list[Tensor]  # scalars, to be added to the loss
+
+
+class Results(NamedTuple):
+    """The results of a shard's loop."""
+
+    outputs: Tensor
+    state: State
+    traces: dict[str, Tensor]
+    losses: dict[str, Tensor]  # that steps name: (batch,), the sum of the valid timesteps
+    added: list[Tensor]  # by ``add_loss`` in a compiled step: scalars, the sum of all timesteps
+
+
+class StepResults(NamedTuple):
+    """The results of one timestep."""
+
+    output: Tensor
+    traces: dict[str, Tensor]
+    losses: dict[str, Tensor]  # each (batch,), 0 where the row is not valid
+    added: list[Tensor]
+
+
+class Effects(NamedTuple):
+    """What a step does besides returning its results; a loop with effects is not split into shards."""
+
+    updated: tuple[int, ...] = ()  # numbers of the weights that it assigns to
+    losses: bool = False  # whether it calls add_loss
+
+
+class _EffectsFound(Exception):
+    """A step has effects that its loop was not made for."""
+
+    def __init__(self, effects: Effects):
+        super().__init__(effects)
+        self.effects = effects
 
 
 class Unroll:
@@ -53,6 +91,7 @@ class Unroll:
         self._traces = traces
         self._checkpoint_every = checkpoint_every
         self._scans: dict[Any, Scan | SegmentedScan] = {}
+        self._effects: dict[bool, Effects] = {}  # in training, and not
 
     def __call__(
         self,
@@ -93,11 +132,12 @@ class Unroll:
         if self._static or (tf.executing_eagerly() and not jit_compile):
             results = self._static_steps(whole, int(steps))
         else:
-            results = join_rows(self._dynamic_steps(split_rows(whole, shards), steps, jit_compile))
-        outputs, state, traces = results
+            results = self._dynamic_steps(whole, shards, steps, jit_compile)
+        outputs, traces = results.outputs, results.traces
         if mask is not None:
             outputs, traces = hold((outputs, traces), mask)
-        return Unrolled(outputs, state, traces)
+        losses = [tf.reduce_mean(loss) for loss in results.losses.values()]
+        return Unrolled(outputs, results.state, traces, losses + results.added)
 
     def placeholders(
         self,
@@ -115,7 +155,9 @@ class Unroll:
         at_0 = {} if inputs is None else {"inputs": inputs[:, 0]}
         if mask is not None:
             at_0["valid"] = tf.cast(mask[:, 0], tf.bool)
-        output, state, traces = self._step(at_0, state, self._builder.constants(sequence))
+        state, at = self._step(
+            at_0, state, self._builder.constants(sequence), (sequence.seed, sequence.first_row), 0
+        )
         steps = sequence.timesteps if timesteps is None else timesteps
 
         def over_time(tensor: Tensor) -> Tensor:
@@ -123,57 +165,78 @@ class Unroll:
             known = steps if isinstance(steps, int) else None
             return tf.ensure_shape(repeated, [tensor.shape[0], known, *tensor.shape[1:]])
 
-        return Unrolled(over_time(output), state, tf.nest.map_structure(over_time, traces))
+        return Unrolled(over_time(at.output), state, tf.nest.map_structure(over_time, at.traces), [])
 
     def _step(
-        self, at_t: Mapping[str, Tensor], state: State, constants: Any
-    ) -> tuple[Tensor, State, dict[str, Tensor]]:
-        output, new, traces = self._builder.step(at_t.get("inputs"), state, constants)
+        self, at_t: Mapping[str, Tensor], state: State, constants: Any, noise: tuple[Any, Any], timestep: Any
+    ) -> tuple[State, StepResults]:
+        """Take one timestep; ``noise`` is the seed and the number of the first row."""
+        with noise_of(*noise, timestep=timestep):
+            output, new, traces = self._builder.step(at_t.get("inputs"), state, constants)
+        losses = {name: tensor for name, tensor in traces.items() if is_loss(name)}
         if "valid" in at_t:
             new = freeze(at_t["valid"], new, state)
+            losses = freeze(at_t["valid"], losses, tf.nest.map_structure(tf.zeros_like, losses))
         # A loop's state must stay as specific as it was.
         new = tf.nest.map_structure(lambda n, o: tf.ensure_shape(n, o.shape), new, state)
-        return output, new, {name: traces[name] for name in select_traces(self._traces, traces)}
+        chosen = {name: traces[name] for name in select_traces(self._traces, traces)}
+        return new, StepResults(output, chosen, losses, [])
 
-    def _static_steps(self, whole: Shard, steps: int) -> tuple[Tensor, State, dict[str, Tensor]]:
+    def _static_steps(self, whole: Shard, steps: int) -> Results:
         given, state, sequence = whole
-        constants = self._builder.constants(sequence)
-        outputs, recorded = [], []
+        constants, noise = self._builder.constants(sequence), (sequence.seed, sequence.first_row)
+        taken = []
         for t in range(steps):
             at_t = {name: over[:, t] for name, over in given.items()}
-            output, state, traces = self._step(at_t, state, constants)
-            outputs.append(output)
-            recorded.append(traces)
-        stacked = {name: tf.stack([at[name] for at in recorded], axis=1) for name in recorded[0]}
-        return tf.stack(outputs, axis=1), state, stacked
+            state, at = self._step(at_t, state, constants, noise, t)
+            taken.append(at)
+        stacked = {name: tf.stack([at.traces[name] for at in taken], axis=1) for name in taken[0].traces}
+        losses = {name: tf.add_n([at.losses[name] for at in taken]) for name in taken[0].losses}
+        return Results(tf.stack([at.output for at in taken], axis=1), state, stacked, losses, [])
 
-    def _dynamic_steps(
-        self, shards: list[Shard], steps: Any, compiled: bool
-    ) -> list[tuple[Tensor, State, dict[str, Tensor]]]:
-        """Run one loop for each shard."""
+    def _dynamic_steps(self, whole: Shard, shards: int, steps: Any, compiled: bool) -> Results:
+        """Run one loop for each shard; a loop whose steps have effects is one shard."""
+        training = bool(whole.sequence.training)
+        effects = self._effects.get(training, Effects())
+        try:
+            rows = split_rows(whole, 1 if any(effects) else shards)
+            return self._loops(rows, steps, compiled, effects)
+        except _EffectsFound as found:
+            self._effects[training] = found.effects
+            return self._dynamic_steps(whole, shards, steps, compiled)
+
+    def _loops(self, shards: list[Shard], steps: Any, compiled: bool, effects: Effects) -> Results:
         weights = [tf.convert_to_tensor(variable.value) for variable in self._builder.variables]
-        constants = [
-            tf.nest.map_structure(_array_as_tensor, self._builder.constants(shard.sequence))
-            for shard in shards
-        ]
-        scanned = [
-            (
-                shard.state,
-                tf.nest.map_structure(_swap_time_and_batch, shard.given),
-                (weights, [leaf for leaf in tf.nest.flatten(of_shard) if tf.is_tensor(leaf)]),
-            )
-            for shard, of_shard in zip(shards, constants, strict=True)
-        ]
-        scan = self._scan(*scanned[0], constants[0], compiled)
+        updated = [weights[index] for index in effects.updated]
+        scanned, constants = [], []
+        for given, state, sequence in shards:
+            constants.append(tf.nest.map_structure(_array_as_tensor, self._builder.constants(sequence)))
+            xs = tf.nest.map_structure(_swap_time_and_batch, given)
+            noise = [] if sequence.seed is None else [sequence.seed, tf.convert_to_tensor(sequence.first_row)]
+            if noise:
+                xs["timestep"] = tf.range(steps)
+            tensors = [leaf for leaf in tf.nest.flatten(constants[-1]) if tf.is_tensor(leaf)]
+            scanned.append(((state, updated), xs, (weights, tensors, noise)))
+        scan = self._scan(*scanned[0], constants[0], compiled, effects)
         results = []
         for nests, shard in zip(scanned, shards, strict=True):
-            state, ys = scan(*nests, steps, keep=shard.sequence.training)
-            outputs, traces = tf.nest.map_structure(_swap_time_and_batch, ys)
-            results.append((outputs, state, traces))
-        return results
+            (state, updated), ys = scan(*nests, steps, keep=shard.sequence.training)
+            outputs, traces = tf.nest.map_structure(_swap_time_and_batch, (ys.output, ys.traces))
+            losses, added = tf.nest.map_structure(lambda y: tf.reduce_sum(y, axis=0), (ys.losses, ys.added))
+            results.append(Results(outputs, state, traces, losses, added))
+        for index, value in zip(effects.updated, updated, strict=True):
+            self._builder.variables[index].assign(value)
+        joined: Results = join_rows(results)
+        return joined
 
     def _scan(
-        self, state: State, xs: dict[str, Tensor], shared: Any, constants: Any, compiled: bool
+        self,
+        carry: Any,
+        xs: dict[str, Tensor],
+        shared: Any,
+        constants: Any,
+        compiled: bool,
+        effects: Effects,
     ) -> Scan | SegmentedScan:
         """Return the loop over steps of these shapes, traced once."""
         # Constants that are not tensors (training or not) are the same for every step and shard.
@@ -183,32 +246,57 @@ class Unroll:
             return tf.TensorSpec(tensor.shape, tensor.dtype)
 
         examples = (
-            tf.nest.map_structure(spec, state),
+            tf.nest.map_structure(spec, carry),
             tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape[1:], x.dtype), xs),
             tf.nest.map_structure(spec, shared),
         )
-        key = compiled, tuple(xs), repr(others), tuple(tf.nest.flatten(examples))
+        key = compiled, tuple(xs), repr(others), tuple(tf.nest.flatten(examples)), effects
         if key not in self._scans:
             options: Any = {"compiled": compiled}
             make: Any = Scan
             if self._checkpoint_every > 1:
                 make, options["every"] = SegmentedScan, self._checkpoint_every
-            self._scans[key] = make(self._step_of_scan(others), *examples, **options)
+            self._scans[key] = make(self._step_of_scan(others, effects), *examples, **options)
         return self._scans[key]
 
-    def _step_of_scan(self, constants: Any) -> Any:
+    def _step_of_scan(self, constants: Any, effects: Effects) -> Any:
         """Return the step as a function of its weights and constants; the latter replace each TENSOR."""
         variables = list(self._builder.variables)
 
-        def step(state: State, at_t: dict[str, Tensor], shared: Any) -> tuple[State, Any]:
-            weights, tensors = shared
+        def step(carry: Any, at_t: dict[str, Tensor], shared: Any) -> tuple[Any, StepResults]:
+            state, updated = carry
+            weights, tensors, noise = shared
             left = iter(tensors)
             filled = [next(left) if leaf is TENSOR else leaf for leaf in tf.nest.flatten(constants)]
-            with keras.StatelessScope(zip(variables, weights, strict=True)):
-                output, state, traces = self._step(at_t, state, tf.nest.pack_sequence_as(constants, filled))
-            return state, (output, traces)
+            packed = tf.nest.pack_sequence_as(constants, filled)
+            scope = keras.StatelessScope(zip(variables, weights, strict=True), collect_losses=True)
+            for index, value in zip(effects.updated, updated, strict=True):
+                scope.add_update((variables[index], value))
+            before = [scope.state_mapping[id(variable)] for variable in variables]
+            with scope:
+                state, at = self._step(at_t, state, packed, tuple(noise) or (None, 0), at_t.get("timestep"))
+            after = [scope.state_mapping[id(variable)] for variable in variables]
+            assigned = [i for i, pair in enumerate(zip(before, after, strict=True)) if pair[0] is not pair[1]]
+            _check_assigned([variables[index] for index in assigned], len(scope.state_mapping) > len(before))
+            found = Effects(tuple(sorted({*effects.updated, *assigned})), bool(scope.losses))
+            if found != effects:
+                raise _EffectsFound(found)
+            updated = [after[index] for index in effects.updated]
+            return (state, updated), at._replace(added=[tf.cast(loss, "float32") for loss in scope.losses])
 
         return step
+
+
+def _check_assigned(variables: Iterable[Any], others: bool) -> None:
+    """Require that a step assigns to weights of the part only, and to none that is trained."""
+    if others:
+        raise SuperloopError(f"{ASSIGNS}; a layer or a SeedGenerator must be an attribute of the part")
+    for variable in variables:
+        if variable.trainable:
+            raise SuperloopError(
+                f"a step assigns to the weight {variable.path!r}, which is trained; make it with "
+                "add_weight(..., trainable=False), or put it in the state"
+            )
 
 
 def _array_as_tensor(leaf: Any) -> Any:

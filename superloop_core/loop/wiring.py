@@ -9,7 +9,7 @@
     y_t     = W_y h_t + b_y                                   or W_y [h_t ; r_{t+1}] + b_y
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from itertools import accumulate
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
@@ -20,13 +20,15 @@ import tensorflow as tf
 from keras import ops
 
 from superloop_core.builder.dtypes import addressing_dtype, dtype_policy
+from superloop_core.builder.keras_cell import may_jit
 from superloop_core.builder.layer_names import LayerNames
+from superloop_core.builder.noise import noise_of, noise_of_part
 from superloop_core.builder.protocol import Builder, Sequence, State, Tensor, paths_of
 from superloop_core.builder.system import System
 from superloop_core.errors import ConfigError, SuperloopError
 from superloop_core.loop.contract import take_step
 from superloop_core.names import CONTROL, OUTPUTS, READ, cell_path, join, read_path, source_name
-from superloop_core.system_settings import Shape
+from superloop_core.system_settings import Source, as_source
 
 
 class LoopState(NamedTuple):
@@ -72,7 +74,9 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
         self.cells = tuple(cells)
         self.ids = tuple(systems)
         self.systems = tuple(systems.values())
-        self.supports_jit = all(part.supports_jit for part in (*self.cells, *self.systems))
+        parts = (*self.cells, *self.systems)
+        self.supports_jit = all(map(may_jit, parts))
+        self.stochastic = max((part.stochastic for part in parts), key=(False, "training", True).index)
         self.outputs_read_systems = outputs_read_systems
         self.feedback_size = sum(system.output_size for system in self.systems)
         self.output_size = outputs or self.cells[-1].output_size
@@ -91,11 +95,11 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
         self.offsets: Mapping[str, Mapping[str, Any]] = MappingProxyType({})  # learned weights, by path
 
     @property
-    def sources(self) -> dict[str, Shape]:
-        """Shapes of all sources by full name, without the batch axis; those of nested loops included."""
-        of_cells = {name: shape for cell in self.cells for name, shape in cell.sources.items()}
+    def sources(self) -> dict[str, Source]:
+        """All sources by full name, without the batch axis; those of nested loops included."""
+        of_cells = {name: as_source(shape) for cell in self.cells for name, shape in cell.sources.items()}
         return of_cells | {
-            source_name(id, name): shape
+            source_name(id, name): as_source(shape)
             for id, system in zip(self.ids, self.systems, strict=True)
             for name, shape in system.sources.items()
         }
@@ -105,7 +109,8 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
         size = input_size + self.feedback_size
         with self._layer_names.in_use():
             for cell in self.cells:
-                cell.build(size)
+                with dtype_policy(self.dtype_policy):  # of layers that it makes only now
+                    cell.build(size)
                 size = cell.output_size
             for control, system in zip(self.controls, self.systems, strict=True):
                 control.build((None, size))
@@ -120,14 +125,11 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
 
     def initial_state(self, sequence: Sequence) -> LoopState:
         """Return every part's state at t = 0, with the learned offsets, and read vectors of zeros."""
-        state = LoopState(
-            cells=tuple(cell.initial_state(sequence) for cell in self.cells),
-            systems=self._of_systems(lambda system, own: system.initial_state(own), sequence),
-            reads=tuple(
-                ops.zeros((sequence.batch_size, system.output_size), dtype=sequence.dtype)
-                for system in self.systems
-            ),
+        reads = tuple(
+            ops.zeros((sequence.batch_size, system.output_size), dtype=sequence.dtype)
+            for system in self.systems
         )
+        state = LoopState(*self._of_parts("initial_state", sequence), reads)
         offsets = {name: offset for of_part in self.offsets.values() for name, offset in of_part.items()}
         tensors = [
             tensor + ops.cast(offsets[name], tensor.dtype) if name in offsets else tensor
@@ -153,11 +155,14 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
         """Return the state as TensorSpecs, without computing it.
 
         Args:
-            shapes: shapes of sources, the batch axis included, where more is known than the settings say.
+            shapes: shapes of sources, the batch axis included, where more is known than the settings say,
+                and of optional ones, which are otherwise left out.
             timesteps: their number, for memories that grow with it; ``"any"``: some number; None: unknown,
                 which these memories reject.
         """
-        known = {name: (None, *shape) for name, shape in self.sources.items()} | dict(shapes or {})
+        sources = self.sources
+        known = {name: (None, *source) for name, source in sources.items() if not source.optional}
+        known |= shapes or {}
 
         def start(batch_size: Tensor, number: Tensor, sources: Mapping[str, Tensor]) -> LoopState:
             sequence = Sequence(
@@ -166,13 +171,17 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
                 lengths=None,
                 dtype=self.compute_dtype,
                 sources=sources,
+                seed=tf.zeros(2, "uint32") if self.stochastic else None,
             )
             return self.initial_state(sequence)
 
-        dtype = addressing_dtype(self.dtype_policy)
-        sources = {name: tf.TensorSpec(shape, dtype) for name, shape in known.items()}
+        dtypes = {"float": addressing_dtype(self.dtype_policy)}
+        specs_of_sources = {
+            name: tf.TensorSpec(shape, dtypes.get(sources[name].dtype, sources[name].dtype))
+            for name, shape in known.items()
+        }
         scalar = tf.TensorSpec([], "int32")
-        traced = tf.function(start, autograph=False).get_concrete_function(scalar, scalar, sources)
+        traced = tf.function(start, autograph=False).get_concrete_function(scalar, scalar, specs_of_sources)
         specs: LoopState = tf.nest.map_structure(
             lambda t: tf.TensorSpec([None, *t.shape[1:]], t.dtype), traced.structured_outputs
         )
@@ -185,13 +194,7 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
     def constants(self, sequence: Sequence) -> PerPart:
         """Return every part's constants."""
         prepared = self.prepare() if sequence.prepared is None else sequence.prepared
-        cells = zip(self.cells, prepared.cells, strict=True)
-        return PerPart(
-            cells=tuple(cell.constants(attrs.evolve(sequence, prepared=own)) for cell, own in cells),
-            systems=self._of_systems(
-                lambda system, own: system.constants(own), attrs.evolve(sequence, prepared=prepared)
-            ),
-        )
+        return self._of_parts("constants", attrs.evolve(sequence, prepared=prepared))
 
     def step(
         self, inputs: Tensor | None, state: LoopState, constants: PerPart
@@ -238,24 +241,31 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
         children: dict[str, Any] = super()._trackable_children(save_type, **kwargs)
         return children | {f"variable_{index}": variable for index, variable in enumerate(self.variables)}
 
-    def _of_systems(
-        self, call: Callable[[System[Any], Sequence], Any], sequence: Sequence
-    ) -> tuple[Any, ...]:
-        """Call each system with its own sources, masks and preparations; an error names its id."""
-        results = []
-        for k, (id, system) in enumerate(zip(self.ids, self.systems, strict=True)):
-            full = {name: source_name(id, name) for name in system.sources}
-            own = attrs.evolve(
-                sequence,
-                sources={name: sequence.sources[full[name]] for name in full},
-                masks={name: sequence.masks[full[name]] for name in full if full[name] in sequence.masks},
-                prepared=None if sequence.prepared is None else sequence.prepared.systems[k],
-            )
-            try:
-                results.append(call(system, own))
-            except SuperloopError as error:
-                raise type(error)(f"{id}: {error}") from error
-        return tuple(results)
+    def _of_parts(self, method: str, sequence: Sequence) -> PerPart:
+        """Call a method of each part with its own sources, masks and preparations; errors name the system."""
+        prepared = sequence.prepared or PerPart((None,) * len(self.cells), (None,) * len(self.systems))
+        cells, systems = [], []
+        with noise_of(sequence.seed, sequence.first_row):
+            for index, cell in enumerate(self.cells):
+                with noise_of_part(join(cell_path(index), method), sequence.batch_size):
+                    own = attrs.evolve(sequence, prepared=prepared.cells[index])
+                    cells.append(getattr(cell, method)(own))
+            for k, (id, system) in enumerate(zip(self.ids, self.systems, strict=True)):
+                full = {name: source_name(id, name) for name in system.sources}
+                own = attrs.evolve(
+                    sequence,
+                    sources={
+                        name: sequence.sources[of] for name, of in full.items() if of in sequence.sources
+                    },
+                    masks={name: sequence.masks[of] for name, of in full.items() if of in sequence.masks},
+                    prepared=prepared.systems[k],
+                )
+                try:
+                    with noise_of_part(join(id, method), sequence.batch_size):
+                        systems.append(getattr(system, method)(own))
+                except SuperloopError as error:
+                    raise type(error)(f"{id}: {error}") from error
+        return PerPart(tuple(cells), tuple(systems))
 
     def _by_path(self, state: LoopState) -> dict[str, tuple[Builder | None, State]]:
         """Return every part and its state, in the order of ``tf.nest.flatten``; no part for a read vector."""

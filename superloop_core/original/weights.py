@@ -14,20 +14,24 @@ import numpy as np
 
 from superloop_core.errors import WeightsError
 from superloop_core.layer.superloop import Superloop
-from superloop_core.layer.weights_file import arrays_of, open_weights
+from superloop_core.layer.weights_file import WEIGHTS, arrays_of, check_weights, open_weights, weights_of
 from superloop_core.limits import UnreadableError
+from superloop_core.runs import replace_file
 
 PARTS = "superloop_parts"  # the attribute of a weights file that names its plugins
 
 
 def save_weights(path: Path, model: keras.Model, layer: Superloop) -> None:
     """Write the weights in Keras's format, under any name; an older file is replaced at once or not."""
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
-        written = Path(folder) / "new.weights.h5"
+
+    def write(new: Path) -> None:
+        written = new.with_name(WEIGHTS)  # Keras rejects other endings
         model.save_weights(written)
         with h5py.File(written, "r+") as file:
             file.attrs[PARTS] = _parts(layer)
-        written.replace(path)
+        written.rename(new)
+
+    replace_file(path, write)
 
 
 def load_weights(path: Path, model: keras.Model, layer: Superloop, name: str) -> None:
@@ -58,15 +62,12 @@ def load_weights(path: Path, model: keras.Model, layer: Superloop, name: str) ->
 
 
 def _load_keras(file: h5py.File, path: Path, model: keras.Model, layer: Superloop) -> None:
-    """Load Keras's format; Keras itself would ignore weights that have no layer here."""
+    """Load Keras's format."""
+    check_weights(model, weights_of(arrays_of(file)))
+    if file.attrs.get(PARTS, _parts(layer)) != _parts(layer):
+        raise WeightsError(f"holds the weights of {file.attrs[PARTS]}, not of {_parts(layer)}")
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "copy.weights.h5"  # Keras rejects other endings
-        model.save_weights(copy)
-        with h5py.File(copy, "r") as own:
-            _require_same(arrays_of(file), arrays_of(own))
-        if file.attrs.get(PARTS, _parts(layer)) != _parts(layer):
-            raise WeightsError(f"holds the weights of {file.attrs[PARTS]}, not of {_parts(layer)}")
-        shutil.copyfile(path, copy)
+        copy = shutil.copyfile(path, Path(folder) / WEIGHTS)  # Keras rejects other endings
         model.load_weights(copy)
 
 

@@ -1,4 +1,4 @@
-"""The hooks that a plugin may implement.
+"""The core's hooks, which a plugin may implement; a plugin may specify further ones.
 
 A plugin is a module named by an entry point in the group ``superloop.plugins``. It is imported
 whenever plugins are listed, so it must import neither Keras nor TensorFlow.
@@ -7,7 +7,8 @@ whenever plugins are listed, so it must import neither Keras nor TensorFlow.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
@@ -45,4 +46,13 @@ def superloop_add_commands(cli: click.Group) -> None:
 
     Called once, when the command line needs it: define the commands, and import what they need in their
     bodies. ``cli`` is an empty group; two distributions with a command of one name are in conflict.
+    """
+
+
+@hookspec
+def superloop_add_hookspecs() -> Iterable[ModuleType | type[Any]]:  # type: ignore[empty-body]
+    """Yield modules or classes whose functions, marked with ``hookspec``, are hooks for other plugins.
+
+    Called once, when the plugin is imported. ``load_registry().hook.superloop_NAME(...)`` calls the
+    implementations of all plugins.
     """

@@ -2,19 +2,22 @@
 
 Loading has three stages: first the entry points' metadata; then each plugin's light module, only when a
 name may belong to it, and alone, so that a broken one becomes a record and not a crash; and a factory only
-when a config names it.
+when a config names it. Light modules are imported first and registered then, as one may specify the hooks
+that another implements.
 """
 
 import time
 import traceback
+import warnings
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import EntryPoint
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
+import pluggy
 
 from superloop_core.errors import (
     PluginError,
@@ -25,11 +28,21 @@ from superloop_core.errors import (
     reason,
     short_repr,
 )
+from superloop_core.registry import hookspecs
 from superloop_core.registry.discovery import discover
-from superloop_core.registry.entry_point import Contribution, check_metadata, core_versions, load_contribution
+from superloop_core.registry.entry_point import (
+    CORE,
+    CORE_HOOKS,
+    Contribution,
+    LightModule,
+    check_metadata,
+    core_versions,
+    import_light,
+    load_contribution,
+)
 from superloop_core.registry.records import PIP_NAME, UNKNOWN, Origin, PluginRecord, UnusablePlugin
 from superloop_core.registry.selection import STRICT, Selection
-from superloop_core.registry.specs import KINDS, PluginSpec, TableSpec, normalized, snake_case
+from superloop_core.registry.specs import KINDS, LOCAL, PluginSpec, TableSpec, normalized, snake_case
 
 if TYPE_CHECKING:
     import click
@@ -63,6 +76,11 @@ class Registry:
         self._selection = selection or Selection()
         self._unread = sorted(found, key=lambda entry: (Origin.of(entry).distribution, entry.name))
         self._damaged = list(damaged)
+        self._manager = pluggy.PluginManager(hookspecs.PROJECT)
+        self._manager.add_hookspecs(hookspecs)
+        self._specified: dict[str, tuple[str, Any]] = dict.fromkeys(CORE_HOOKS, (CORE, hookspecs))
+        self._imported: list[LightModule] = []  # those that were not registered yet
+        self._all_are_imported = True  # none is blocked or cannot be imported
         self._uncalled: list[Contribution] = []  # those that were not asked for their commands yet
         self._modules: dict[tuple[str, str], str] = {}  # entry points by distribution and module
         self._records: list[PluginRecord] = []
@@ -94,6 +112,16 @@ class Registry:
         """Every entry point that could not be loaded."""
         self._read()
         return list(self._broken)
+
+    @property
+    def hook(self) -> pluggy.HookRelay:
+        """The hooks of the core and of plugins: ``registry.hook.superloop_NAME(...)``, as of pluggy.
+
+        It calls those of all plugins that may be used. One that fails gives no result: its plugin is listed
+        as broken, and a warning says so.
+        """
+        self._read()
+        return self._manager.hook
 
     @property
     def tables(self) -> Mapping[str, TableSpec]:
@@ -216,7 +244,34 @@ class Registry:
         origin = Origin(
             distribution=normalized(distribution), version=version, entry_point=entry_point or distribution
         )
-        self._add(load_contribution(origin, lambda: module))
+        light = import_light(origin, lambda: module)
+        self._specify(light)
+        if self._implements_unknown(light):
+            self._read()
+        self._add(light)
+
+    def add(self, spec: PluginSpec, *, origin: Origin, module: str) -> None:
+        """Add a plugin that no light module registers; it replaces one that the same origin registered.
+
+        Raises:
+            PluginError: its distribution registers the name twice; nothing is added.
+        """
+        earlier = [
+            record
+            for record in self._records
+            if record.id == origin.id and (record.kind, record.name) == (spec.kind, spec.name)
+        ]
+        others = [record for record in self._records if record not in earlier]
+        brought = Contribution(origin=origin, module=module, specs=(spec,))
+        self._refuse_duplicates(brought, others)
+        self._records = others
+        self._blocked = [
+            one for one in self._blocked if (one.id, one.kind, one.name) != (origin.id, spec.kind, spec.name)
+        ]
+        for found in self._by_name.values():
+            found[:] = [record for record in found if record not in earlier]
+        self._known |= {normalized(origin.distribution), normalized(origin.entry_point)}
+        self._enter(spec, spec.names, brought)
 
     def add_commands(self, cli: "click.Group") -> None:
         """Add the commands of each plugin to ``cli``, all or none.
@@ -266,11 +321,27 @@ class Registry:
         """Load the entry points that were not loaded yet, all or those of one distribution."""
         for origin, error in self._damaged:
             self._known.add(origin.distribution)
-            if blocked := self._selection.reason_against((origin.distribution,), all_of_it=True):
+            self._all_are_imported = False
+            if blocked := self._reason_against(origin, (origin.distribution,), all_of_it=True):
                 self._note_blocked(origin, blocked)
             else:
                 self._note_broken(origin, error)
         self._damaged = []
+        self._import(distribution)
+        if any(self._implements_unknown(light) for light in self._imported):
+            self._import()  # as any may specify it
+        while self._imported:
+            light = self._imported.pop(0)
+            try:
+                self._add(light)
+            except KeyboardInterrupt:
+                self._imported.insert(0, light)  # the next use registers it
+                raise
+            except BaseException as error:
+                self._note_broken(light.origin, error, light.seconds)
+
+    def _import(self, distribution: str | None = None) -> None:
+        """Import light modules, all or those of one distribution, and add the hooks that they specify."""
         versions = core_versions() if self._unread else ()
         for entry_point in list(self._unread):
             origin = Origin.of(entry_point)
@@ -279,27 +350,66 @@ class Registry:
             self._unread.remove(entry_point)
             self._known |= {normalized(origin.distribution), normalized(origin.entry_point)}
             names = origin.distribution, origin.entry_point
-            if blocked := self._selection.reason_against(names, all_of_it=True):
+            if blocked := self._reason_against(origin, names, all_of_it=True):
+                self._all_are_imported = False
                 self._note_blocked(origin, blocked)
                 continue
             began = time.perf_counter()
             try:
+                if origin.distribution == LOCAL:
+                    raise PluginError(f"the name {LOCAL!r} is the core's own; rename the distribution")
                 check_metadata(entry_point, versions)
-                self._add(load_contribution(origin, entry_point.load))
+                light = import_light(origin, entry_point.load)
+                self._specify(light)
+                self._imported.append(light)
             except KeyboardInterrupt:
                 self._unread.append(entry_point)  # the next use loads it
                 raise
             except BaseException as error:
+                self._all_are_imported = False
                 self._note_broken(origin, error, time.perf_counter() - began)
 
-    def _add(self, brought: Contribution) -> None:
-        """Add all of a contribution that may be used, or nothing."""
-        origin = brought.origin
-        named = [(spec, tuple(spec.names)) for spec in brought.specs]
-        self._refuse_duplicates(brought)
+    def _specify(self, light: LightModule) -> None:
+        """Add the hooks that a light module specifies, all or none.
+
+        Raises:
+            PluginError: another module specifies one of them.
+        """
+        specified = dict(self._specified)
+        for name, space in light.specified:
+            owner, owned = specified.setdefault(name, (light.origin.distribution, space))
+            if owned is not space:
+                raise PluginError(f"the hook {name!r} is specified by {owner} already; rename it")
+        before = [space for _, space in self._specified.values()]
+        for space in dict.fromkeys(light.hookspecs):
+            if space not in before:  # two distributions may name one module
+                self._manager.add_hookspecs(space)
+        self._specified = specified
+
+    def _implements_unknown(self, light: LightModule) -> bool:
+        return any(hook not in self._specified for _, hook, _ in light.implemented)
+
+    def _add(self, light: LightModule) -> None:
+        """Add all that a light module contributes and that may be used, or nothing."""
+        origin = light.origin
+        if other := self._modules.get((origin.distribution, light.module.__name__)):
+            raise PluginError(
+                f"the entry point {other!r} names the module {light.module.__name__!r} too; leave one out"
+            )
+        brought = load_contribution(
+            light, self._manager, fails=self._note_failed_hook, all_are_known=self._all_are_imported
+        )
+        try:
+            named = [(spec, tuple(spec.names)) for spec in brought.specs]
+            self._refuse_duplicates(brought, self._records)
+            blocked = self._reason_against(origin, (origin.distribution, origin.entry_point))
+        except BaseException:
+            self._unregister(brought)
+            raise
         self._modules[origin.distribution, brought.module] = origin.id
-        if blocked := self._selection.reason_against((origin.distribution, origin.entry_point)):
-            # Only single plugins of it may be used, if any: no table, no command.
+        if blocked:
+            # Only single plugins of it may be used, if any: no table, no command, no other hook.
+            self._unregister(brought)
             if not brought.specs:
                 self._note_blocked(origin, blocked)
         else:
@@ -307,29 +417,42 @@ class Registry:
             for table in brought.tables:
                 self._tables[table.name].append((origin, table))
         for spec, names in named:
-            qualified = [f"{origin.distribution}:{name}" for name in names]
-            self._known |= {normalized(name) for name in (*names, *qualified)}
-            everything = origin.distribution, origin.entry_point, *names, *qualified
-            if blocked := self._selection.reason_against(everything):
-                self._note_blocked(origin, blocked, spec)
-                continue
-            record = PluginRecord(
-                **attrs.asdict(origin), spec=spec, module=brought.module, seconds=brought.seconds
-            )
-            self._records.append(record)
-            for name in (*names, *qualified):
-                self._by_name[spec.kind, name].append(record)
+            self._enter(spec, names, brought)
 
-    def _refuse_duplicates(self, brought: Contribution) -> None:
+    def _unregister(self, brought: Contribution) -> None:
+        for _, implementation in brought.hooks[:1]:  # all have one plugin
+            self._manager.unregister(implementation.plugin)
+
+    def _enter(self, spec: PluginSpec, names: tuple[str, ...], brought: Contribution) -> None:
+        """Make a plugin known by its names, or note that it is blocked."""
+        origin = brought.origin
+        qualified = [f"{origin.distribution}:{name}" for name in names]
+        self._known |= {normalized(name) for name in (*names, *qualified)}
+        everything = origin.distribution, origin.entry_point, *names, *qualified
+        if blocked := self._reason_against(origin, everything):
+            self._note_blocked(origin, blocked, spec)
+            return
+        record = PluginRecord(
+            **attrs.asdict(origin), spec=spec, module=brought.module, seconds=brought.seconds
+        )
+        self._records.append(record)
+        for name in (*names, *qualified):
+            self._by_name[spec.kind, name].append(record)
+
+    def _reason_against(self, origin: Origin, names: Iterable[str], *, all_of_it: bool = False) -> str | None:
+        """Why the selection excludes something; a plugin of this process is allowed, unless it is blocked."""
+        selection = self._selection
+        if origin.distribution == LOCAL:
+            selection = attrs.evolve(selection, allowed=None)
+        return selection.reason_against(names, all_of_it=all_of_it)
+
+    def _refuse_duplicates(self, brought: Contribution, others: Iterable[PluginRecord]) -> None:
         """Reject names and tables that one distribution registers twice."""
         distribution = brought.origin.distribution
-        if other := self._modules.get((distribution, brought.module)):
-            raise PluginError(
-                f"the entry point {other!r} names the module {brought.module!r} too; leave one out"
-            )
+        taken = {(o.kind, name) for o in others if o.distribution == distribution for name in o.spec.names}
         plugins = [(spec.kind, name) for spec in brought.specs for name in spec.names]
         for (kind, name), count in Counter(plugins).items():
-            if count > 1 or self._by_name.get((kind, f"{distribution}:{name}")):
+            if count > 1 or (kind, name) in taken:
                 raise PluginError(f"{distribution} registers the {kind} {name!r} twice")
         for name, count in Counter(table.name for table in brought.tables).items():
             if name in CORE_TABLES:
@@ -369,6 +492,15 @@ class Registry:
             )
         )
 
+    def _note_failed_hook(self, origin: Origin, hook: str, error: BaseException) -> None:
+        if all(plugin.id != origin.id for plugin in self._broken):
+            self._note_broken(origin, error)
+        warnings.warn(
+            f"{origin.distribution} is broken: its hook {hook} raised {reason(error)}",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+
     def _hint(self, kind: str, name: str) -> str:
         """What may be meant by a name without a distribution that nothing has, or where it may be."""
         snake = snake_case(name)
@@ -400,6 +532,12 @@ class Registry:
     def _qualified_hint(self, kind: str | None, qualified: str) -> str:
         """What is known of the distribution of a name that nothing has, of a kind or of any."""
         distribution, _, name = qualified.rpartition(":")
+        if distribution == LOCAL:
+            names = (record.name for record in self._records if record.distribution == LOCAL)
+            return (
+                f"{nearest(snake_case(name), names)}; it is defined by no package: define it with "
+                "@superloop_core.register before, or run superloop -p FILE"
+            )
         brought = [record for record in self._records if record.distribution == distribution]
         for plugin in self._broken:
             if plugin.distribution == distribution:
@@ -413,10 +551,11 @@ class Registry:
 
 
 _loaded: Registry | None = None
+_local: dict[object, Callable[[Registry], None]] = {}  # what adds each local plugin, in order
 
 
 def load_registry() -> Registry:
-    """Return the registry of all installed plugins that may be used.
+    """Return the registry of all plugins that may be used: installed ones, and those of this process.
 
     Raises:
         PluginError: a plugin is broken or a name is in conflict, and ``SUPERLOOP_STRICT_PLUGINS`` is set.
@@ -424,8 +563,27 @@ def load_registry() -> Registry:
     global _loaded
     if _loaded is None:
         found = discover()
-        _loaded = Registry(found.entry_points, Selection.of(), found.damaged)
+        registry = Registry(found.entry_points, Selection.of(), found.damaged)
+        for add in _local.values():
+            add(registry)
+        _loaded = registry
     return _loaded
+
+
+def add_local(key: object, add: Callable[[Registry], None]) -> None:
+    """Add a plugin of this process to the registry in use, and to each that is found from now on.
+
+    Args:
+        key: what it is known by; the plugin of an equal key is replaced.
+        add: adds it to a registry, or raises.
+    """
+    add(load_registry())
+    _local[key] = add
+
+
+def count_local() -> int:
+    """Return the number of plugins of this process, a file with hooks counted as one."""
+    return len(_local)
 
 
 @contextmanager

@@ -2,14 +2,16 @@
 
 import importlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import attrs
 from attrs.validators import deep_iterable, deep_mapping, instance_of, matches_re, optional
 
 from superloop_core.errors import PluginError, SuperloopError, reason
+from superloop_core.setting_types import refused_setting
 
+LOCAL = "local"  # in the place of a distribution: what is defined by this process
 KINDS = ("cell", "system", "task", "metric")
 _NAME = matches_re(r"[a-z][a-z0-9_]*(\.v[1-9][0-9]*)?")
 _TEXTS = deep_mapping(instance_of(str), instance_of(str))
@@ -18,6 +20,14 @@ _TEXTS = deep_mapping(instance_of(str), instance_of(str))
 def _is_attrs_class(instance: Any, attribute: Any, value: Any) -> None:
     if not (isinstance(value, type) and attrs.has(value)):
         raise TypeError(f"{attribute.name!r} must be an attrs class: {value!r}")
+    if why := refused_setting(value):
+        raise TypeError(why)
+
+
+def _names_or_is_a_factory(instance: Any, attribute: Any, value: Any) -> None:
+    if not callable(value):
+        instance_of(str)(instance, attribute, value)
+        matches_re(r"[\w.]+:\w+")(instance, attribute, value)
 
 
 @attrs.frozen(kw_only=True)
@@ -28,7 +38,7 @@ class PluginSpec:
         name: the name in configs: lower case with underscores; ``.v2`` may follow.
         config: the attrs class of its settings, which are validated by its fields' validators.
         factory: ``"package.module:attribute"``, imported when a config names the plugin and called
-            with the settings.
+            with the settings; or, of a class or function that is there already, itself.
         summary: one line for ``superloop plugins``.
         example: settings that make a small, valid instance.
         reference: where it was published: authors, year and link.
@@ -43,7 +53,7 @@ class PluginSpec:
 
     name: str = attrs.field(validator=[instance_of(str), _NAME])
     config: type = attrs.field(validator=_is_attrs_class)
-    factory: str = attrs.field(validator=[instance_of(str), matches_re(r"[\w.]+:\w+")])
+    factory: str | Callable[[Any], Any] = attrs.field(validator=_names_or_is_a_factory)
     summary: str = attrs.field(validator=instance_of(str))
     example: dict[str, Any] = attrs.field(factory=dict, validator=instance_of(dict))
     reference: str = attrs.field(default="", validator=instance_of(str))
@@ -58,6 +68,11 @@ class PluginSpec:
         other = {"": (f"{base}.v1",), "v1": (base,)}.get(version, ())
         return (self.name, *other, *self.aliases)
 
+    @property
+    def factory_name(self) -> str:
+        """The factory as ``"package.module:attribute"``."""
+        return self.factory if isinstance(self.factory, str) else ":".join(place_of(self.factory))
+
     def __attrs_post_init__(self) -> None:
         for name in self.own_keys & {field.alias for field in attrs.fields(self.config)}:
             raise ValueError(f"'config' may have no setting {name!r}: that key is the core's own")
@@ -68,10 +83,12 @@ class PluginSpec:
         Raises:
             PluginError: the factory cannot be imported, or raises something other than our errors.
         """
-        module, _, attribute = self.factory.partition(":")
         failure = "cannot be imported"
         try:
-            factory = getattr(importlib.import_module(module), attribute)
+            factory = self.factory
+            if isinstance(factory, str):
+                module, _, attribute = factory.partition(":")
+                factory = getattr(importlib.import_module(module), attribute)
             failure = "failed"
             return factory(settings)
         except KeyboardInterrupt:
@@ -80,7 +97,7 @@ class PluginSpec:
             if failure == "failed" and isinstance(error, SuperloopError):
                 raise
             raise PluginError(
-                f"{self.kind} {self.name!r}: its factory {self.factory!r} {failure}: {reason(error)}"
+                f"{self.kind} {self.name!r}: its factory {self.factory_name!r} {failure}: {reason(error)}"
             ) from error
 
 
@@ -141,6 +158,12 @@ class TableSpec:
             raise ValueError(f"table {self.name!r} must have either a config or a kind")
         if self.many and self.kind is None:
             raise ValueError(f"table {self.name!r} must have a kind where there may be many")
+
+
+def place_of(defined: Any) -> tuple[str, str]:
+    """Return the module and the qualified name of a class or a function; those of its class for an object."""
+    named = defined if hasattr(defined, "__qualname__") else type(defined)
+    return str(named.__module__), str(named.__qualname__)
 
 
 def normalized(distribution: str) -> str:

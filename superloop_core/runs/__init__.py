@@ -6,7 +6,7 @@ check it too.
 
 from superloop_core.runs.lock import LOCK, holder, locked
 from superloop_core.runs.manifest import FILES, MANIFEST, Entry, Manifest, check_files, leftovers
-from superloop_core.runs.paths import TEMPORARY, NamedErrors, kind_of, open_regular, replace_file
+from superloop_core.runs.paths import TEMPORARY, NamedErrors, kind_of, move_file, open_regular, replace_file
 
 __all__ = [
     "FILES",
@@ -21,6 +21,7 @@ __all__ = [
     "kind_of",
     "leftovers",
     "locked",
+    "move_file",
     "open_regular",
     "replace_file",
 ]

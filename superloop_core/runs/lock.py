@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -55,15 +56,24 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def holder(folder: Path) -> str | None:
-    """Return who holds the lock of a run folder, or left it, in words; None: nobody."""
+    """Return who writes a run folder, or was killed while it did, in words; None: nobody."""
     try:
         descriptor = open_regular(folder / LOCK)
     except RunFolderError:
         return None
     try:
-        return _words(_read(descriptor))
+        owner = _read(descriptor)
+        try:
+            locks = _lock(descriptor, folder / LOCK, shared=True)
+        except RunFolderError:
+            return f"{_words(owner)} is writing the folder"
+        if not _is_at(descriptor, folder / LOCK):
+            return None  # its holder ended meanwhile
     finally:
         os.close(descriptor)
+    if locks and (not owner or _is_this_machine(owner)):
+        return f"{_words(owner)} was killed while it wrote the folder"
+    return f"{_words(owner)} is writing the folder, or was killed, which cannot be checked from this machine"
 
 
 def _take(path: Path) -> int:
@@ -106,23 +116,31 @@ def _claim(descriptor: int, path: Path, created: bool) -> None:
     )
 
 
-def _lock(descriptor: int, path: Path) -> bool:
+def _lock(descriptor: int, path: Path, *, shared: bool = False) -> bool:
     """Lock a file, unless the file system has no locks; return whether it has.
+
+    Args:
+        descriptor: of the open file.
+        path: of the file.
+        shared: only to see whether a process holds the lock; a writer that comes meanwhile tries again.
 
     Raises:
         RunFolderError: another process holds the lock.
     """
     if fcntl is None:
         return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno not in (errno.EAGAIN, errno.EACCES):
-            return False
-        raise RunFolderError(
-            f"{path.parent}: {_words(_read(descriptor))} is writing it; wait for its end, or stop it"
-        ) from error
-    return True
+    for wait in (0, 0.05):
+        time.sleep(wait)
+        try:
+            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+            return True
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.EACCES):
+                return False
+            refusal = error
+    raise RunFolderError(
+        f"{path.parent}: {_words(_read(descriptor))} is writing it; wait for its end, or stop it"
+    ) from refusal
 
 
 def _me() -> dict[str, Any]:

@@ -25,6 +25,7 @@ from superloop_core.runs.paths import (
     kind_of,
     open_regular,
     remove,
+    replace_file,
     sync_file,
     sync_folder,
 )
@@ -166,8 +167,8 @@ class Manifest:
         found = self.differences(names)
         if found:
             lines = [f"{self.folder / name}: {difference}" for name, difference in found.items()]
-            move = "put it back from a copy; if it was changed on purpose, see"
-            raise RunFolderError("\n".join(lines) + f"; {move} `superloop doctor {self.folder}`")
+            move = f"put it back from a copy, or see `superloop doctor {self.folder}`"
+            raise RunFolderError("\n".join(lines) + f"; {move}")
 
     def write(self, files: Mapping[str, Callable[[Path], Any]], entries: Mapping[str, Entry]) -> None:
         """Replace files, all of them or none, also if the process is killed.
@@ -221,16 +222,9 @@ class Manifest:
 
     def _save(self) -> None:
         table = {"format": FORMAT} | attrs.asdict(self, filter=lambda field, _: field.name != "folder")
-        path, new = self.folder / MANIFEST, self.folder / f"{TEMPORARY}{MANIFEST}"
+        path = self.folder / MANIFEST
         with NamedErrors(path, "cannot be written"):
-            remove(new)
-            descriptor = open_regular(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-            with open(descriptor, "w") as file:
-                json.dump(table, file, indent=2)
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(path)
-            sync_folder(self.folder)
+            replace_file(path, lambda new: new.write_text(json.dumps(table, indent=2)))
 
 
 _converter = cattrs.Converter(forbid_extra_keys=True)

@@ -97,13 +97,28 @@ def sync_folder(path: Path) -> None:
 def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
     """Write a file under another name, and move it to ``path``: an older one is replaced as a whole or not.
 
+    Args:
+        path: of the file.
+        write: writes the file to the path that it is given, in a folder of its own.
+
     Raises:
         OSError: it cannot be written.
     """
     with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=path.parent) as folder:
         new = Path(folder) / path.name
         write(new)
-        new.replace(path)
+        move_file(new, path)
+
+
+def move_file(new: Path, path: Path) -> None:
+    """Move a file to ``path`` on the same disk, where it replaces an older one, once its content is written.
+
+    Raises:
+        OSError: it cannot be moved.
+    """
+    sync_file(new)
+    new.replace(path)
+    sync_folder(path.parent)
 
 
 def remove(path: Path) -> None:

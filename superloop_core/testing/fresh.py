@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import IO, Any
@@ -24,15 +25,37 @@ TIMEOUT = 120.0  # seconds, to load a model and run it
 LAST_LINES = 10  # of the output of a process that ended
 
 
-def answers_in_a_fresh_process(model: Path, feed: dict[str, Any]) -> dict[str, Any]:
+def answers_of(path: str | Path, feed: Mapping[str, Any]) -> dict[str, Any]:
+    """Load a model in this process, and return its results."""
+    from superloop_core.layer.saving import load_model
+
+    model = load_model(path)
+    answer = model(dict(feed) if isinstance(model.input, dict) else feed["inputs"])
+    return {name: np.asarray(trace) for name, trace in answer.items()}
+
+
+def answers_in_a_fresh_process(
+    model: Path, feed: dict[str, Any], plugin: Path | None = None
+) -> dict[str, Any]:
     """Load a model in the new process, and return its results there.
+
+    Args:
+        model: the file of the model.
+        feed: its inputs.
+        plugin: a Python file that defines a plugin, as of ``superloop -p FILE``.
 
     Raises:
         CheckFailed: it cannot be loaded, fails, or takes more than :data:`TIMEOUT`.
     """
     given, answered = model.with_name("feed.npz"), model.with_name("answers.npz")
     np.savez(given, **feed)
-    request = {"model": str(model), "feed": str(given), "answers": str(answered), "path": sys.path}
+    request = {
+        "model": str(model),
+        "feed": str(given),
+        "answers": str(answered),
+        "path": sys.path,
+        "plugin": None if plugin is None else str(plugin),
+    }
     process, log = _process()
     late = threading.Event()
 
@@ -88,7 +111,7 @@ def _end(process: "subprocess.Popen[str]", log: IO[bytes]) -> list[str]:
 
 
 def _serve() -> None:
-    from superloop_core.layer.saving import load_model
+    from superloop_core.registry.local import load_file
     from superloop_core.registry.registry import Registry, load_registry, registry_in_use
     from superloop_core.testing.controller import add_controller
 
@@ -102,10 +125,10 @@ def _serve() -> None:
             with registry_in_use(None):
                 registry: Registry = load_registry()
                 add_controller(registry)
-                model = load_model(request["model"])
+                if request["plugin"] is not None:
+                    load_file(Path(request["plugin"]))
                 with np.load(request["feed"]) as feed:
-                    answer = model(dict(feed) if isinstance(model.input, dict) else feed["inputs"])
-            arrays: dict[str, Any] = {name: np.asarray(trace) for name, trace in answer.items()}
+                    arrays = answers_of(request["model"], feed)
             np.savez(request["answers"], **arrays)
         except KeyboardInterrupt:
             raise

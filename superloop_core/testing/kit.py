@@ -11,7 +11,10 @@ import attrs
 from superloop_core.errors import PluginError, did_you_mean, reason
 from superloop_core.registry.records import PluginRecord
 from superloop_core.registry.registry import load_registry
+from superloop_core.registry.specs import LOCAL
 from superloop_core.testing.report import CheckFailed, Report, Result, Status
+
+OF_DISTRIBUTIONS = ("metadata", "light_module", "import_time")  # checks that a plugin of a process is spared
 
 
 @attrs.frozen(kw_only=True)
@@ -91,6 +94,7 @@ def conformance(name: str, settings: Mapping[str, Any] | None = None) -> list[Ch
         Check(name=function.__name__, record=record, function=function, form=form)
         for record in records
         for function in _functions()[record.kind]
+        if record.distribution != LOCAL or function.__name__ not in OF_DISTRIBUTIONS
     ]
     for record in records:
         known = [check.name for check in checks if check.record is record]

@@ -7,6 +7,7 @@ from superloop_plugin_attention.attention import Attention
 
 from superloop_core.builder import KerasCell, Sequence, addressing_dtype
 from superloop_core.builder.keras_cell import as_builder
+from superloop_core.builder.noise import noise_of, noise_of_part
 from superloop_core.builder.protocol import structure_names
 
 
@@ -87,10 +88,11 @@ def test_dropout_masks_are_drawn_in_training_only_and_leave_nothing_on_the_cell(
     cell = keras.layers.LSTMCell(3, dropout=0.5, recurrent_dropout=0.5)
     builder = KerasCell(cell)
     builder.build(2)
-    assert builder.constants(sequence()) == (False, {}, {})
-    training, masks, prepared = builder.constants(sequence(training=True))
+    assert builder.constants(sequence()) == (False, [{}], {})
+    with noise_of(np.array([1, 2], "uint32"), 0), noise_of_part("cells.0", 2):
+        training, masks, prepared = builder.constants(sequence(training=True))
     assert training
-    assert masks.keys() == {"_dropout_mask", "_recurrent_dropout_mask"}
+    assert masks[0].keys() == {"_dropout_mask", "_recurrent_dropout_mask"}
     builder.step(tf.ones((2, 2)), builder.initial_state(sequence()), (training, masks, prepared))
     assert cell._dropout_mask is None
     assert cell._recurrent_dropout_mask is None
@@ -184,3 +186,46 @@ def test_names_of_a_state_follow_its_structure():
     nest = {"b": (1, [2, 3]), "a": TwoSums}
     assert structure_names(nest) == ["a", "b.0", "b.1.0", "b.1.1"]
     assert structure_names(7) == [""]
+
+
+def test_the_masks_of_a_stack_are_drawn_for_each_of_its_cells():
+    stack = keras.layers.StackedRNNCells(
+        [keras.layers.LSTMCell(3, recurrent_dropout=0.5), keras.layers.GRUCell(2, dropout=0.5)]
+    )
+    builder = KerasCell(stack)
+    builder.build(4)
+    assert builder.stochastic == "training"
+    with noise_of(np.array([1, 2], "uint32"), 0), noise_of_part("cells.0", 2):
+        _, (first, second), _ = builder.constants(sequence(training=True))
+    assert [mask.shape for mask in keras.tree.flatten(first)] == [(2, 3)] * 4  # one for each gate
+    assert [mask.shape for mask in keras.tree.flatten(second)] == [(2, 3)]
+
+
+class Matrix(keras.layers.Layer):
+    """A cell whose state is a matrix and a vector."""
+
+    state_size = [(2, 3), 3]  # noqa: RUF012, as Keras takes it
+    output_size = 3
+
+    def call(self, inputs, states, training=False):
+        matrix, total = states
+        new = matrix * 0.5 + inputs[:, :2, None] * total[:, None]
+        return keras.ops.sum(new, axis=1), [new, total + 1]
+
+
+def test_a_keras_cell_may_have_a_matrix_for_a_state():
+    builder = KerasCell(Matrix())
+    builder.build(2)
+    state = builder.initial_state(sequence())
+    assert [tuple(tensor.shape) for tensor in state] == [(2, 2, 3), (2, 3)]
+    inputs = tf.ones((2, 2))
+    for _ in range(2):
+        output, state, _ = builder.step(inputs, state, builder.constants(sequence()))
+    np.testing.assert_array_equal(output, np.full((2, 3), 2.0))
+
+
+def test_a_cell_that_says_that_xla_cannot_compile_it_is_believed():
+    class NotCompiled(keras.layers.SimpleRNNCell):
+        supports_jit = False
+
+    assert not KerasCell(NotCompiled(2)).supports_jit

@@ -39,6 +39,16 @@ def test_plugins_are_listed_as_a_table():
     assert "superloop-plugin-registers" in shown
 
 
+def test_in_a_pipe_a_table_has_a_line_for_each_row():
+    rows = json.loads(run("plugins", "--json").stdout)
+    lines = run("plugins", COLUMNS="").stdout.splitlines()
+    assert [line.split()[1] for line in lines[1:]] == [row["name"] for row in rows]
+    (meaning,) = (
+        line for line in run("describe", "lstm", COLUMNS="").stdout.splitlines() if "dropout" in line[:8]
+    )
+    assert meaning.rstrip().endswith("with one mask for a whole sequence.")
+
+
 def test_an_error_of_ours_exits_with_2_and_no_traceback(tmp_path):
     (tmp_path / "config.toml").write_text('[[loop.cells]]\nuse = "gru"\nunit = 3\n')
     done = run("train", str(tmp_path / "config.toml"))
@@ -46,6 +56,14 @@ def test_an_error_of_ours_exits_with_2_and_no_traceback(tmp_path):
     assert done.stdout == ""
     assert done.stderr.startswith("superloop: error: loop.cells[0] \"gru\": no setting 'unit'")
     assert "Traceback" not in done.stderr
+
+
+def test_ctrl_c_while_tensorflow_starts_exits_with_130_and_one_line(tmp_path):
+    (tmp_path / "tensorflow.py").write_text("import os\nos.write(2, b'noise')\nraise KeyboardInterrupt\n")
+    (tmp_path / "config.toml").write_text('[loop]\ninputs = 1\n[[loop.cells]]\nuse = "gru"\nunits = 3\n')
+    path = os.pathsep.join((str(tmp_path), os.environ.get("PYTHONPATH", "")))
+    done = run("validate", str(tmp_path / "config.toml"), PYTHONPATH=path)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "superloop: interrupted\n")
 
 
 def test_a_plugin_may_be_left_out_from_the_command_line_and_by_the_environment():

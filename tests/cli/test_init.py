@@ -90,3 +90,20 @@ def test_a_table_that_cannot_be_written_spoils_no_config(setting, superloop, tmp
     text = superloop("init", "adding").stdout
     read_config(tomllib.loads(text), load_registry())
     assert ("# [odd] is left out, as its settings cannot be written: " in text) != ("\n[odd]\n" in text)
+
+
+def test_a_file_that_cannot_be_written_is_reported_with_the_next_move(superloop, tmp_path):
+    (tmp_path / "file").write_text("")
+    commands = (
+        ("init", "lstm", "-o", tmp_path / "file/a.toml"),
+        ("new-plugin", "mine", "-o", tmp_path / "file/a"),
+    )
+    for command in commands:
+        error = str(superloop(*command, status=1).exception)
+        assert f"{command[-1]}: cannot be written: " in error
+        assert error.endswith("; a file is in the place of a folder: move it away, or choose another name")
+
+
+def test_a_folder_that_is_missing_is_made(superloop, tmp_path):
+    superloop("init", "lstm", "-o", tmp_path / "a/b/c.toml")
+    assert read_config(tmp_path / "a/b/c.toml", load_registry()).loop.cells

@@ -63,7 +63,7 @@ def test_a_name_that_is_no_text_is_escaped(tmp_path):
     [
         (
             FileNotFoundError(errno.ENOENT, "", "/a/b"),
-            "/a/b: No such file or directory; was it deleted or renamed?",
+            "/a/b: No such file or directory; check the path: was it mistyped, deleted or renamed?",
         ),
         (
             PermissionError(errno.EACCES, "", b"/a"),

@@ -55,6 +55,8 @@ def test_memory_is_reported_where_the_timesteps_are_known(superloop, tmp_path):
     path = tmp_path / "config.toml"
     path.write_text('[loop]\ninputs = 2\noutputs = 1\n[[loop.cells]]\nuse = "gru"\nunits = 3\n')
     assert json.loads(superloop("validate", path, "--json").stdout)["memory"] is None
+    shown = superloop("validate", path).stdout
+    assert "not known, as loop.timesteps is 0; give the number of the longest: --timesteps N" in shown
     told = json.loads(superloop("validate", path, "--json", "--timesteps", 50, "--batch-size", 4).stdout)
     assert told["output_shape"] == [None, 50, 1]
     assert told["memory"]["states"] == 50 * 4 * (3 + 1) * 4

@@ -34,10 +34,12 @@ def test_files_that_cannot_be_configs_are_rejected_in_a_line(tmp_path):
     (tmp_path / "h.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match="is not valid TOML"):
         load_dict(tmp_path / "h.toml")
-    with pytest.raises(ConfigError, match="cannot be read: No such file"):
+    with pytest.raises(ConfigError, match="cannot be read: No such file or directory; check the path"):
         load_dict(tmp_path / "none.toml")
     (tmp_path / "folder.toml").mkdir()
-    with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
+    with pytest.raises(
+        ConfigError, match="cannot be read: Is a directory; a folder is in the place of a file"
+    ):
         load_dict(tmp_path / "folder.toml")
 
 

@@ -135,7 +135,7 @@ DEAR = {"stays_finite", "stays_finite_in_training", "xla_is_eager", "static_is_d
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", ["system", "cell", "task"])
+@pytest.mark.parametrize("page", ["system", "cell", "part", "task"])
 def test_the_plugin_of_a_page_holds_to_the_contract_and_passes_its_tests(page, tmp_plugin):
     found = files((ROOT / f"docs/plugins/{page}.md").read_text())
     modules = {
@@ -169,6 +169,26 @@ def test_the_page_on_tasks_has_a_config_that_can_be_trained(tmp_plugin):
     assert measured.metrics["confidence"] > 0
 
 
+def test_the_plugin_of_the_page_on_commands_passes_its_test(tmp_plugin, tmp_path):
+    found = files((ROOT / "docs/plugins/command.md").read_text())
+    test = found.pop("tests/test_values.py")
+    modules = {name.removesuffix(".py").replace("/", "."): code for name, code in found.items()}
+    name = "superloop-plugin-budget"
+    registry = tmp_plugin(name, modules, entry_points={"budget": "superloop_plugin_budget"})
+    assert "budget" in registry.tables
+    path = tmp_path / "test_values.py"
+    path.write_text(test)
+    pytest_ = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    done = subprocess.run([*pytest_, path], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    config = tmp_path / "config.toml"
+    config.write_text('[loop]\ninputs = 2\ncells = [{ use = "lstm", units = 3 }]\n[budget]\nweight = 1\n')
+    command = [sys.executable, "-m", "superloop_core.cli", "budget", config]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "budget: no setting 'weight'; did you mean 'weights'?" in done.stderr
+
+
 def test_the_page_on_the_contract_lists_every_check_with_its_rule():
     text = (ROOT / "docs/plugins/contract.md").read_text()
     listed = dict(re.findall(r"^\| `(\w+)` \| [\w, ]+ \| (.*\.) \|$", text, flags=re.MULTILINE))
@@ -191,7 +211,7 @@ def test_the_readme_tree_names_every_room_and_plugin_and_no_other():
 
 
 def test_the_links_lead_somewhere():
-    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md")):
+    for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("plugins/*/*.md")):
         for link in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
             assert (page.parent / link).exists(), f"{page.name}: {link}"
 

@@ -58,21 +58,32 @@ def run_tox(clean, plugin):
     return clean("tox", "-q", "-x", "testenv.pass_env=PYTHONPATH", cwd=plugin, PYTHONPATH=str(clean.packages))
 
 
-@pytest.mark.parametrize("kind", ["system", "cell", "task"])
+@pytest.mark.parametrize("kind", ["system", "cell", "task", "metric", "command", "table"])
 def test_a_new_plugin_passes_its_tox_and_is_used_by_name(kind, clean, tmp_path):
     name = f"my_{kind}"
     clean("superloop", "new-plugin", name, "--kind", kind, cwd=tmp_path)
     plugin = tmp_path / f"superloop-plugin-my-{kind}"
-    assert " passed in " in run_tox(clean, plugin)
+    printed = run_tox(clean, plugin)
+    assert "Success: no issues found" in printed  # mypy
+    assert " passed in " in printed
 
     clean("pip", "install", "--quiet", plugin, cwd=tmp_path)
-    clean("superloop", "init", name, "-o", "mine.toml", cwd=tmp_path)
+    registered = kind not in ("command", "table")
+    clean("superloop", "init", name if registered else "lstm", "-o", "mine.toml", cwd=tmp_path)
+    if kind == "table":
+        with (tmp_path / "mine.toml").open("a") as file:
+            file.write("[my_table]\nsteps = 7\n")
     told = json.loads(clean("superloop", "validate", "mine.toml", "--json", cwd=tmp_path))
-    assert f"superloop-plugin-my-{kind}:{name}" in json.dumps(told["config"])
+    if registered:
+        assert f"superloop-plugin-my-{kind}:{name}" in json.dumps(told["config"])
+    if kind == "table":
+        assert told["config"]["my_table"]["steps"] == 7
+    if kind == "command":
+        assert "lstm_cell/kernel" in clean("superloop", "my-command", "mine.toml", cwd=tmp_path)
     if kind == "task":
         clean("superloop", "train", "mine.toml", "--set", "train.steps=2", cwd=tmp_path)
         assert (tmp_path / "runs/mine/model.keras").is_file()
-    else:
+    if kind in ("system", "cell"):
         clean("python", "-c", USE, "mine.toml", cwd=tmp_path)
 
 

@@ -51,7 +51,7 @@ def test_a_state_goes_through_functional_models_beside_a_mask(made, make_loop, a
     [
         (
             [np.zeros((3, 3))],
-            "'initial_state' must be a list of 4 tensors, cells.0.h, cells.0.c, tape.position",
+            "a state must be a list of 4 tensors, cells.0.h, cells.0.c, tape.position",
         ),
         (
             {"tape.postion": np.zeros((3, 1))},

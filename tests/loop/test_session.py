@@ -1,7 +1,10 @@
+import pickle
+
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from superloop_core import SourceError, Superloop, SuperloopError, TraceError
+from superloop_core import SourceError, Superloop, SuperloopError, TraceError, WeightsError
 
 
 def test_a_session_begins_where_it_is_asked_to_and_can_go_back(made, make_loop, assert_close):
@@ -79,3 +82,50 @@ def test_a_session_uses_the_weights_that_there_were_when_it_was_opened(cell, mak
         weight.assign(weight * 1.5 + 0.1)
     for t in range(4):
         assert_close(session.step(feed["inputs"][:, t]), expected[:, t])
+
+
+def test_a_session_is_refused_where_it_would_forget_its_state(made, make_loop):
+    layer, feed = made(make_loop("scratch"), name="loop")
+    session = layer.session(batch_size=3)
+    told = "loop: a session cannot be used inside a tf.function"
+    for use in (lambda x: session.step(x), lambda x: layer.session(batch_size=3).step(x)):
+        with pytest.raises(SuperloopError, match=told):
+            tf.function(use, autograph=False)(tf.constant(feed["inputs"][:, 0]))
+    session.step(feed["inputs"][:, 0])
+
+
+@pytest.mark.parametrize("how", ["set", "pickle", "file"])
+def test_a_session_goes_on_from_a_state_that_was_read(how, made, make_loop, assert_close, tmp_path):
+    layer, feed = made(make_loop("tape", "scratch"))
+    one, other = (layer.session({"tape_data": feed["tape_data"]}, traces="all") for _ in range(2))
+    for t in range(2):
+        one.step(feed["inputs"][:, t])
+    if how == "file":
+        one.save(tmp_path / "state.npz")
+        other.load(tmp_path / "state.npz")
+        assert other.timestep == 2
+    else:
+        other.state = one.state if how == "set" else pickle.loads(pickle.dumps(one.state))
+    x = feed["inputs"][:, 2]
+    assert_close(other.step(x), one.step(x), 0.0)
+    assert_close(dict(other.traces), dict(one.traces), 0.0)
+
+
+def test_a_state_of_another_session_is_refused_and_changes_nothing(made, make_loop, assert_close, tmp_path):
+    layer, _ = made(make_loop("scratch"), name="loop")
+    session, path = layer.session(batch_size=2), tmp_path / "state.npz"
+    session.step(np.ones((2, 2)))
+    before = session.state
+    made(make_loop())[0].session(batch_size=2).save(path)
+    with pytest.raises(SourceError, match=r"loop: .* has no 'scratch\.memory'; it is the state of another"):
+        session.load(path)
+    layer.session(batch_size=3).save(path)
+    with pytest.raises(SourceError, match=r"'cells.0.h' of the state must have the shape \(2, 3\): \(3, 3\)"):
+        session.load(path)
+    path.write_bytes(b"no archive")
+    with pytest.raises(WeightsError, match=r"state\.npz: is no saved state of a session: "):
+        session.load(path)
+    with pytest.raises(SuperloopError, match="pickle its 'state' and 'timestep', or call its 'save'"):
+        pickle.dumps(session)
+    assert_close(session.state, before, 0.0)
+    assert session.timestep == 1

@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 import socket
+import threading
 
 import pytest
 
@@ -21,7 +22,7 @@ def test_a_second_writer_is_told_who_writes_and_since_when(tmp_path):
         with pytest.raises(RunFolderError) as error, locked(tmp_path):
             pass
         assert str(error.value) == f"{tmp_path}: {words} is writing it; wait for its end, or stop it"
-        assert holder(tmp_path) == words
+        assert holder(tmp_path) == f"{words} is writing the folder"
     assert not list(tmp_path.iterdir())
     assert holder(tmp_path) is None
 
@@ -47,9 +48,11 @@ def test_the_lock_of_a_killed_process_is_taken_over(tmp_path):
     assert taken.wait(30)
     with pytest.raises(RunFolderError, match=f"process {process.pid} on "), locked(tmp_path):
         pass
+    assert holder(tmp_path).endswith("is writing the folder")
     process.kill()
     process.join()
     assert (tmp_path / LOCK).exists()
+    assert holder(tmp_path).endswith("was killed while it wrote the folder")
     with locked(tmp_path):
         assert json.loads((tmp_path / LOCK).read_text())["pid"] == os.getpid()
 
@@ -65,6 +68,7 @@ def test_a_lock_that_another_machine_left_is_respected(tmp_path):
     assert f"{tmp_path}: process 1 on elsewhere (since then) writes it, or was killed" in str(error.value)
     assert f"if that process no longer runs, delete {tmp_path / LOCK} and try again" in str(error.value)
     assert json.loads((tmp_path / LOCK).read_text())["host"] == "elsewhere"
+    assert holder(tmp_path).endswith("or was killed, which cannot be checked from this machine")
     (tmp_path / LOCK).unlink()
     with locked(tmp_path):
         pass
@@ -77,6 +81,15 @@ def test_a_lock_that_another_container_of_this_machine_left_is_taken_over(tmp_pa
     leave(tmp_path, host="container-1", boot="this boot")
     with locked(tmp_path):
         pass
+
+
+def test_a_look_at_the_lock_stops_no_writer(tmp_path):
+    leave(tmp_path, host=socket.gethostname())
+    with (tmp_path / LOCK).open() as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        threading.Timer(0.01, lambda: fcntl.flock(looking, fcntl.LOCK_UN)).start()
+        with locked(tmp_path):
+            pass
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "\xff", '{"pid": "' + "x" * 10000])
@@ -97,6 +110,7 @@ def test_without_locks_of_the_file_system_the_file_alone_decides(tmp_path, monke
     with locked(tmp_path):
         pass
     leave(tmp_path, host=socket.gethostname())
+    assert "which cannot be checked" in holder(tmp_path)
     with pytest.raises(RunFolderError, match="which cannot be checked from this machine"), locked(tmp_path):
         pass
 

@@ -1,8 +1,10 @@
 """Recurrent cells: the original superloop's SGU, Keras's, four of the literature, any in Keras's registry."""
 
 from collections.abc import Iterator
+from types import ModuleType
 
 from superloop_core import CellSpec, hookimpl
+from superloop_plugin_cells import hookspecs
 from superloop_plugin_cells.settings import (
     PACKAGES,
     GruConfig,
@@ -30,6 +32,12 @@ __all__ = [
     "SguConfig",
     "UnitsConfig",
 ]
+
+
+@hookimpl
+def superloop_add_hookspecs() -> ModuleType:
+    """Specify ``superloop_keras_packages``."""
+    return hookspecs
 
 
 @hookimpl

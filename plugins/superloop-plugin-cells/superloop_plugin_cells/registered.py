@@ -11,7 +11,7 @@ import keras
 from superloop_core import ConfigError
 from superloop_core.errors import did_you_mean, message, short_repr
 from superloop_core.layer import check_keras_config
-from superloop_plugin_cells.settings import PACKAGES, RegisteredConfig
+from superloop_plugin_cells.settings import PACKAGES, RegisteredConfig, allowed_packages
 
 
 def registered(settings: RegisteredConfig) -> keras.layers.Layer:
@@ -46,7 +46,8 @@ def _layers(settings: RegisteredConfig) -> dict[str, Any]:
     """Return all layers that the cell's package registers, by name."""
     package = settings.package
     try:
-        module = importlib.import_module(PACKAGES[package])
+        packages = PACKAGES if package == "keras" else allowed_packages()  # which loads all plugins
+        module = importlib.import_module(packages[package])
     except ImportError as error:
         what = f"'cell' must come from an installed package: {settings.cell!r}; pip install {package}"
         raise ConfigError(f"{what} ({error})") from error

@@ -7,9 +7,33 @@ from typing import Any, Literal
 import attrs
 from attrs.validators import and_, ge, lt
 
-# The packages whose cells `use = "keras"` may name, by their names in Keras's registry, and the module of
-# each that registers its cells on import. A config never names a module.
+from superloop_core import ConfigError
+from superloop_core.errors import short_repr
+from superloop_core.registry import load_registry
+
+# The packages whose cells `use = "keras"` may always name, by their names in Keras's registry, and the module
+# of each that registers its cells on import. A config never names a module.
 PACKAGES: Mapping[str, str] = MappingProxyType({"keras": "keras.layers", "ncps": "ncps.keras"})
+
+
+def allowed_packages() -> dict[str, str]:
+    """Return ``PACKAGES``, and those of the hook ``superloop_keras_packages``.
+
+    Raises:
+        ConfigError: a plugin returns no mapping, or two name different modules for a package.
+    """
+    packages = dict(PACKAGES)
+    # Without the hook where the registry in use does not have this distribution.
+    for found in getattr(load_registry().hook, "superloop_keras_packages", list)():
+        if not isinstance(found, Mapping):
+            raise ConfigError(f"superloop_keras_packages must return a mapping: {short_repr(found)}")
+        for package, module in found.items():
+            if packages.setdefault(package, module) != module:
+                raise ConfigError(
+                    f"the package {package!r} has the modules {packages[package]} and {module}, of two "
+                    "plugins; exclude one with -p no:NAME"
+                )
+    return packages
 
 
 @attrs.frozen(kw_only=True)
@@ -101,10 +125,10 @@ def _is_registered_name(instance: Any, attribute: Any, value: str) -> None:
         )
     if package.lower() == "keras":
         raise ValueError(f"'cell' must name a Keras cell without a package: {value!r}; write {name!r}")
-    if package and package not in PACKAGES:
+    if package and package not in (allowed := allowed_packages()):
         raise ValueError(
-            f"'cell' must come from an allowed package ({', '.join(PACKAGES)}): {value!r}; "
-            "write a plugin for a cell of another package"
+            f"'cell' must come from an allowed package ({', '.join(allowed)}): {value!r}; "
+            "a plugin may allow another with the hook superloop_keras_packages"
         )
 
 

@@ -77,7 +77,7 @@ def test_settings_compare_hash_and_stay_unchanged():
         ("StackedRNNCells", "'cell' must be an RNN cell: 'StackedRNNCells'"),
         ("serialize", "'cell' must be a cell registered by keras: 'serialize'; there are: GRUCell"),
         ("Keras>GRUCell", "must name a Keras cell without a package: 'Keras>GRUCell'; write 'GRUCell'"),
-        ("mine>Cell", f"from an allowed package ({', '.join(PACKAGES)}): 'mine>Cell'; write a plugin"),
+        ("mine>Cell", f"from an allowed package ({', '.join(PACKAGES)}): 'mine>Cell'; a plugin"),
         ("os>path>Cell", f"from an allowed package ({', '.join(PACKAGES)}): 'os>path>Cell'"),
         ("keras.layers.GRUCell", "must be a cell's registered name, such as 'GRUCell' or"),
         ("ncps.keras:CfCCell", "must be a cell's registered name, such as 'GRUCell' or"),
@@ -133,9 +133,59 @@ def test_a_registered_class_of_a_package_that_is_not_allowed_is_rejected():
         del keras.saving.get_custom_objects()["stranger>Cell"]
 
 
-def test_the_error_of_a_missing_package_says_how_to_install_it(monkeypatch):
-    monkeypatch.setattr("superloop_plugin_cells.registered.PACKAGES", {"ncps": "ncps_that_is_missing"})
-    assert "'ncps>CfCCell'; pip install ncps (No module named" in rejection("ncps>CfCCell", {"units": 3})
+PACKAGES_HOOK = """
+from superloop_core import hookimpl
+
+@hookimpl
+def superloop_keras_packages():
+    {body}
+"""
+
+
+def test_a_plugin_allows_cells_of_another_package(tmp_plugin):
+    cells = """
+    import keras
+
+    @keras.saving.register_keras_serializable("stranger")
+    class Cell(keras.layers.SimpleRNNCell):
+        pass
+    """
+    hook = PACKAGES_HOOK.format(body="return {'stranger': 'stranger_cells'}")
+    tmp_plugin("superloop-plugin-stranger", {"stranger_light": hook, "stranger_cells": cells})
+    try:
+        loop = Superloop(loop_of("stranger>Cell", {"units": 3}))
+        assert loop(INPUTS).shape == (3, 5, 3)
+    finally:
+        del keras.saving.get_custom_objects()["stranger>Cell"]
+
+
+def test_the_error_of_a_missing_package_says_how_to_install_it(tmp_plugin):
+    hook = PACKAGES_HOOK.format(body="return {'absent': 'absent_that_is_missing'}")
+    tmp_plugin("superloop-plugin-stranger", {"stranger_light": hook})
+    assert "'absent>CfCCell'; pip install absent (No module named" in rejection(
+        "absent>CfCCell", {"units": 3}
+    )
+
+
+def test_a_package_of_two_plugins_is_rejected(tmp_plugin):
+    hook = PACKAGES_HOOK.format(body="return {'ncps': 'elsewhere'}")
+    tmp_plugin("superloop-plugin-stranger", {"stranger_light": hook})
+    text = rejection("ncps>CfCCell", {"units": 3})
+    assert "the package 'ncps' has the modules ncps.keras and elsewhere, of two plugins; exclude one" in text
+
+
+def test_a_hook_of_packages_that_returns_another_thing_is_reported(tmp_plugin):
+    tmp_plugin("superloop-plugin-stranger", {"stranger_light": PACKAGES_HOOK.format(body="return 3")})
+    assert "superloop_keras_packages must return a mapping: 3" in rejection("stranger>Cell", {"units": 3})
+
+
+def test_a_hook_of_packages_that_fails_is_a_warning(tmp_plugin):
+    registry = tmp_plugin("superloop-plugin-stranger", {"stranger_light": PACKAGES_HOOK.format(body="1 / 0")})
+    with pytest.warns(
+        RuntimeWarning, match="superloop-plugin-stranger is broken: its hook superloop_keras_pack"
+    ):
+        assert "an allowed package (keras, ncps)" in rejection("stranger>Cell", {"units": 3})
+    assert [plugin.distribution for plugin in registry.broken] == ["superloop-plugin-stranger"]
 
 
 def validated(tmp_path, toml, status):

@@ -9,9 +9,18 @@ import attrs
 from attrs.validators import ge, gt, lt
 
 from superloop_core import TableSpec, hookimpl
+from superloop_plugin_lab import hookspecs
+from superloop_plugin_lab.callback import Callback
 
 if TYPE_CHECKING:
+    from pathlib import Path
+    from types import ModuleType
+
     import click
+
+    from superloop_core.config import Config
+
+__all__ = ["Callback", "CurriculumConfig", "TrainConfig"]
 
 
 @attrs.frozen(kw_only=True)
@@ -91,3 +100,18 @@ def superloop_add_commands(cli: click.Group) -> None:
 
     for command in (commands.train, commands.resume, commands.evaluate, commands.trace):
         cli.add_command(command)
+
+
+@hookimpl
+def superloop_add_hookspecs() -> ModuleType:
+    """Specify ``superloop_add_callbacks``."""
+    return hookspecs
+
+
+@hookimpl(tryfirst=True)
+def superloop_add_callbacks(config: Config, folder: Path) -> Callback:
+    """Write TensorBoard's events."""
+    from superloop_plugin_lab.events import Events
+
+    del config
+    return Events(folder / "tensorboard")

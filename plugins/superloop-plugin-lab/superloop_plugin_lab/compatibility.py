@@ -1,13 +1,15 @@
 """Whether a config's task, loop, metrics and curriculum fit together."""
 
 import inspect
+import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import attrs
 import keras
 import numpy as np
 
-from superloop_core import ConfigError, Superloop
+from superloop_core import ConfigError, LoopConfig, Superloop
 from superloop_core.config import PartConfig
 from superloop_core.errors import Problem
 from superloop_core.task import Batch, Metric, Task
@@ -46,20 +48,23 @@ def check_inputs(batch: Batch, layer: Superloop) -> None:
         ConfigError: an input is missing, is unknown to the loop, or has another shape; lists all of them.
     """
     provided = {name: array.shape[1:] for name, array in batch.inputs.items()}
-    needed = layer.input_shapes
+    loop, needed = layer.config, layer.input_shapes
     problems = [
-        f"provides no {name!r}, which the loop needs; it provides {_names(provided)}; {CHANGE}"
+        f"provides no {name!r}, which the loop needs; it provides {_names(provided)}; {_move(loop, name, ())}"
         for name in needed.keys() - provided.keys()
     ]
     for name, shape in provided.items():
         if name == "lengths":
             continue
         if name not in needed:
-            problems.append(f"provides {name!r}, but the loop takes {_names(needed)}; {CHANGE}")
+            problems.append(
+                f"provides {name!r}, but the loop takes {_names(needed)}; {_move(loop, name, shape)}"
+            )
         elif not _fits(shape, needed[name]):
             sizes = tuple("any" if size is None else size for size in needed[name])
             problems.append(
-                f"provides {name!r} of shape {_shape(shape)}, but the loop takes {_shape(sizes)}; {CHANGE}"
+                f"provides {name!r} of shape {_shape(shape)}, but the loop takes {_shape(sizes)}; "
+                f"{_move(loop, name, shape)}"
             )
     _raise_problems(problems)
 
@@ -90,6 +95,29 @@ def check_results(task: Task, metrics: Mapping[str, Metric], batch: Batch, layer
 def as_dict(results: Any) -> dict[str, Any]:
     """Return a loop's results by name; a loop without traces returns the outputs alone."""
     return results if isinstance(results, dict) else {"outputs": results}
+
+
+def _move(loop: LoopConfig, name: str, shape: tuple[int, ...]) -> str:
+    """Return which settings let a loop take an input of a shape; ``()``: let it take none of this name."""
+    if name == "inputs" and len(shape) in (0, 2):
+        settings = {"inputs": shape[-1] if shape else 0}
+        if shape and loop.timesteps not in (0, shape[0]):
+            settings["timesteps"] = shape[0]
+        changed = (f"loop.{key} = {value}" for key, value in settings.items() if getattr(loop, key) != value)
+        return f"set {' and '.join(changed)}"
+    sources = {
+        f"{system.id}_{source}": (system, source) for system in loop.systems for source in system.sources
+    }
+    if name in sources:
+        system, source = sources[name]
+        for key, size in itertools.product(attrs.fields_dict(type(system.settings)), dict.fromkeys(shape)):
+            try:
+                other = attrs.evolve(system, settings=attrs.evolve(system.settings, **{key: size}))
+                if _fits(shape, other.sources[source]):
+                    return f"set loop.systems.{system.id}.{key} = {size}"
+            except Exception:  # a setting that may not be of this size
+                continue
+    return CHANGE
 
 
 def _problem_of(

@@ -13,6 +13,7 @@ from superloop_core.config import load_dict
 from superloop_core.errors import os_reason, printable
 from superloop_core.layer import load_weights
 from superloop_core.runs import replace_file
+from superloop_plugin_lab.diagnosis import TrainingError
 from superloop_plugin_lab.experiment import Experiment, check_batch, read_experiment
 from superloop_plugin_lab.measurement import Measurement, measure, rows_at_once
 from superloop_plugin_lab.pictures.traces import draw_traces, slot_names
@@ -65,19 +66,26 @@ def evaluate_run(
 
     Raises:
         ConfigError: there is no run folder, or its task has no ``length`` to change.
+        TrainingError: a loss or an accuracy is not finite.
         WeightsError: the overrides change the shapes of the weights.
     """
     trained = _Trained.of(run)
     for index, length in enumerate(list(lengths) or [None]):
         experiment = trained.experiment(length, metrics, overrides, warn=index == 0)
         check_batch(experiment, rows_at_once(experiment.timesteps))
+        try:
+            measured = measure(experiment, _generator(experiment, seed, "final"), sequences)
+        except TrainingError as error:
+            where = str(run) if length is None else f"{run}, length {length}"
+            move = "measure shorter sequences, or train the model again"
+            raise TrainingError(f"{where}: {error}; {move}") from error
         yield Evaluation(
             run=run,
             trained=trained.lengths,
             length=getattr(experiment.config.tables["task"].settings, "length", None),
             timesteps=experiment.timesteps,
             sequences=sequences,
-            measured=measure(experiment, _generator(experiment, seed, "final"), sequences),
+            measured=measured,
         )
 
 

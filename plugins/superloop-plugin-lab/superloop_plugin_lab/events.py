@@ -14,12 +14,13 @@ from tensorboard.plugins.scalar.summary import scalar_pb
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from superloop_core import RunFolderError
-from superloop_core.runs import TEMPORARY, NamedErrors, open_regular
+from superloop_core.runs import TEMPORARY, NamedErrors, move_file, open_regular
+from superloop_plugin_lab.callback import Callback
 
 MARK = "tfevents"  # TensorBoard reads the files with it in their names
 
 
-class Events:
+class Events(Callback):
     """The events in a folder, as one file.
 
     Args:
@@ -30,7 +31,7 @@ class Events:
         self._folder = folder
         self._writer: Any = None
 
-    def open(self, lines: Iterable[Mapping[str, Any]]) -> None:
+    def begin(self, lines: Iterable[Mapping[str, Any]]) -> None:
         """Replace the events by those of the lines of ``metrics.jsonl``; further ones follow them.
 
         The times of events that were there are kept.
@@ -62,9 +63,9 @@ class Events:
             for path in old:
                 path.unlink(missing_ok=True)
             host = socket.gethostname().replace(os.sep, "-")
-            new.rename(self._folder / f"events.out.{MARK}.{int(now)}.{host}.{os.getpid()}")
+            move_file(new, self._folder / f"events.out.{MARK}.{int(now)}.{host}.{os.getpid()}")
 
-    def add(self, step: int, figures: Mapping[str, Any]) -> None:
+    def step(self, step: int, figures: Mapping[str, Any]) -> None:
         """Write the figures of a step.
 
         Raises:
@@ -74,8 +75,16 @@ class Events:
             self._add(step, figures, {}, time.time())
             self._writer.flush()
 
-    def close(self) -> None:
-        """Close the file."""
+    def evaluation(self, step: int, figures: Mapping[str, Any]) -> None:
+        """Write the figures of test sequences at a step.
+
+        Raises:
+            RunFolderError: they cannot be written.
+        """
+        self.step(step, figures)
+
+    def end(self, figures: Mapping[str, Any] | None) -> None:
+        """Close the file; TensorBoard shows no final figures, as they belong to no step."""
         if self._writer is not None:
             with NamedErrors(self._folder, "cannot be written"):
                 self._writer.close()

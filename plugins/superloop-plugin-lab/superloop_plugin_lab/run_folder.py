@@ -72,7 +72,7 @@ class RunFolder:
         try:
             if path.exists() and (not path.is_dir() or _is_taken(path)):
                 owner = holder(path)
-                writer = f" ({owner} writes it, or was killed)" if owner else ""
+                writer = f" ({owner})" if owner else ""
                 resume = f", or continue that run{writer}: superloop resume {path}"
                 raise ConfigError(
                     f"--out {path}: exists and is not empty; choose another folder"
@@ -161,8 +161,9 @@ class RunFolder:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the final figures are in the metrics, and the picture is drawn."""
-        if not self.metrics.is_file() or not self.picture.is_file():
+        """Whether the final figures are in the metrics, and no file of weights and no picture is missing."""
+        made = (self.metrics, self.picture, self.model, self.weights("best"), self.weights("last"))
+        if not all(path.is_file() for path in made):
             return False
         lines = self.metrics.read_bytes().splitlines()
         try:
@@ -264,7 +265,10 @@ class RunFolder:
             WeightsError: it cannot be read.
         """
         if not self.checkpoint.is_file():
-            raise ConfigError(f"{self.path}: cannot be resumed: no {self.checkpoint.name}")
+            raise ConfigError(
+                f"{self.path}: cannot be resumed: no {self.checkpoint.name}; put it back from a copy, "
+                "or train in another folder"
+            )
         checkpoint = Checkpoint.load(self.checkpoint)
         if checkpoint.run and not (self.path / MANIFEST).is_file():
             raise RunFolderError(

@@ -166,10 +166,11 @@ class Run:
         self._began = time.monotonic() - start.seconds
 
     def rewind_folder(self, start: Checkpoint) -> None:
-        """Undo what was written after a checkpoint: later lines of the metrics, and later best weights."""
+        """Undo what was written after a checkpoint: later lines of the metrics, and later weights."""
         put_back(self._model.variables, start.best, "weights")
         self._folder.rewind(self._experiment.config, start, self._best_files())
         put_back(self._model.variables, start.variables, "weights")
+        self._measured = self._last_file()
 
     def take_step(self) -> None:
         """Draw a batch and update the weights.
@@ -189,7 +190,7 @@ class Run:
         """Record the mean loss and accuracy since the last line, and return them as a text."""
         loss, accuracy = np.mean(self.recent, axis=0).tolist()
         self.recent.clear()
-        self.recorder.record(self.step, loss=loss, accuracy=accuracy)
+        self.recorder.step(self.step, loss=loss, accuracy=accuracy)
         return f"loss {loss:.4g}  accuracy {accuracy:.1%}"
 
     def measure(self) -> None:
@@ -204,7 +205,7 @@ class Run:
         except TrainingError as error:
             saved, at = ("best", self.best.step) if len(self.best.variables) else ("last", self.step)
             raise self._failure(self.step, str(error), saved=saved, saved_step=at) from error
-        self.recorder.record(
+        self.recorder.evaluation(
             self.step, **{f"fresh_{name}": value for name, value in measured.figures.items()}
         )
         self._measured = self._last_file()
@@ -235,8 +236,7 @@ class Run:
         self._folder.write(self._measured)
         put_back(self._model.variables, self.best.variables, "weights")
         final = measure(self._experiment, self._experiment.generator("final"), self._settings.final_on)
-        self._folder.add_metrics(
-            final=True,
+        self.recorder.finish(
             **final.figures,
             steps=self.step,
             seconds=round(seconds, 3),
@@ -265,7 +265,9 @@ class Run:
         """Save the last weights, note in the metrics that training failed, and return the error to raise."""
         self._folder.add_metrics(step=step, failed=reason)
         self._folder.write(self._last_file(), closes=True)
+        rate = self._settings.learning_rate / 10
+        move = f"superloop resume {self._folder.path} --set train.learning_rate={rate:g}"
         return TrainingError(
             f"step {step}: {reason}; {self._folder.weights(saved)} holds the weights of step {saved_step}; "
-            "try a lower train.learning_rate or train.clip_norm"
+            f"try a lower train.learning_rate or train.clip_norm from the last measurement on: {move}"
         )

@@ -63,6 +63,7 @@ def test_train_exits_with_2_on_a_nan_and_names_step_and_tensor(superloop, small_
     assert "superloop: error: step 1: not finite: the weights after the update;" in err
     assert str(tmp_path / "run/last.weights.h5") in err
     assert "try a lower train.learning_rate" in err
+    assert err.endswith(f"superloop resume {tmp_path / 'run'} --set train.learning_rate=3e+37\n")
     assert "Traceback" not in err
     assert superloop("eval", tmp_path / "run", "--sequences", 8)[0] == 0
 
@@ -86,11 +87,13 @@ BAD_CONFIGS = {
     "no value": (["train"], "'train': an override must read KEY=VALUE"),
     "numbers of another width": (
         ["task.encoding=raw"],
-        "task: provides 'tape_data' of shape (4, 1), but the loop takes (any, 10); change",
+        "task: provides 'tape_data' of shape (4, 1), but the loop takes (any, 10); "
+        "set loop.systems.tape.width = 1",
     ),
     "a tape of another length": (
         ["loop.systems.tape.datapoints=9"],
-        "task: provides 'tape_data' of shape (4, 10), but the loop takes (9, 10); change",
+        "task: provides 'tape_data' of shape (4, 10), but the loop takes (9, 10); "
+        "set loop.systems.tape.datapoints = 4",
     ),
     "an unknown system": (
         ["task.system=tap"],

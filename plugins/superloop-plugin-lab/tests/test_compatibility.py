@@ -5,6 +5,8 @@ from superloop_plugin_lab.experiment import read_experiment
 
 from superloop_core import ConfigError
 
+SCRATCH = {"use": "register_memory", "depth": 3, "width": 2}
+
 
 def test_a_task_that_cannot_read_the_outputs_is_rejected_with_every_problem(experiment_of, summing):
     class Failing(summing):
@@ -36,7 +38,29 @@ def test_a_task_that_does_not_fit_the_loop_is_rejected_with_every_problem(small)
         read_experiment(small | {"loop": small["loop"] | {"systems": systems}})
     missing, misfit = map(str, error.value.problems)
     assert "task: provides no 'one_data', which the loop needs; it provides 'tape_data'; change" in missing
-    assert "task: provides 'tape_data' of shape (4, 10), but the loop takes (any, 9); change" in misfit
+    assert "task: provides 'tape_data' of shape (4, 10), but the loop takes (any, 9); " in misfit
+    assert misfit.endswith("; set loop.systems.tape.width = 10")
+
+
+@pytest.mark.parametrize(
+    ("loop", "move"),
+    [
+        ({"inputs": 5}, "set loop.inputs = 3"),
+        ({"inputs": 5, "timesteps": 9}, "set loop.inputs = 3 and loop.timesteps = 6"),
+        ({"inputs": 3, "timesteps": 9}, "set loop.timesteps = 6"),
+        ({"inputs": 0, "timesteps": 6, "systems": [SCRATCH]}, "set loop.inputs = 3"),
+    ],
+)
+def test_the_error_names_the_setting_to_change_and_its_value(echo, loop, move):
+    with pytest.raises(ConfigError, match=f"; {move}$"):
+        read_experiment(echo | {"loop": echo["loop"] | loop})
+    changes = [change.replace(" ", "") for change in move.removeprefix("set ").split(" and ")]
+    read_experiment(echo | {"loop": echo["loop"] | loop}, changes)
+
+
+def test_a_loop_whose_input_the_task_lacks_is_to_take_none(small):
+    with pytest.raises(ConfigError, match=r"no 'inputs', which the loop needs; .*; set loop\.inputs = 0$"):
+        read_experiment(small | {"loop": small["loop"] | {"inputs": 2}})
 
 
 def test_a_metric_of_an_unknown_trace_is_rejected(small):

@@ -3,6 +3,8 @@ import shutil
 
 import numpy as np
 import pytest
+from superloop_plugin_lab import evaluation
+from superloop_plugin_lab.diagnosis import TrainingError
 from superloop_plugin_lab.evaluation import evaluate_run, open_run, trace_run
 from superloop_plugin_lab.report import print_evaluations
 
@@ -45,6 +47,15 @@ def test_all_lengths_are_measured_with_the_weights_that_there_were_at_first(run,
     first = next(rows)
     (folder / "model.keras").unlink()  # as if a live run replaced it
     assert [first.measured.loss, next(rows).measured.loss] == expected
+
+
+def test_a_length_that_is_not_finite_is_named_with_the_next_move(run, monkeypatch):
+    def fail(*_):
+        raise TrainingError("not finite on test sequences: the loss")
+
+    monkeypatch.setattr(evaluation, "measure", fail)
+    with pytest.raises(TrainingError, match=r", length 9: not finite .*; measure shorter sequences"):
+        next(evaluate_run(run.path, [9]))
 
 
 def test_an_override_changes_what_is_measured(run):

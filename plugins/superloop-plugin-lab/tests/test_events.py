@@ -23,9 +23,9 @@ def events(folder):
 def folder(tmp_path):
     """Events of the lines, and of steps that a resume undoes."""
     written = Events(tmp_path / "tensorboard")
-    written.open(LINES)
-    written.add(6, {"loss": 0.125, "bits": float("nan")})
-    written.close()
+    written.begin(LINES)
+    written.step(6, {"loss": 0.125, "bits": float("nan")})
+    written.end(None)
     return tmp_path / "tensorboard"
 
 
@@ -40,8 +40,8 @@ def test_events_are_made_anew_from_the_lines_with_the_times_of_then(folder, monk
     monkeypatch.setattr("superloop_plugin_lab.events.time.time", lambda: 1e9)
     (folder / "mine.txt").write_text("mine")
     again = Events(folder)
-    again.open([LINES[0], {"step": 5, "loss": 0.0}])
-    again.close()
+    again.begin([LINES[0], {"step": 5, "loss": 0.0}])
+    again.end(None)
     assert (folder / "mine.txt").read_text() == "mine"
     (folder / "mine.txt").unlink()
     assert [event[:3] for event in events(folder)] == [
@@ -62,8 +62,8 @@ def test_damaged_or_missing_events_are_made_anew(folder, content):
     else:
         path.write_bytes(content)
     again = Events(folder)
-    again.open(LINES)
-    again.close()
+    again.begin(LINES)
+    again.end(None)
     assert [event[:2] for event in events(folder)] == [("loss", 2), ("accuracy", 2), ("loss", 4)]
 
 
@@ -72,8 +72,8 @@ def test_links_are_not_followed(folder, tmp_path):
     target.write_text("precious")
     (folder / "a.tfevents.b").symlink_to(target)
     again = Events(folder)
-    again.open(LINES)
-    again.close()
+    again.begin(LINES)
+    again.end(None)
     assert target.read_text() == "precious"
     assert len(list(folder.iterdir())) == 1
     folder.rename(tmp_path / "elsewhere")
@@ -81,7 +81,7 @@ def test_links_are_not_followed(folder, tmp_path):
     with pytest.raises(
         RunFolderError, match="must be a folder, and is a symbolic link, which is not followed"
     ):
-        Events(folder).open(LINES)
+        Events(folder).begin(LINES)
 
 
 def test_a_file_in_the_place_of_the_folder_is_reported(tmp_path):
@@ -89,4 +89,4 @@ def test_a_file_in_the_place_of_the_folder_is_reported(tmp_path):
     with pytest.raises(
         RunFolderError, match="tensorboard: cannot be written: File exists; a file is in the place"
     ):
-        Events(tmp_path / "tensorboard").open(LINES)
+        Events(tmp_path / "tensorboard").begin(LINES)

@@ -17,6 +17,7 @@ from tensorboard.backend.event_processing.event_file_loader import RawEventFileL
 from tensorboard.compat.proto.event_pb2 import Event
 
 from superloop_core import ConfigError, RunFolderError, load_model
+from superloop_core.layer import load_weights
 from superloop_core.runs import FILES, LOCK, MANIFEST, TEMPORARY, leftovers, locked
 
 
@@ -335,6 +336,40 @@ def test_a_change_that_a_person_accepts_is_used(superloop, run, tmp_path):
     report = json.loads(superloop("doctor", folder, "--json")[1])
     assert set(report["files"].values()) == {"as the run wrote it"}
     assert report["problems"] == report["notes"] == []
+
+
+@pytest.mark.slow
+def test_lost_weights_are_made_anew_as_doctor_says(superloop, small, train_to, tmp_path):
+    config = small | {"train": small["train"] | {"steps": 6}}
+    folder = train_to(config, tmp_path / "run")
+    experiment = read_experiment(config)
+    weights = (folder.model, folder.weights("best"), folder.weights("last"))
+
+    def stored():
+        arrays = []
+        for path in weights:
+            load_weights(experiment.model, path)
+            arrays += experiment.model.get_weights()
+        return arrays
+
+    before = stored()
+    for path in weights:
+        os.truncate(path, 2000)
+    code, out, _ = superloop("doctor", folder.path)
+    assert code == 1
+    accept, resume = f"superloop doctor {folder.path} --accept", f"superloop resume {folder.path}"
+    assert out.count(f"delete it, and record that: {accept} && {resume}, which makes it anew") == 3
+    code, _, err = superloop("doctor", folder.path, "--accept")
+    assert code == 2
+    for path in weights:
+        assert f"{path}: is not accepted, as it cannot be read: " in err
+        path.unlink()
+    assert superloop("doctor", folder.path, "--accept")[0] == 0
+    code, _, err = superloop("resume", folder.path)
+    assert code == 0, err
+    for one, other in zip(stored(), before, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert superloop("resume", folder.path)[0] == 2
 
 
 class Killed(BaseException):

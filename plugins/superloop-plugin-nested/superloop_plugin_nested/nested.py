@@ -24,6 +24,7 @@ class LoopSystem(System[LoopSystemConfig]):
         super().__init__(config)
         self.wiring = assemble(config.loop, self.dtype_policy)
         self.supports_jit = self.wiring.supports_jit
+        self.stochastic = self.wiring.stochastic
 
     def build(self, input_size: int) -> None:
         """Make the weights of the inner cells and systems."""

@@ -21,7 +21,7 @@ def check_outputs(results: Mapping[str, Any], needed: int) -> None:
     """
     outputs = results["outputs"].shape[-1]
     if outputs != needed:
-        raise ConfigError(f"needs a loop with outputs = {needed}: {outputs}")
+        raise ConfigError(f"needs a loop with {needed} outputs: {outputs}; set loop.outputs = {needed}")
 
 
 def cross_entropy(targets: Any, results: Mapping[str, Any]) -> Any:

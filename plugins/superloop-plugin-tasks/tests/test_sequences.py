@@ -175,7 +175,7 @@ def test_a_loop_with_other_outputs_is_rejected(make, name):
     outputs = np.zeros((2, task.settings.timesteps, needed + 1), "float32")
     assert np.isfinite(task.loss(batch.targets, {"outputs": outputs[..., 1:]}))
     assert task.correct(batch.targets, {"outputs": outputs[..., 1:]}).shape == (2,)
-    with pytest.raises(ConfigError, match=f"needs a loop with outputs = {needed}: {needed + 1}"):
+    with pytest.raises(ConfigError, match=f"{needed} outputs: {needed + 1}; set loop.outputs = {needed}"):
         task.loss(batch.targets, {"outputs": outputs})
 
 

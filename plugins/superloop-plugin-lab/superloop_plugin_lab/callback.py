@@ -1,0 +1,44 @@
+"""Callback, the base class of what plugins do while a model trains."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+class Callback:
+    """What a plugin does while a model trains; override what you need.
+
+    Methods are called after the figures are in ``metrics.jsonl``, which is complete without any callback.
+    An error leaves the callback out from then on, with a warning, and training continues. Only
+    :class:`superloop_core.RunFolderError` ends the run: raise it where the run folder cannot be written.
+    """
+
+    def begin(self, lines: Sequence[Mapping[str, Any]]) -> None:
+        """Training starts, or resumes.
+
+        Args:
+            lines: of ``metrics.jsonl`` so far, none at first. A resumed run trains what came after them
+                again: drop what was recorded of later steps, so that nothing is there twice.
+        """
+
+    def step(self, step: int, figures: Mapping[str, float]) -> None:
+        """Every ``train.log_every`` training steps.
+
+        Args:
+            step: training steps taken so far.
+            figures: ``loss`` and ``accuracy``, means since the last call; with a curriculum ``longest``.
+        """
+
+    def evaluation(self, step: int, figures: Mapping[str, float]) -> None:
+        """Every ``train.evaluate_every`` training steps, before the first one, and at the end.
+
+        Args:
+            step: training steps taken so far.
+            figures: of test sequences: ``fresh_loss``, ``fresh_accuracy`` and metrics, ``fresh_NAME``.
+        """
+
+    def end(self, figures: Mapping[str, Any] | None) -> None:
+        """Training ended, or could not begin.
+
+        Args:
+            figures: the final ones, with the best weights; None where an error ended the run.
+        """

@@ -1,0 +1,91 @@
+"""The kit on plugins of this process, which no distribution has."""
+
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import attrs
+import keras
+import pytest
+
+from superloop_core import PluginError, System, SystemSettings, register
+from superloop_core.registry import load_registry, local, registry, registry_in_use
+from superloop_core.testing import check_plugin, conformance
+from superloop_core.testing.kit import OF_DISTRIBUTIONS
+
+
+@attrs.frozen(kw_only=True)
+class RingConfig(SystemSettings):
+    """Settings.
+
+    Args:
+        width: numbers that are read.
+    """
+
+    width: int = 2
+
+    @property
+    def control_size(self):
+        return self.width
+
+    @property
+    def output_size(self):
+        return self.width
+
+
+class RingState(NamedTuple):
+    last: object
+
+
+class Ring(System[RingConfig]):
+    """It reads the mean of its last two controls."""
+
+    def initial_state(self, sequence):
+        return RingState(keras.ops.zeros((sequence.batch_size, self.config.width), self.variable_dtype))
+
+    def step(self, control, state, constants):
+        return (control + state.last) / 2, RingState(control), {}
+
+
+@pytest.fixture(autouse=True)
+def process(monkeypatch):
+    """Plugins of this process are forgotten after a test."""
+    monkeypatch.setattr(registry, "_local", {})
+    with registry_in_use(None):
+        yield
+
+
+def test_its_checks_are_all_but_those_of_a_distribution():
+    register("of_this_test")(Ring)
+    checks = {check.name for check in conformance("of_this_test")}
+    assert checks == {check.name for check in conformance("stack")} - set(OF_DISTRIBUTIONS)
+    assert len(checks) == len(conformance("stack")) - 3
+    check_plugin(
+        "local:of_this_test", only=["description", "round_trip", "mistakes", "pure"]
+    ).raise_failures()
+
+
+def test_one_of_a_file_is_loaded_in_a_new_process(tmp_path, monkeypatch):
+    text = Path(__file__).read_text().partition("@pytest.fixture")[0]
+    path = tmp_path / "ring_of_a_file.py"
+    path.write_text(f"{text}\nregister('of_a_file')(Ring)\n")
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    local.load_file(path)
+    (record,) = load_registry().find("of_a_file")
+    assert local.file_of(record) == path
+    check_plugin("of_a_file", only=["saved_and_loaded"]).raise_failures()
+    del sys.modules["ring_of_a_file"]
+
+
+def test_one_of_a_notebook_is_loaded_in_this_process(monkeypatch):
+    monkeypatch.setattr(Ring, "__module__", "__main__")
+    register("of_a_notebook")(Ring)
+    (record,) = load_registry().find("of_a_notebook")
+    assert local.file_of(record) is None
+    check_plugin("of_a_notebook", only=["saved_and_loaded"]).raise_failures()
+
+
+def test_an_excuse_for_a_check_that_it_has_not_is_rejected():
+    register("excused", expected_failures={"import_time": "it is slow"})(Ring)
+    with pytest.raises(PluginError, match="has 'import_time', which is no check of a system"):
+        conformance("excused")
