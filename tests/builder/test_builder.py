@@ -5,7 +5,7 @@ import tensorflow as tf
 from superloop_plugin_attention import AttentionConfig
 from superloop_plugin_attention.attention import Attention
 
-from superloop_core.builder import KerasCell, Sequence, addressing_dtype
+from superloop_core.builder import KerasCell, Sequence, addressing_dtype, dtype_policy
 from superloop_core.builder.keras_cell import as_builder
 from superloop_core.builder.noise import noise_of, noise_of_part
 from superloop_core.builder.protocol import structure_names
@@ -118,6 +118,16 @@ def test_systems_compute_in_float32_at_least(policy, dtype):
         keras.config.set_dtype_policy(before)
     assert system.initial_state(sequence()).position.dtype == dtype
     assert system.add_weight(shape=(1,), name="of_mine").value.dtype == dtype
+
+
+def test_layers_have_the_dtype_policy_that_they_are_made_within():
+    before = keras.config.dtype_policy()
+    with dtype_policy("float64"):
+        within = keras.layers.Dense(1)
+        with dtype_policy(None):
+            nested = keras.layers.Dense(1)
+    assert (within.dtype_policy.name, nested.dtype_policy.name) == ("float64", "float64")
+    assert keras.config.dtype_policy() == before
 
 
 def test_a_cell_without_an_initial_state_of_its_own_starts_with_zeros(assert_close):

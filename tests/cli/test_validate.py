@@ -104,7 +104,7 @@ def test_stdout_holds_one_document_whatever_a_factory_prints(superloop, tmp_path
     create = PluginSpec.create
 
     def noisy(spec, settings):
-        print("noise")
+        print("noise", flush=True)
         return create(spec, settings)
 
     monkeypatch.setattr(PluginSpec, "create", noisy)

@@ -51,6 +51,12 @@ def test_the_kernel_is_the_readmes_unless_the_config_says_otherwise():
     assert read(Attention=settings)[1].systems[0].settings.kernel == "inverse_distance"
 
 
+def test_without_its_optional_keys_a_config_gives_every_timestep_under_the_name_main():
+    optional = ("suppress_output", "model_name", "printvalues")
+    original, loop = read_original({k: v for k, v in config().items() if k not in optional}, load_registry())
+    assert (loop.suppress_output, original.model_name, original.printvalues) == (0, "Main", False)
+
+
 def test_keys_that_the_originals_own_example_read_are_left_alone():
     extra = {"batch_size": 1, "epochs": 2, "steps_per_epoch": 3, "tensorboard_logs": "logs"}
     extra |= {"save_model_file": "a.h5", "save_json_file": None, "load_model_file": None}

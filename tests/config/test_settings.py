@@ -121,6 +121,17 @@ def told_of(cls, **given):
     return settings or [str(problem) for problem in problems]
 
 
+def test_a_field_that_the_class_computes_is_no_setting():
+    @attrs.frozen
+    class Computed:
+        size: int = 1
+        area: int = attrs.field(init=False, default=attrs.Factory(lambda self: self.size**2, takes_self=True))
+
+    assert told_of(Computed, area=4) == ["here: no setting 'area'; there are: size"]
+    assert told_of(Computed, size=3).area == 9
+    assert settings_to_dict(Computed(3)) == {"size": 3}
+
+
 def test_none_is_rejected_where_it_would_come_back_as_another_default():
     @attrs.frozen
     class Null:

@@ -227,7 +227,9 @@ def test_weights_under_another_name_are_refused_where_keras_would_keep_random_on
     with zipfile.ZipFile(path) as archive, zipfile.ZipFile(renamed, "w") as other:
         for name in archive.namelist():
             other.writestr(name, members.get(name) or archive.read(name))
-    with pytest.raises(WeightsError, match=r"nested/blocks/.* in the file, unknown to the model"):
+    # Keras 3.15.0 refuses them by itself.
+    rule = r"nested/blocks/.* in the file, unknown to the model|expected 2 variables, but received 0"
+    with pytest.raises(WeightsError, match=rule):
         load_model(renamed) if way == "load_model" else load_weights(model, renamed)
 
 

@@ -467,6 +467,7 @@ def test_one_plugin_of_several_may_be_blocked_and_says_so_when_it_is_named(regis
     with pytest.raises(PluginError, match="the system 'fake-one:queue' may not be used"):
         registry.resolve("system", "fake-one:queue")
     assert set(registry.tables) == {"lab"}
+    assert registry.resolve_table("lab").name == "lab"
 
 
 def test_a_plugin_that_alone_is_allowed_brings_no_table_and_no_command(registry_of):

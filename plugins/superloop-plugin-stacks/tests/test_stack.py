@@ -6,7 +6,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from superloop_plugin_stacks import StackConfig
-from superloop_plugin_stacks.stack import Stack
+from superloop_plugin_stacks.stack import Stack, StackState
 
 from superloop_core import Sequence, Superloop
 
@@ -122,6 +122,18 @@ def test_a_thousand_steps_and_their_gradient_stay_finite():
 
     for slope in gradient():
         assert np.isfinite(slope).all()
+
+
+@pytest.mark.parametrize("no_op", [True, False])
+def test_each_action_does_what_its_label_in_pictures_says(no_op):
+    system = stack(depth=3, width=1, no_op=no_op)
+    before = StackState(tf.constant([[[[1.0], [2.0], [3.0]]]]))
+    tops = {}
+    for index, label in enumerate(system.slot_names["actions"]):
+        scores = [50.0 * (index == other) for other in range(system.config.actions)]
+        read, *_ = system.step(tf.constant([[*scores, 7.0]]), before, {})
+        tops[label] = float(read[0, 0])
+    assert tops == {"push": 7, "pop": 2} | ({"stay": 1} if no_op else {})
 
 
 @pytest.mark.parametrize("wrong", [{"depth": 0}, {"width": 0}, {"stacks": 0}])
