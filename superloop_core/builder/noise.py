@@ -40,7 +40,7 @@ class _Stream:
 _current: ContextVar[_Stream | None] = ContextVar("current", default=None)
 
 
-def draw_uniform(shape: tuple[int, ...], dtype: str = "float32") -> Tensor:
+def draw_uniform(shape: tuple[int, ...], dtype: Any = "float32") -> Tensor:
     """Draw noise for a step, evenly distributed between 0 and 1, both excluded.
 
     Call it in ``step``, ``constants`` or ``initial_state`` of a Builder whose class has
@@ -68,6 +68,7 @@ def draw_uniform(shape: tuple[int, ...], dtype: str = "float32") -> Tensor:
             f"{stream.path}: draws noise, but its 'stochastic' says that it does not; write "
             "'stochastic = True' in its class, or 'stochastic = \"training\"' and draw in training only"
         )
+    dtype = tf.as_dtype(dtype).name
     if dtype not in BITS:
         raise SuperloopError(f"{stream.path}: noise is drawn in {' or '.join(BITS)}; cast it: {dtype!r}")
     integers, fraction = BITS[dtype]
@@ -87,7 +88,7 @@ def draw_uniform(shape: tuple[int, ...], dtype: str = "float32") -> Tensor:
     return tf.reshape((tf.cast(kept, dtype) + 0.5) / 2**fraction, [stream.rows, *shape])
 
 
-def draw_normal(shape: tuple[int, ...], dtype: str = "float32") -> Tensor:
+def draw_normal(shape: tuple[int, ...], dtype: Any = "float32") -> Tensor:
     """Draw noise of the standard normal distribution; otherwise as :func:`draw_uniform`."""
     return math.sqrt(2) * tf.math.erfinv(2 * draw_uniform(shape, dtype) - 1)
 

@@ -4,7 +4,7 @@ from typing import Any, overload
 
 import keras
 
-from superloop_core.builder.dtypes import dtype_policy
+from superloop_core.builder.dtypes import addressing_dtype, dtype_policy
 from superloop_core.builder.keras_cell import as_builder
 from superloop_core.builder.layer_names import LayerNames
 from superloop_core.builder.protocol import Builder
@@ -87,7 +87,8 @@ def _cell(config: PartConfig, where: str) -> Builder:
 
 def _system(config: SystemConfig, where: str) -> System[Any]:
     where = f'{where} "{config.id}"'
-    made = _made("system", config, where)
+    with dtype_policy(addressing_dtype(keras.config.dtype_policy())):  # of its layers too
+        made = _made("system", config, where)
     if not isinstance(made, System):
         rule = "its factory must return a System"
         raise PluginError(f"{where}: {config.use}: {rule}: {short_repr(made)}")

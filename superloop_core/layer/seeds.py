@@ -1,4 +1,7 @@
-"""The seeds of a loop's noise: a new one for each batch, from a generator that Keras seeds and saves."""
+"""The seeds of a loop's noise: a new one for each batch, from a generator that Keras seeds.
+
+Its state is a variable of the model, in checkpoints and not in a ``.keras`` file, as that of Keras's dropout.
+"""
 
 from typing import Any
 
