@@ -86,8 +86,8 @@ class FeedReader:
         """
         if isinstance(given, Mapping):
             return given
-        is_shape = isinstance(given, tuple) and all(isinstance(size, int | None) for size in given)
-        if is_shape or not isinstance(given, list | tuple):
+        several = isinstance(given, list | tuple) and not all(isinstance(size, int | None) for size in given)
+        if not several:  # a tensor, or its shape, which is a list in a saved model
             return {INPUTS: given}
         names = list(self._config.input_shapes)
         if len(given) != len(names):

@@ -81,7 +81,7 @@ def test_one_feed_may_be_reversed(reader):
         (
             [np.ones((2, 3, 2))],
             None,
-            "loop: the inputs must be a tensor, or a dict of 'inputs', 'tape_data': list",
+            "loop: the inputs must be a tensor, a dict, or a list of 2 ('inputs', 'tape_data'): a list of 1",
         ),
         (given(inputs=np.full((2, 3, 2), "a")), None, "loop: 'inputs' must be numbers: "),
         (given(), {"tape": [[True] * 4] * 2}, "loop: a mask of 'tape', which is not given"),
