@@ -86,8 +86,10 @@ class FeedReader:
         """
         if isinstance(given, Mapping):
             return given
-        several = isinstance(given, list | tuple) and not all(isinstance(size, int | None) for size in given)
-        if not several:  # a tensor, or its shape, which is a list in a saved model
+        is_list = isinstance(given, list | tuple)
+        if not is_list or (
+            given and isinstance(given[-1], int)
+        ):  # a shape, which a saved model has as a list
             return {INPUTS: given}
         names = list(self._config.input_shapes)
         if len(given) != len(names):
