@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from superloop_core.errors import short_repr
-from superloop_core.names import join
 
 Shape = tuple[int | None, ...]  # without the batch axis; None: a size that the data decides
 DTYPES = ("float", "bool", "uint8", "int8", "int16", "int32", "int64")
@@ -61,7 +60,7 @@ class Source(tuple[int | None, ...]):
 
     def within(self, id: str) -> "Source":
         """Return the source of a system in a loop: its axis ``items`` is the loop's axis ``<id>.items``."""
-        axes = (join(id, axis) if isinstance(axis, str) else axis for axis in self._axes)
+        axes = (f"{id}.{axis}" if isinstance(axis, str) else axis for axis in self._axes)
         return Source(axes, self.dtype, self.optional)
 
     @property

@@ -86,8 +86,10 @@ class FeedReader:
         """
         if isinstance(given, Mapping):
             return given
-        is_shape = isinstance(given, tuple) and all(isinstance(size, int | None) for size in given)
-        if is_shape or not isinstance(given, list | tuple):
+        is_list = isinstance(given, list | tuple)
+        if not is_list or (
+            given and isinstance(given[-1], int)
+        ):  # a shape, which a saved model has as a list
             return {INPUTS: given}
         names = list(self._config.input_shapes)
         if len(given) != len(names):
