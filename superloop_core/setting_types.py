@@ -104,7 +104,11 @@ def expected(kind: Any) -> str:
     if attrs.has(kind):
         names = [field.alias for field in attrs.fields(kind) if field.init]
         return f"a table of {', '.join(map(repr, names))}" if names else "an empty table"
-    return "a value of a config" if kind is Any else f"a {getattr(kind, '__name__', kind)}"
+    return (
+        "a string, a number, true, false, a list or a table"
+        if kind is Any
+        else f"a {getattr(kind, '__name__', kind)}"
+    )
 
 
 def refusal(kind: Any, within: tuple[type, ...] = ()) -> str:
@@ -434,6 +438,8 @@ def _anything(value: Any, kind: Any) -> Any:
     for form, reader in {bool: bool, str: str, numbers.Integral: int, numbers.Real: float}.items():
         if isinstance(value, form):
             return read(value, reader)
+    if not isinstance(value, Mapping | list | tuple):
+        raise TypeError
     return read(value, dict[str, Any] if isinstance(value, Mapping) else list[Any])
 
 

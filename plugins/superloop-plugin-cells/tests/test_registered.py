@@ -97,8 +97,7 @@ def test_a_name_that_is_not_an_allowed_cell_is_rejected(cell, text):
         ({"units": 3, "activation": "rellu"}, "Could not interpret activation function identifier: rellu"),
         ({"units": 3, "dtype": "float16"}, "'config' may not set 'dtype', which the loop sets: 'float16'"),
         ({"units": 3, "seed": None}, "only strings, numbers, true, false, lists and tables: seed = None"),
-        ({"units": np.int64(3)}, "only strings, numbers, true, false, lists and tables: units = "),
-        ({"units": 3, "bias_initializer": keras.initializers.Zeros()}, "tables: bias_initializer = <"),
+        ({"units": 3, "bias_initializer": keras.initializers.Zeros()}, "false, a list or a table: <keras"),
     ],
 )
 def test_a_config_that_is_not_valid_for_the_class_is_rejected(config, text):
