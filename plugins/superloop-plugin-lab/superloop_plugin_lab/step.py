@@ -26,8 +26,9 @@ def new_optimizer(experiment: Experiment) -> keras.optimizers.Optimizer:
 def compiled_step(experiment: Experiment, optimizer: keras.optimizers.Optimizer) -> Step:
     """Return the training step as a compiled function.
 
-    It takes a batch's inputs and targets, and returns its loss, its accuracy and whether the loss, the
-    gradient and the updated weights are all finite. If they are not, the weights stay as they were.
+    It takes a batch's inputs and targets, and returns the task's loss, the accuracy and whether the loss, the
+    gradient and the updated weights are all finite. If they are not, the weights stay as they were. Losses of
+    the model, such as regularizers and those that a memory names, are added to the task's.
     """
     settings, model, task = experiment.settings, experiment.model, experiment.task
     variables = model.trainable_variables
@@ -45,9 +46,10 @@ def compiled_step(experiment: Experiment, optimizer: keras.optimizers.Optimizer)
         with tf.GradientTape() as tape:
             results = model(inputs, training=True)
             loss = task.loss(targets, results)
-        gradients, norm = tf.clip_by_global_norm(tape.gradient(loss, variables), settings.clip_norm)
+            whole = tf.add_n([loss, *(tf.cast(added, loss.dtype) for added in model.losses)])
+        gradients, norm = tf.clip_by_global_norm(tape.gradient(whole, variables), settings.clip_norm)
         accuracy = tf.reduce_mean(tf.cast(task.correct(targets, results), "float32"))
-        sound = tf.math.is_finite(loss) & tf.math.is_finite(norm)
+        sound = tf.math.is_finite(whole) & tf.math.is_finite(norm)
         finite = tf.cond(sound, lambda: update(gradients), lambda: tf.constant(False))
         return loss, accuracy, finite
 

@@ -96,3 +96,20 @@ def test_a_loop_of_open_timesteps_is_compiled_with_xla_too(echo, monkeypatch):
         results.append([float(loss), measured.loss, *experiment.model.get_weights()])
     for one, other in zip(*results, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_losses_of_the_model_are_added_to_the_task_s_and_reported_apart(small):
+    given = ["train.optimizer=sgd", "train.schedule=constant", "train.learning_rate=0.001"]
+    experiment = read_experiment(small, [*given, "train.clip_norm=1e9"])
+    weight = experiment.model.trainable_variables[0]
+    plain = weight.numpy()
+    batch = experiment.task.sample(np.random.default_rng(0), 8)
+    expected = step_of(experiment)(dict(batch.inputs), batch.targets)[0]
+    of_task = weight.numpy() - plain
+    weight.assign(plain)
+    weight.regularizer = keras.regularizers.L2(50.0)
+    loss, _, finite = step_of(experiment)(dict(batch.inputs), batch.targets)
+    assert finite
+    moved = weight.numpy() - plain - of_task  # by the regularizer: 0.001 * 2 * 50 of the weight
+    np.testing.assert_allclose(moved, -0.1 * plain, rtol=0.05, atol=1e-3)
+    np.testing.assert_allclose(loss, expected, rtol=0.05)
