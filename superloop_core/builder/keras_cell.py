@@ -42,8 +42,9 @@ class KerasCell(keras.layers.Layer, Builder):  # type: ignore[misc]
         super().__init__(dtype=cell.dtype_policy, autocast=False)
         self.cell = cell
         self.supports_jit = may_jit(cell)
-        self._cells = tuple(cell.cells) if isinstance(cell, keras.layers.StackedRNNCells) else (cell,)
-        drops = any(getattr(one, name, 0) for one in self._cells for name in ("dropout", "recurrent_dropout"))
+        drops = any(
+            getattr(one, name, 0) for one in _cells_of(cell) for name in ("dropout", "recurrent_dropout")
+        )
         self.stochastic = "training" if drops else False
         stacked = isinstance(cell, keras.layers.StackedRNNCells)  # whose tuples are states of one cell
         self._states = _state_specs(cell.state_size, stacked)
@@ -83,7 +84,7 @@ class KerasCell(keras.layers.Layer, Builder):  # type: ignore[misc]
     def constants(self, sequence: Sequence) -> Any:
         """Draw the dropout masks, once for all timesteps."""
         masks, size = [], self.input_size
-        for cell in self._cells:
+        for cell in _cells_of(self.cell):
             masks.append(_dropout_masks(cell, size, sequence.dtype) if sequence.training else {})
             size = _output_size(cell)
         prepared = self.prepare() if sequence.prepared is None else sequence.prepared
@@ -92,14 +93,14 @@ class KerasCell(keras.layers.Layer, Builder):  # type: ignore[misc]
     def step(self, inputs: Tensor, state: State, constants: Any) -> tuple[Tensor, State, dict[str, Tensor]]:
         """Call the cell once."""
         training, masks, prepared = constants
-        for cell, of_cell in zip(self._cells, masks, strict=True):
+        for cell, of_cell in zip(_cells_of(self.cell), masks, strict=True):
             for name, mask in of_cell.items():
                 setattr(cell, name, mask)
         states = keras.tree.pack_sequence_as(self._states, list(state))
         states = states if keras.tree.is_nested(states) else [states]
         with dtype_policy(self.cell.dtype_policy):
             output, state = self.cell(inputs, states, training=training, **prepared)
-        for cell, of_cell in zip(self._cells, masks, strict=True):
+        for cell, of_cell in zip(_cells_of(self.cell), masks, strict=True):
             for name in of_cell:
                 setattr(cell, name, None)
         return output, self._state(keras.tree.flatten(state)), {"output": output}
@@ -120,6 +121,11 @@ def _state_specs(size: Any, stacked: bool, inner: bool = False) -> Any:
     if inner and not stacked and isinstance(size, tuple) and all(isinstance(one, int) for one in size):
         return _StateSpec(size)
     return [_state_specs(one, stacked, inner=True) for one in size]
+
+
+def _cells_of(cell: keras.layers.Layer) -> tuple[keras.layers.Layer, ...]:
+    """The cells that may have dropout; no attribute, under which Keras would save them once more."""
+    return tuple(cell.cells) if isinstance(cell, keras.layers.StackedRNNCells) else (cell,)
 
 
 def _output_size(cell: keras.layers.Layer) -> int:

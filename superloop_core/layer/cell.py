@@ -15,7 +15,7 @@ from superloop_core.config.forms import read_any
 from superloop_core.config.schema import LoopConfig
 from superloop_core.errors import SourceError, SuperloopError
 from superloop_core.layer.assembly import assemble, freeze_frozen
-from superloop_core.layer.seeds import draw_seed, seed_generator
+from superloop_core.layer.seeds import draw_seed, own_generator
 
 
 @keras.saving.register_keras_serializable("superloop_core")
@@ -45,7 +45,7 @@ class SuperloopCell(keras.layers.Layer):  # type: ignore[misc]
             raise SuperloopError("a Keras cell has no timesteps; remove 'timesteps' and 'suppress_output'")
         self.wiring = assemble(self.config, self.dtype_policy)
         freeze_frozen(self)
-        self._seeds = seed_generator(self.wiring)
+        self._seeds = own_generator(self.wiring)
         self.supports_jit = self.wiring.supports_jit
         with keras.name_scope(self.name):
             self.wiring.build(self.config.inputs)  # Keras asks for the state before it builds the cell

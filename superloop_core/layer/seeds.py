@@ -8,18 +8,27 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from superloop_core.builder.protocol import Builder, Tensor
+from superloop_core.builder.protocol import Tensor
 
 
-def seed_generator(wiring: Any) -> keras.random.SeedGenerator | None:
-    """Return the generator of a wiring's seeds: that of a cell with dropout, or a new one; None: no noise."""
-    if not wiring.stochastic:
+def own_generator(wiring: Any) -> keras.random.SeedGenerator | None:
+    """Return a new generator for a wiring that draws noise, and has none in its parts; else None."""
+    return keras.random.SeedGenerator() if wiring.stochastic and not _generators(wiring) else None
+
+
+def draw_seed(wiring: Any, own: keras.random.SeedGenerator | None, training: bool) -> Tensor | None:
+    """Return a seed for a batch, ``(2,)`` of uint32; None where no noise is drawn.
+
+    Args:
+        wiring: a generator of its parts is used, such as that of a cell with dropout.
+        own: the result of :func:`own_generator`.
+        training: whether the batch is trained on.
+    """
+    if wiring.stochastic is not True and not (wiring.stochastic and training):
         return None
-    found = [generator for layer in wiring._flatten_layers() for generator in layer._seed_generators]
-    return found[0] if found else keras.random.SeedGenerator()
+    generator = own or _generators(wiring)[0]
+    return tf.cast(generator.next(), tf.uint32)
 
 
-def draw_seed(builder: Builder, seeds: keras.random.SeedGenerator | None, training: bool) -> Tensor | None:
-    """Return a seed for a batch, ``(2,)`` of uint32; None where no noise is drawn."""
-    drawn = builder.stochastic is True or (builder.stochastic and training)
-    return tf.cast(seeds.next(), tf.uint32) if drawn and seeds is not None else None
+def _generators(wiring: Any) -> list[keras.random.SeedGenerator]:
+    return [generator for layer in wiring._flatten_layers() for generator in layer._seed_generators]

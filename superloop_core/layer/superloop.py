@@ -17,7 +17,7 @@ from superloop_core.errors import SourceError, SuperloopError
 from superloop_core.layer.assembly import assemble, freeze_frozen
 from superloop_core.layer.feed import Feed, FeedReader
 from superloop_core.layer.finite import require_finite
-from superloop_core.layer.seeds import draw_seed, seed_generator
+from superloop_core.layer.seeds import draw_seed, own_generator
 from superloop_core.layer.state import StatefulStore
 from superloop_core.loop.given_state import with_given
 from superloop_core.loop.session import Session
@@ -197,7 +197,7 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         del initial_state_shape
         self.wiring.build(self.config.inputs)
         freeze_frozen(self)
-        self._seeds = seed_generator(self.wiring)
+        self._seeds = own_generator(self.wiring)
         if self.stateful:
             shapes = self._reader.by_name(inputs_shape)
             batch_size = next(iter(shapes.values()))[0]

@@ -49,6 +49,7 @@ def check_inputs(batch: Batch, layer: Superloop) -> None:
     """
     provided = {name: array.shape[1:] for name, array in batch.inputs.items()}
     loop, needed = layer.config, layer.input_shapes
+    known = {**needed, **loop.sources}  # those that may be left out, too
     problems = [
         f"provides no {name!r}, which the loop needs; it provides {_names(provided)}; {_move(loop, name, ())}"
         for name in needed.keys() - provided.keys()
@@ -56,12 +57,12 @@ def check_inputs(batch: Batch, layer: Superloop) -> None:
     for name, shape in provided.items():
         if name == "lengths":
             continue
-        if name not in needed:
+        if name not in known:
             problems.append(
-                f"provides {name!r}, but the loop takes {_names(needed)}; {_move(loop, name, shape)}"
+                f"provides {name!r}, but the loop takes {_names(known)}; {_move(loop, name, shape)}"
             )
-        elif not _fits(shape, needed[name]):
-            sizes = tuple("any" if size is None else size for size in needed[name])
+        elif not _fits(shape, known[name]):
+            sizes = tuple("any" if size is None else size for size in known[name])
             problems.append(
                 f"provides {name!r} of shape {_shape(shape)}, but the loop takes {_shape(sizes)}; "
                 f"{_move(loop, name, shape)}"
