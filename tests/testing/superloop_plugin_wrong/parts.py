@@ -261,15 +261,11 @@ class Restarting(Echo):
 
 
 class Narrow(Echo):
-    def __init__(self, config):
-        super().__init__(config)
-        self.narrow = keras.config.dtype_policy().compute_dtype
-
     def initial_state(self, sequence):
-        return EchoState(ops.cast(super().initial_state(sequence).memory, self.narrow))
+        return EchoState(ops.cast(super().initial_state(sequence).memory, sequence.dtype))  # the cells' dtype
 
     def answer(self, control, state, constants):
-        return ops.cast(ops.tanh(control), self.narrow) + state.memory / 2
+        return ops.cast(ops.tanh(control), state.memory.dtype) + state.memory / 2
 
 
 class Exploding(Echo):
