@@ -33,6 +33,7 @@ class _Stream:
     timestep: Any  # 0: before the first one
     first_row: Any
     rows: Any = None
+    dtype: str = "float32"  # of the part
     path: str = ""
     draws: Iterator[int] = attrs.field(factory=count)
 
@@ -40,16 +41,17 @@ class _Stream:
 _current: ContextVar[_Stream | None] = ContextVar("current", default=None)
 
 
-def draw_uniform(shape: tuple[int, ...], dtype: Any = "float32") -> Tensor:
+def draw_uniform(shape: tuple[int, ...], dtype: Any = None) -> Tensor:
     """Draw noise for a step, evenly distributed between 0 and 1, both excluded.
 
     Call it in ``step``, ``constants`` or ``initial_state`` of a Builder whose class has
     ``stochastic = True``. Each call draws numbers of its own, anew at each timestep and for each row. A seed
-    of the loop decides them (``keras.utils.set_random_seed``), whatever the number of cores.
+    of the loop decides them, whatever the number of cores; call ``keras.utils.set_random_seed`` before the
+    loop is made.
 
     Args:
         shape: without the batch axis.
-        dtype: float32 or float64.
+        dtype: float32 or float64; None: float64 where the part computes in it, else float32.
 
     Returns:
         ``(batch, *shape)``.
@@ -68,7 +70,7 @@ def draw_uniform(shape: tuple[int, ...], dtype: Any = "float32") -> Tensor:
             f"{stream.path}: draws noise, but its 'stochastic' says that it does not; write "
             "'stochastic = True' in its class, or 'stochastic = \"training\"' and draw in training only"
         )
-    dtype = tf.as_dtype(dtype).name
+    dtype = tf.as_dtype(dtype or stream.dtype).name
     if dtype not in BITS:
         raise SuperloopError(f"{stream.path}: noise is drawn in {' or '.join(BITS)}; cast it: {dtype!r}")
     integers, fraction = BITS[dtype]
@@ -88,9 +90,10 @@ def draw_uniform(shape: tuple[int, ...], dtype: Any = "float32") -> Tensor:
     return tf.reshape((tf.cast(kept, dtype) + 0.5) / 2**fraction, [stream.rows, *shape])
 
 
-def draw_normal(shape: tuple[int, ...], dtype: Any = "float32") -> Tensor:
+def draw_normal(shape: tuple[int, ...], dtype: Any = None) -> Tensor:
     """Draw noise of the standard normal distribution; otherwise as :func:`draw_uniform`."""
-    return math.sqrt(2) * tf.math.erfinv(2 * draw_uniform(shape, dtype) - 1)
+    uniform = draw_uniform(shape, dtype)
+    return math.sqrt(2) * tf.math.erfinv(2 * uniform - 1)
 
 
 @contextmanager
@@ -114,13 +117,19 @@ def noise_of(seed: Any, first_row: Any, timestep: Any = None) -> Iterator[None]:
 
 
 @contextmanager
-def noise_of_part(path: str, rows: Any) -> Iterator[None]:
-    """Let a part of a loop, which is called within, draw noise of its own for a number of rows."""
+def noise_of_part(path: str, rows: Any, dtype: str = "float32") -> Iterator[None]:
+    """Let a part of a loop, which is called within, draw noise of its own.
+
+    Args:
+        path: the part's.
+        rows: their number.
+        dtype: of what the part computes.
+    """
     before = _current.get()
-    stream = None
+    stream, wide = None, "float64" if dtype == "float64" else "float32"
     if before is not None:
         whole = join(before.path, path) if before.path else path
-        stream = attrs.evolve(before, path=whole, rows=rows, draws=count())
+        stream = attrs.evolve(before, path=whole, rows=rows, dtype=wide, draws=count())
     with _in_use(stream):
         yield
 

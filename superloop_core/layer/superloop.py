@@ -324,7 +324,8 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
             SourceError: a source is missing, unknown or of a wrong shape.
             SuperloopError: the layer has no weights yet.
         """
-        feed, sequence = self._single_steps(batch_size, sources, timesteps, training=False)
+        # The seed is that of the constants, which are asked for next.
+        feed, sequence = self._single_steps(batch_size, sources, timesteps, training=False, peek=True)
         state = self._initial_state(feed, sequence, initial_state)
         return dict(zip(self.wiring.state_names(state), tf.nest.flatten(state), strict=True))
 
@@ -459,7 +460,13 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         return feed, sequence, self._initial_state(feed, sequence, initial_state, self._store)
 
     def _single_steps(
-        self, batch_size: Any, sources: Mapping[str, Any] | None, timesteps: Any, training: bool
+        self,
+        batch_size: Any,
+        sources: Mapping[str, Any] | None,
+        timesteps: Any,
+        training: bool,
+        *,
+        peek: bool = False,
     ) -> tuple[Feed, Sequence]:
         """Check the arguments of a sequence that is taken step by step."""
         if not self.built:
@@ -472,7 +479,7 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
                 f"{self.name}: batch_size is {batch_size}, but the sources have {feed.batch_size}"
             )
         feed = attrs.evolve(feed, timesteps=timesteps or feed.timesteps)
-        return feed, self._sequence(feed, training)
+        return feed, self._sequence(feed, training, peek=peek)
 
     def _packed(self, given: Any, like: Seq[Any] | None = None) -> LoopState:
         """Return a whole state that is given, packed; ``like`` has its shapes and dtypes."""
@@ -484,7 +491,7 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         packed: LoopState = with_given(state, list(names), given, self.name)
         return packed
 
-    def _sequence(self, feed: Feed, training: bool) -> Sequence:
+    def _sequence(self, feed: Feed, training: bool, *, peek: bool = False) -> Sequence:
         return Sequence(
             batch_size=feed.batch_size,
             timesteps=feed.timesteps,
@@ -493,7 +500,7 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
             sources=feed.sources,
             masks=feed.source_masks,
             training=bool(training),
-            seed=draw_seed(self.wiring, self._seeds, training),
+            seed=draw_seed(self.wiring, self._seeds, training, peek=peek),
         )
 
     def _initial_state(

@@ -36,7 +36,7 @@ def take_step(
     Raises:
         PluginError: the results break the contract of :meth:`Builder.step`.
     """
-    with noise_of_part(path, ops.shape(inputs)[0]):
+    with noise_of_part(path, ops.shape(inputs)[0], inputs.dtype.name):
         answer = builder.step(inputs, state, constants)
     if not (isinstance(answer, tuple) and len(answer) == 3 and isinstance(answer[2], Mapping)):
         received = f"{len(answer)} values" if isinstance(answer, tuple) else type(answer).__name__

@@ -106,8 +106,10 @@ class Session:
             inputs = tf.cast(tf.convert_to_tensor(inputs), self._dtype)
         received = None if inputs is None else tuple(inputs.shape)
         if received != self._input_shape:
+            rows_only = received and self._input_shape and received[1:] == self._input_shape[1:]
+            hint = f"; open the session with batch_size={received[0]}" if received and rows_only else ""
             raise SourceError(
-                f"{self._owner}: a step takes inputs of the shape {self._input_shape}: {received}"
+                f"{self._owner}: a step takes inputs of the shape {self._input_shape}: {received}{hint}"
             )
         output, self._state, self.traces = self._step(inputs, self._state, tf.constant(self.timestep))
         self.timestep += 1

@@ -247,7 +247,7 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
         cells, systems = [], []
         with noise_of(sequence.seed, sequence.first_row):
             for index, cell in enumerate(self.cells):
-                with noise_of_part(join(cell_path(index), method), sequence.batch_size):
+                with noise_of_part(join(cell_path(index), method), sequence.batch_size, sequence.dtype):
                     own = attrs.evolve(sequence, prepared=prepared.cells[index])
                     cells.append(getattr(cell, method)(own))
             for k, (id, system) in enumerate(zip(self.ids, self.systems, strict=True)):
@@ -261,7 +261,7 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
                     prepared=prepared.systems[k],
                 )
                 try:
-                    with noise_of_part(join(id, method), sequence.batch_size):
+                    with noise_of_part(join(id, method), sequence.batch_size, system.variable_dtype):
                         systems.append(getattr(system, method)(own))
                 except SuperloopError as error:
                     raise type(error)(f"{id}: {error}") from error

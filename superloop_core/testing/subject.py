@@ -143,7 +143,8 @@ class Part:
         """Make the part of a builder, at t = 0."""
         start = {}
         for method in ("initial_state", "constants"):
-            with noise_of(sequence.seed, sequence.first_row), noise_of_part(method, sequence.batch_size):
+            of_part = noise_of_part(method, sequence.batch_size, sequence.dtype)
+            with noise_of(sequence.seed, sequence.first_row), of_part:
                 start[method] = getattr(builder, method)(sequence)
         first, constants = start.values()
         return cls(builder=builder, size=size, sequence=sequence, constants=constants, first=first)
@@ -155,8 +156,9 @@ class Part:
 
     def step(self, inputs: Tensor, state: State, timestep: int = 0) -> tuple[Tensor, State, Any]:
         """Take one step; return its results."""
-        rows = self.sequence.batch_size
-        with noise_of(self.sequence.seed, self.sequence.first_row, timestep), noise_of_part(ID, rows):
+        sequence = self.sequence
+        of_part = noise_of_part(ID, sequence.batch_size, sequence.dtype)
+        with noise_of(sequence.seed, sequence.first_row, timestep), of_part:
             return self.builder.step(inputs, state, self.constants)
 
     def run(self, inputs: list[Tensor], state: State | None = None) -> tuple[list[Tensor], State]:

@@ -68,3 +68,9 @@ def test_noise_outside_of_a_loop_or_of_a_part_that_says_it_has_none_is_an_error(
         drawn(seed=None, at="memo")
     with pytest.raises(SuperloopError, match="a: noise is drawn in float32 or float64; cast it: 'float16'"):
         drawn(dtype="float16")
+
+
+def test_noise_has_the_dtype_of_the_part():
+    for dtype, drawn_in in (("float64", "float64"), ("float32", "float32"), ("float16", "float32")):
+        with noise_of(SEED, 0, 0), noise_of_part("a", 4, dtype):
+            assert draw_uniform((2,)).dtype == draw_normal((2,)).dtype == drawn_in

@@ -150,3 +150,13 @@ def test_a_step_of_a_loop_with_dropout_needs_its_number(made, make_loop, assert_
     assert_close(one, other, 0.0)
     another = layer.step(x, state, layer.constants(3, training=True), timestep=0)[0]
     assert np.abs(np.asarray(one) - another).max() > 1e-3
+
+
+def test_the_first_state_is_drawn_by_the_seed_of_the_constants(made, make_loop, assert_close):
+    layer, _ = made(make_loop(cells=[{"use": "lstm", "units": 3, "dropout": 0.5}]))
+    layer.wiring.stochastic = True
+    (generator,) = [g for inner in layer._flatten_layers() for g in inner._seed_generators]
+    before = generator.state.numpy()
+    layer.initial_state(3)
+    assert_close(layer.constants(3).seed, before)
+    assert (generator.state.numpy() != before).any()
