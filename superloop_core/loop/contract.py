@@ -51,10 +51,10 @@ def take_step(
         if not len(getattr(tensor, "shape", ())):
             rule = f"must name tensors (batch, ...), but {name!r} is none"
             raise _broken(path, builder, rule, short_repr(tensor))
-        # A loop within the loop names tensors of its state itself: the same tensor by the same name.
         if is_loss(name) and not (len(tensor.shape) == 1 and tensor.dtype.is_floating):
             rule = f"must give {name!r} as floats (batch,): a loss of each row"
             raise _broken(path, builder, rule, f"{tensor.shape} {tensor.dtype.name}")
+        # A loop within the loop names tensors of its state itself: the same tensor by the same name.
         if name in reserved or before.get(f"{path}.{name}", tensor) is not tensor:
             rule = f"must give its traces names of their own, but {name!r} is"
             raise _broken(path, builder, rule, "the state's, or the core's (read, control)")

@@ -342,11 +342,12 @@ def _check_operations(graph: Any) -> None:
     Raises:
         SuperloopError: the step draws random numbers of TensorFlow's, or assigns to a variable of its own.
     """
-    for operation in graph.get_operations():
-        nodes = [operation.node_def]
-        if any(value.HasField("func") for value in operation.node_def.attr.values()):
-            nodes = [node for function in graph.as_graph_def().library.function for node in function.node_def]
-        for node in nodes:
+    operations = graph.get_operations()
+    calls = [any(a.HasField("func") for a in one.node_def.attr.values()) for one in operations]
+    library = graph.as_graph_def().library.function if any(calls) else ()
+    inner = [node for function in library for node in function.node_def]
+    for operation, called in zip(operations, calls, strict=True):
+        for node in inner if called else [operation.node_def]:
             if node.op.startswith("Assign"):
                 rule = ASSIGNS
             elif node.op in STATEFUL_RANDOM:
