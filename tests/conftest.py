@@ -32,6 +32,16 @@ def golden_errors(request):
 
 
 @pytest.fixture
+def no_local_plugins(monkeypatch):
+    """Plugins of this process are forgotten before and after a test."""
+    from superloop_core.registry import registry, registry_in_use
+
+    monkeypatch.setattr(registry, "_local", {})
+    with registry_in_use(None):
+        yield
+
+
+@pytest.fixture
 def make_loop():
     """Makes small loop configs: cells and systems by name, and whatever else ``[loop]`` takes."""
     kinds = {

@@ -71,14 +71,12 @@ xla = false
 
 
 @pytest.fixture(autouse=True)
-def process(monkeypatch):
+def process(monkeypatch, no_local_plugins):
     """Files are forgotten after a test."""
-    monkeypatch.setattr(registry, "_local", {})
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setenv("SUPERLOOP_DISABLE_PLUGINS", "")  # -p no:NAME changes it
     modules = set(sys.modules)
-    with registry_in_use(None):
-        yield
+    yield
     for name in set(sys.modules) - modules:
         if name.endswith("_beside"):
             del sys.modules[name]

@@ -12,6 +12,7 @@ import superloop_core
 from superloop_core import ConfigError, PluginError, Superloop, System, SystemSettings, register
 from superloop_core.registry import Registry, load_registry, registry, registry_in_use
 
+pytestmark = pytest.mark.usefixtures("no_local_plugins")
 INPUTS = np.ones((2, 3, 2), "float32")
 
 
@@ -48,14 +49,6 @@ def ring(name="RingBuffer", qualified=None, doc="A ring.\n\nMore.", gain=1.0):
 
     Ring.__name__, Ring.__qualname__, Ring.__module__ = name, qualified or name, "notebook"
     return Ring
-
-
-@pytest.fixture(autouse=True)
-def process(monkeypatch):
-    """Plugins of this process are forgotten after a test."""
-    monkeypatch.setattr(registry, "_local", {})
-    with registry_in_use(None):
-        yield
 
 
 def loop_of(**system):

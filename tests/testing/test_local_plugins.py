@@ -9,9 +9,11 @@ import keras
 import pytest
 
 from superloop_core import PluginError, System, SystemSettings, register
-from superloop_core.registry import load_registry, local, registry, registry_in_use
+from superloop_core.registry import load_registry, local
 from superloop_core.testing import check_plugin, conformance
 from superloop_core.testing.kit import OF_DISTRIBUTIONS
+
+pytestmark = pytest.mark.usefixtures("no_local_plugins")
 
 
 @attrs.frozen(kw_only=True)
@@ -47,14 +49,6 @@ class Ring(System[RingConfig]):
         return (control + state.last) / 2, RingState(control), {}
 
 
-@pytest.fixture(autouse=True)
-def process(monkeypatch):
-    """Plugins of this process are forgotten after a test."""
-    monkeypatch.setattr(registry, "_local", {})
-    with registry_in_use(None):
-        yield
-
-
 def test_its_checks_are_all_but_those_of_a_distribution():
     register("of_this_test")(Ring)
     checks = {check.name for check in conformance("of_this_test")}
@@ -66,7 +60,7 @@ def test_its_checks_are_all_but_those_of_a_distribution():
 
 
 def test_one_of_a_file_is_loaded_in_a_new_process(tmp_path, monkeypatch):
-    text = Path(__file__).read_text().partition("@pytest.fixture")[0]
+    text = Path(__file__).read_text().partition("\n\n\ndef test_")[0]
     path = tmp_path / "ring_of_a_file.py"
     path.write_text(f"{text}\nregister('of_a_file')(Ring)\n")
     monkeypatch.setattr(sys, "path", list(sys.path))
