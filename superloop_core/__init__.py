@@ -9,7 +9,7 @@ import importlib.metadata
 import os
 from typing import TYPE_CHECKING, Any
 
-from superloop_core.config.schema import CellConfig, LoopConfig, SystemConfig
+from superloop_core.config.schema import CellConfig, LoopConfig, PartConfig, SystemConfig
 from superloop_core.errors import (
     ConfigError,
     PluginError,
@@ -52,6 +52,7 @@ __all__ = [
     "Metric",
     "MetricSpec",
     "Model",
+    "PartConfig",
     "PluginError",
     "RunFolderError",
     "Sequence",

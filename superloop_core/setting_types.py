@@ -174,7 +174,8 @@ def with_parts(value: Any, kind: Any, place: str, read_part: Callable[[Any, type
     if kind in _IN_WORDS:
         return read_part(value, kind, place)
     if _is_union(kind):
-        fitting = _fitting(value, kind)
+        fitting = [one for one in _members(kind) if one in _IN_WORDS and isinstance(value, one)]
+        fitting = fitting or _fitting(value, kind)
         return with_parts(value, fitting[0], place, read_part) if len(fitting) == 1 else value
     if isinstance(value, Mapping) and (_is_table(kind) or attrs.has(kind)):
         kinds = dict.fromkeys(value, _items(kind)[-1]) if _is_table(kind) else _fields(kind)

@@ -9,6 +9,7 @@ import keras
 from superloop_core.builder.dtypes import dtype_policy
 from superloop_core.builder.noise import draw_uniform
 from superloop_core.builder.protocol import Builder, Sequence, State, Tensor, structure_names
+from superloop_core.errors import SourceError
 
 METHODS = ("build", "initial_state", "constants", "step", "output_size")  # of a Builder
 
@@ -63,7 +64,9 @@ class KerasCell(keras.layers.Layer, Builder):  # type: ignore[misc]
     def build(self, input_size: int) -> None:
         """Make the cell's weights for inputs ``(batch, input_size)``."""
         self.input_size = input_size
-        if not self.cell.built:
+        if self.cell.built:
+            check_built(self.cell, input_size)
+        else:
             with dtype_policy(self.cell.dtype_policy):  # of layers that it makes only now
                 self.cell.build((None, input_size))
 
@@ -104,6 +107,21 @@ class KerasCell(keras.layers.Layer, Builder):  # type: ignore[misc]
             for name in of_cell:
                 setattr(cell, name, None)
         return output, self._state(keras.tree.flatten(state)), {"output": output}
+
+
+def check_built(part: keras.layers.Layer, input_size: int) -> None:
+    """Check that a layer with weights can take inputs of a size.
+
+    Raises:
+        SourceError: it was built for another size.
+    """
+    shapes = (part.get_build_config() or {}).values()
+    sizes = [shape if isinstance(shape, int) else shape[-1] for shape in shapes if shape][:1]
+    if sizes and sizes[0] not in (None, input_size):
+        raise SourceError(
+            f"{part.name}: has weights for inputs of size {sizes[0]}, but its place in the loop gives it "
+            f"{input_size}: the loop's inputs or the cell below, and all read vectors for the first cell"
+        )
 
 
 def may_jit(part: Any) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 import attrs
 
 from superloop_core.config.files import apply_overrides, load_dict
+from superloop_core.config.objects import is_factory, is_object, part_of, spec_of
 from superloop_core.config.schema import (
     RESERVED_IDS,
     CellConfig,
@@ -22,6 +23,7 @@ from superloop_core.config.schema import (
     PartConfig,
     SystemConfig,
     named_sources,
+    own_keys,
 )
 from superloop_core.config.settings import read_settings
 from superloop_core.errors import ConfigError, PluginError, Problem, cut, reason, short_repr
@@ -58,17 +60,39 @@ def read_config(
     return config
 
 
-def read_loop(data: Mapping[str, Any], registry: Registry, where: str = "loop") -> LoopConfig:
-    """Read a ``[loop]`` table; ``where`` is the place that problems name.
+def read_loop(
+    data: Mapping[str, Any], registry: Registry, where: str = "loop", *, from_file: bool = True
+) -> LoopConfig:
+    """Read a ``[loop]`` table.
+
+    Args:
+        data: the table.
+        registry: resolves the names of plugins.
+        where: the place that problems name.
+        from_file: False: ``inputs`` may be None, which means that they are not known yet; they are 0 in the
+            result, which may then break a rule that :func:`check_inputs` checks.
 
     Raises:
         ConfigError: with every problem found.
     """
     reader = Reader(registry)
-    loop = reader.loop(data, where)
+    unknown = not from_file and isinstance(data, Mapping) and data.get("inputs", 0) is None
+    if unknown:
+        data = {name: value for name, value in data.items() if name != "inputs"}
+    loop = reader.loop(data, where, inputs_are_known=not unknown)
     reader.raise_problems()
     assert loop is not None
     return loop
+
+
+def check_inputs(loop: LoopConfig, where: str = "loop") -> None:
+    """Check the rules about inputs and timesteps.
+
+    Raises:
+        ConfigError: the loop breaks one.
+    """
+    if broken := [Problem(where, what) for what in _of_outermost(loop)]:
+        raise ConfigError(broken)
 
 
 class Reader:
@@ -123,7 +147,9 @@ class Reader:
                     self.report("plugins", f"{name!r} must be a string: {short_repr(version)}")
         return None if loop is None else Config(loop=loop, tables=tables, plugins=versions)
 
-    def loop(self, data: Any, where: str, within: str | None = None) -> LoopConfig | None:
+    def loop(
+        self, data: Any, where: str, within: str | None = None, *, inputs_are_known: bool = True
+    ) -> LoopConfig | None:
         """Read a loop; ``within`` is the kind of part that holds it, where it is nested."""
         if not self._is_table(data, where):
             return None
@@ -139,7 +165,8 @@ class Reader:
             return None
         loop = attrs.evolve(loop, cells=tuple(cells), systems=tuple(systems))
         try:
-            broken = [*(_of_nested(loop, within) if within else _of_outermost(loop)), *_of_any(loop)]
+            of_place = _of_nested(loop, within) if within else _of_outermost(loop) if inputs_are_known else ()
+            broken = [*of_place, *_of_any(loop)]
         except Exception as error:  # of a plugin's settings
             broken = [f"the sizes and sources of a system or cell cannot be computed: {reason(error)}"]
         for what in broken:
@@ -156,34 +183,72 @@ class Reader:
         return [part for part in parts if part is not None]
 
     def part(self, table: Any, kind: str, cls: type[Any], where: str) -> Any:
-        """Read a table that names a plugin with ``use``: the part's own keys, and the plugin's settings."""
-        plugin = self.plugin(table, kind, where) if self._is_table(table, where) else None
-        if plugin is None:
-            return None
-        where = f'{where} "{cut(str(table.get("id", table["use"])), 60)}"'
-        own_keys = {field.name for field in attrs.fields(cls)} - {"settings"}
-        own = {key: value for key, value in table.items() if key in own_keys}
-        own["use"] = plugin.qualified_name
-        if "id" in own_keys:
-            own.setdefault("id", _default_id(table["use"]))
-        rest = {key: value for key, value in table.items() if key not in own_keys}
-        before = len(self.problems)
-        settings = self.plugin_settings(plugin.spec, rest, where, own_keys)
-        part = self.settings(cls, own | {"settings": None}, where)
-        return attrs.evolve(part, settings=settings) if len(self.problems) == before else None
+        """Read a table that names a plugin with ``use``: the part's own keys, and the plugin's settings.
 
-    def plugin(self, table: Mapping[str, Any], kind: str, where: str) -> PluginRecord | None:
-        """Resolve the name that a table has in ``use``."""
-        name = table.get("use")
-        if isinstance(name, str):
-            return self.resolve(kind, name, where)
-        what = (
-            f"'use' must be the name of a {kind}: {short_repr(name)}"
-            if "use" in table
-            else "'use' is missing"
-        )
-        self.report(where, f"{what}; write use = NAME")
-        return None
+        A program may have an object, or its class, in the place of the name; an object alone is a table too.
+        """
+        if isinstance(table, cls):
+            return table
+        if is_object(table):
+            table = {"use": table}
+        if not self._is_table(table, where):
+            return None
+        before = len(self.problems)
+        named = f'{where} "{cut(str(_shown(table.get("id", table.get("use")))), 60)}"'
+        spec, part = self.used(table, kind, where, named)
+        if len(self.problems) > before:
+            return None
+        keys = own_keys(cls)
+        own = {key: value for key, value in table.items() if key in keys}
+        own["use"] = part.use
+        if "id" in keys:
+            own.setdefault("id", _default_id(table["use"]))
+        rest = {key: value for key, value in table.items() if key not in keys}
+        settings = part.settings
+        if spec is not None:
+            settings = self.plugin_settings(spec, rest, named, keys)
+        elif rest:
+            self.report(named, f"an object has its settings already; remove {', '.join(map(repr, rest))}")
+        made = self.settings(cls, own | {"settings": None}, named)
+        if spec is None and made is not None and getattr(made, "layers", 1) > 1:
+            self.report(named, f"'layers' must be 1, as an object is one cell: {made.layers}")
+        if len(self.problems) > before:
+            return None
+        return attrs.evolve(made, settings=settings, given=part.given)
+
+    def used(
+        self, table: Mapping[str, Any], kind: str, where: str, named: str
+    ) -> tuple[PluginSpec | None, PartConfig]:
+        """Find what a table has in ``use``: the spec that reads its settings, or None for an object."""
+        use = table.get("use")
+        nothing = PartConfig(use="", settings=None)
+        try:
+            if isinstance(use, str):
+                record = self.registry.resolve(kind, use)
+                return record.spec, attrs.evolve(nothing, use=record.qualified_name)
+            loop_part = kind in ("cell", "system")
+            if loop_part and is_factory(use):
+                name, spec = spec_of(self.registry, kind, use)
+                return spec, attrs.evolve(nothing, use=name, given=None if name else spec)
+            if loop_part and is_object(use):
+                part = part_of(self.registry, kind, use)
+                for field in attrs.fields(type(part.settings)) if attrs.has(type(part.settings)) else ():
+                    if isinstance(loop := getattr(part.settings, field.name), LoopConfig):
+                        self._report_nested(loop, kind, f"{named}.{field.name}")
+                return None, part
+            what = (
+                f"'use' must be the name of a {kind}: {short_repr(use)}"
+                if "use" in table
+                else "'use' is missing"
+            )
+            self.report(where, f"{what}; write use = NAME")
+        except PluginError as error:
+            self.report(where, str(error))
+        return None, nothing
+
+    def _report_nested(self, loop: LoopConfig, within: str, where: str) -> None:
+        for what in _of_nested(loop, within):
+            self.report(where, what)
 
     def resolve(self, kind: str, name: str, where: str) -> PluginRecord | None:
         """Resolve a plugin's name."""
@@ -212,9 +277,11 @@ class Reader:
     def _nested_part(self, data: Any, cls: type[Any], where: str, within: str | None) -> Any:
         """Read a loop, cell or system that the settings of a plugin of the kind ``within`` hold."""
         before = len(self.problems)
-        if isinstance(data, cls):
-            return data
-        if cls is LoopConfig:
+        part: Any
+        if isinstance(data, LoopConfig) and cls is LoopConfig:
+            part = data
+            self._report_nested(data, str(within), where)
+        elif cls is LoopConfig:
             part = self.loop(data, where, within)
         else:
             part = self.part(data, "cell" if cls is CellConfig else "system", cls, where)
@@ -233,8 +300,7 @@ class Reader:
 
     def _check_ids(self, systems: Any, where: str) -> None:
         """Validate ids on the raw tables, so that other errors hide none."""
-        tables = [table for table in systems if isinstance(table, Mapping)] if _is_list(systems) else []
-        ids = [table.get("id", _default_id(table.get("use"))) for table in tables]
+        ids = map(_id_of, systems) if _is_list(systems) else ()
         for id, count in Counter(id for id in ids if isinstance(id, str)).items():
             if count > 1:
                 self.report(
@@ -301,9 +367,24 @@ def count_parts(held: Any) -> int:
     return 0
 
 
+def _id_of(system: Any) -> Any:
+    if isinstance(system, SystemConfig):
+        return system.id
+    table = system if isinstance(system, Mapping) else {"use": system}
+    return table.get("id", _default_id(table.get("use")))
+
+
 def _default_id(use: Any) -> str | None:
-    """``superloop-plugin-stacks:stack.v2`` -> ``stack``."""
-    return snake_case(use.rpartition(":")[2].partition(".")[0]) if isinstance(use, str) else None
+    """``superloop-plugin-stacks:stack.v2`` -> ``stack``; a class ``RingBuffer`` -> ``ring_buffer``."""
+    named = _shown(use)
+    return snake_case(named.rpartition(":")[2].partition(".")[0]) if isinstance(named, str) else None
+
+
+def _shown(use: Any) -> Any:
+    """The name of a class or a function, and that of an object's class."""
+    if not is_object(use):
+        return use
+    return use.__name__ if is_factory(use) else type(use).__name__
 
 
 def _table_of(where: str) -> str:

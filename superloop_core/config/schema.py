@@ -7,7 +7,9 @@ import attrs
 from attrs.validators import ge, le
 
 from superloop_core.config.settings import settings_to_dict
+from superloop_core.errors import ConfigError
 from superloop_core.names import CELLS, FEEDBACK, INPUTS, OUTPUTS, cell_path, read_path, source_name
+from superloop_core.registry.specs import place_of
 from superloop_core.setting_types import register_part
 from superloop_core.system_settings import Shape, Source, sources_of
 
@@ -16,16 +18,39 @@ RESERVED_IDS = frozenset({CELLS, INPUTS, OUTPUTS, FEEDBACK})
 
 @attrs.frozen(kw_only=True)
 class PartConfig:
-    """A plugin in use: its qualified name, and its settings as the plugin's own attrs object."""
+    """A plugin in use.
+
+    Args:
+        use: its qualified name; empty where ``given`` is of a class that is registered nowhere.
+        settings: the plugin's own attrs object.
+        given: what stood in the place of a table: an object, which is the part itself; or the spec of a
+            class that is registered nowhere. None: the plugin makes the part.
+    """
 
     use: str
     settings: Any
+    given: Any = attrs.field(default=None, eq=id)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the part as a table of a config file."""
-        own = {field.name: getattr(self, field.name) for field in attrs.fields(type(self))}
-        del own["settings"]
+        """Return the part as a table of a config file.
+
+        Raises:
+            ConfigError: it is of a class that is registered nowhere.
+        """
+        if not self.use:
+            made = getattr(self.given, "factory", None) or type(self.given)
+            raise ConfigError(
+                f"{'.'.join(place_of(made))} is registered nowhere, so that no file can name it: write "
+                "@superloop_core.register above it (above a Keras cell: "
+                "@keras.saving.register_keras_serializable, and use arguments that a config can hold)"
+            )
+        own = {name: getattr(self, name) for name in own_keys(type(self))}
         return own | settings_to_dict(self.settings)
+
+
+def own_keys(cls: type[PartConfig]) -> list[str]:
+    """Return the keys in the table of a part that are not the plugin's settings."""
+    return [field.name for field in attrs.fields(cls) if field.name not in ("settings", "given")]
 
 
 @attrs.frozen(kw_only=True)

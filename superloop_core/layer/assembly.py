@@ -1,5 +1,6 @@
 """From a config to its wiring: here the names become tensors."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any, overload
 
 import keras
@@ -13,6 +14,7 @@ from superloop_core.config.schema import CellConfig, LoopConfig, PartConfig, Sys
 from superloop_core.errors import ConfigError, PluginError, Problem, short_repr
 from superloop_core.loop.wiring import Wiring
 from superloop_core.registry.registry import load_registry
+from superloop_core.registry.specs import PluginSpec, place_of
 
 
 @overload
@@ -56,6 +58,7 @@ def _wired(config: LoopConfig, policy: Any) -> Wiring:
             system.id: _system(system, f"loop.systems[{index}]")
             for index, system in enumerate(config.systems)
         }
+        _check_apart({f"cells.{index}": cell for index, cell in enumerate(cells)} | systems)
         return Wiring(
             cells,
             systems,
@@ -67,6 +70,19 @@ def _wired(config: LoopConfig, policy: Any) -> Wiring:
         )
 
 
+def frozen_parts(wiring: Wiring) -> list[str]:
+    """Return the paths of the parts and projections that have weights, but none that is trained."""
+    layers = {path: part for path, part in wiring.parts.items() if isinstance(part, keras.layers.Layer)}
+    return [path for path, part in layers.items() if part.weights and not part.trainable_weights]
+
+
+def freeze_parts(wiring: Wiring, paths: Iterable[str]) -> None:
+    """Freeze the parts and projections with some paths; a file may name some that are gone."""
+    for path in paths:
+        if isinstance(part := wiring.parts.get(path), keras.layers.Layer):
+            part.trainable = False
+
+
 def freeze_frozen(layer: keras.layers.Layer) -> None:
     """Freeze what was made in a layer after it was frozen; Keras hands this down only when it is set."""
     for part in layer._flatten_layers():
@@ -75,14 +91,66 @@ def freeze_frozen(layer: keras.layers.Layer) -> None:
                 inner.trainable = False
 
 
+def _checked(kind: str, given: Any, where: str) -> Any:
+    """Return an object that stood in the place of a table, if it can be a part of this loop.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    policy = keras.config.dtype_policy()  # the loop's; for systems, that of addresses
+    what = ""
+    if kind == "cell" and isinstance(given, System):
+        what = f"is a system; give it in 'systems': {short_repr(given)}"
+    elif kind == "cell" and isinstance(given, keras.layers.RNN):
+        what = f"is a layer for whole sequences; give its cell: {short_repr(given)}"
+    elif kind == "cell" and as_builder(given) is None:
+        what = f"must be a Keras RNN cell, a Builder or a Superloop: {short_repr(given)}"
+    elif kind == "system" and not isinstance(given, System):
+        what = f"must be a System: {short_repr(given)}"
+    elif isinstance(given, keras.layers.Layer):
+        # A system made under mixed precision is of float32 itself, and its layers may not be.
+        odd = [one for one in given._flatten_layers() if one.dtype_policy.name != policy.name]
+        if odd:
+            of = "" if odd[0] is given else f" of its layer {odd[0].name!r}"
+            what = (
+                f"the dtype policy{of} must be that of the loop's parts here, {policy.name}: "
+                f"{odd[0].dtype_policy.name}; pass dtype= to its layers, or give the class with its settings"
+            )
+    if what:
+        raise ConfigError([Problem(where, what)])
+    return given
+
+
+def _check_apart(parts: Mapping[str, Builder]) -> None:
+    """Reject an object that is in two parts of a loop, which would share its weights.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    places: dict[int, str] = {}
+    for place, part in parts.items():
+        inner = part._flatten_layers() if isinstance(part, keras.layers.Layer) else [part]
+        for one in inner:
+            if (other := places.setdefault(id(one), place)) != place:
+                what = f"is in {other} too, and an object has one place in a loop; make another like it"
+                raise ConfigError([Problem(place, f"{short_repr(one)} {what}")])
+
+
 def _cell(config: PartConfig, where: str) -> Builder:
-    where = f'{where} "{config.use.rpartition(":")[2]}"'
+    where = f'{where} "{_shown(config)}"'
     made = _made("cell", config, where)
     builder = as_builder(made)
     if builder is None:
         rule = "its factory must return a Keras RNN cell or a Builder"
         raise PluginError(f"{where}: {config.use}: {rule}: {short_repr(made)}")
     return builder
+
+
+def _shown(config: PartConfig) -> str:
+    given = config.given
+    if isinstance(given, PluginSpec):
+        return place_of(given.factory)[1]
+    return config.use.rpartition(":")[2] if given is None else type(given).__name__
 
 
 def _system(config: SystemConfig, where: str) -> System[Any]:
@@ -96,7 +164,9 @@ def _system(config: SystemConfig, where: str) -> System[Any]:
 
 
 def _made(kind: str, config: PartConfig, where: str) -> Any:
-    spec = load_registry().resolve(kind, config.use).spec
+    if config.given is not None and not isinstance(config.given, PluginSpec):
+        return _checked(kind, config.given, where)
+    spec = config.given or load_registry().resolve(kind, config.use).spec
     try:
         return spec.create(config.settings)
     except ConfigError as error:

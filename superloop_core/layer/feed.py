@@ -87,9 +87,7 @@ class FeedReader:
         if isinstance(given, Mapping):
             return given
         is_list = isinstance(given, list | tuple)
-        if not is_list or (
-            given and isinstance(given[-1], int)
-        ):  # a shape, which a saved model has as a list
+        if not is_list or any(isinstance(one, int) for one in given):  # a saved model has a shape as a list
             return {INPUTS: given}
         names = list(self._config.input_shapes)
         if len(given) != len(names):

@@ -101,7 +101,7 @@ def _check_plugins(config: Any) -> None:
     problems: list[Problem] = []
     for name, loop in _loops_in(config):
         try:
-            read_loop(loop, load_registry(), where=f"{name}.loop")
+            read_loop(loop, load_registry(), where=f"{name}.loop", from_file=False)
         except ConfigError as error:
             problems.extend(error.problems)
     if problems:

@@ -11,10 +11,11 @@ import keras
 import tensorflow as tf
 
 from superloop_core.builder.protocol import Sequence
-from superloop_core.config.forms import read_any
+from superloop_core.config.forms import read_arguments
+from superloop_core.config.reader import check_inputs
 from superloop_core.config.schema import LoopConfig
 from superloop_core.errors import SourceError, SuperloopError
-from superloop_core.layer.assembly import assemble, freeze_frozen
+from superloop_core.layer.assembly import assemble, freeze_frozen, freeze_parts, frozen_parts
 from superloop_core.layer.feed import Feed, FeedReader
 from superloop_core.layer.finite import require_finite
 from superloop_core.layer.seeds import draw_seed, own_generator
@@ -74,7 +75,16 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
 
     Args:
         config: a :class:`~superloop_core.config.LoopConfig`, the path of a config file, or a dict: a
-            config file's, its ``loop`` table's, or the original superloop's.
+            config file's, its ``loop`` table's, or the original superloop's. A program may have an object in
+            the place of a table: a Keras RNN cell, a System, a Builder, or another loop, whose weights it
+            has then.
+        cells: the loop's entries, in the place of a config; see :class:`~superloop_core.config.LoopConfig`.
+        systems: likewise.
+        inputs: likewise; None, also in a dict: the size that the first call has, 0 where it has none.
+        outputs: likewise.
+        timesteps: likewise.
+        suppress_output: likewise.
+        outputs_read_systems: likewise.
         traces: names of the traces to record, such as ``"tape.position"``, or patterns, such as
             ``"tape.*"``; or ``"all"``.
         return_sequences: return the outputs of every timestep.
@@ -103,8 +113,15 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
 
     def __init__(
         self,
-        config: LoopConfig | Mapping[str, Any] | str | Path,
+        config: LoopConfig | Mapping[str, Any] | str | Path | None = None,
         *,
+        cells: Seq[Any] | None = None,
+        systems: Seq[Any] | None = None,
+        inputs: int | None = None,
+        outputs: int | None = None,
+        timesteps: int | None = None,
+        suppress_output: int | None = None,
+        outputs_read_systems: bool | None = None,
         traces: Seq[str] | str = (),
         return_sequences: bool = True,
         return_state: bool = False,
@@ -118,7 +135,18 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
     ):
         super().__init__(autocast=False, **kwargs)
         self.supports_masking = True
-        self.config = read_any(config)
+        self.config, self._inputs_are_known = read_arguments(
+            config,
+            {
+                "cells": cells,
+                "systems": systems,
+                "inputs": inputs,
+                "outputs": outputs,
+                "timesteps": timesteps,
+                "suppress_output": suppress_output,
+                "outputs_read_systems": outputs_read_systems,
+            },
+        )
         self.traces = traces
         self.return_sequences = return_sequences
         self.return_state = return_state
@@ -129,8 +157,6 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
             raise SuperloopError(f"jit_compile must be True, False or 'auto': {jit_compile!r}")
         if type(checkpoint_every) is not int or checkpoint_every < 1:
             raise SuperloopError(f"checkpoint_every must be an int >= 1: {checkpoint_every!r}")
-        if go_backwards and not self.config.inputs:
-            raise SuperloopError("go_backwards needs inputs to process from last to first, but inputs = 0")
         self.jit_compile = jit_compile
         self.checkpoint_every = checkpoint_every
         self.debug = debug
@@ -138,7 +164,11 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
             self.supports_jit = False  # XLA cannot stop at a number
         self.wiring = assemble(self.config, self.dtype_policy)
         freeze_frozen(self)
-        self._reader = FeedReader(self.config, self.name, self.dtype_policy)
+        if self._inputs_are_known:
+            self._check_direction()
+        # Until they are known, inputs are taken to be there.
+        expected = self.config if self._inputs_are_known else attrs.evolve(self.config, inputs=1)
+        self._reader = FeedReader(expected, self.name, self.dtype_policy)
         self._unroll = Unroll(
             self.wiring,
             static=unroll,
@@ -159,7 +189,15 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
 
     @property
     def input_shapes(self) -> dict[str, Shape]:
-        """Shapes of the inputs that a call must have, by name, without the batch axis."""
+        """Shapes of the inputs that a call must have, by name, without the batch axis.
+
+        Raises:
+            SuperloopError: the size of the inputs was not given, and the layer is not built yet.
+        """
+        if not self._inputs_are_known:
+            raise SuperloopError(
+                f"{self.name}: the size of its inputs is known once it is built; build it, or set inputs="
+            )
         return self.config.input_shapes
 
     @cached_property
@@ -195,6 +233,8 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
     def build(self, inputs_shape: Any, initial_state_shape: Any = None) -> None:
         """Make the weights; sizes come from the config, and a stateful layer's batch size from here."""
         del initial_state_shape
+        if not self._inputs_are_known:
+            self._infer_inputs(inputs_shape)
         self.wiring.build(self.config.inputs)
         freeze_frozen(self)
         self._seeds = own_generator(self.wiring)
@@ -237,7 +277,7 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         if not self.built:
             with tf.Graph().as_default():  # where the weights of a twin are not allocated
                 twin = type(self).from_config(self.get_config())
-                twin.build({name: tensor.shape for name, tensor in self._reader.by_name(inputs).items()})
+                twin.build(keras.tree.map_structure(lambda tensor: tensor.shape, inputs))
                 return twin.compute_output_spec(inputs, initial_state, mask, training)
         spec = _Traced(self._placeholders).compute_output_spec(inputs, initial_state, mask, training)
         if isinstance(spec, SuperloopError):
@@ -431,20 +471,40 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
     reset_states = reset_state  # the name in older versions of Keras
 
     def get_config(self) -> dict[str, Any]:
-        """Return the arguments of ``__init__``; plugins by their qualified names."""
+        """Return the arguments of ``__init__``, plugins by their qualified names, and what is frozen."""
         own = {name: getattr(self, name) for name in OPTIONS}
-        return dict(super().get_config(), config=self.config.to_dict(), **own)
+        loop = self.config.to_dict() | ({} if self._inputs_are_known else {"inputs": None})
+        frozen = frozen_parts(self.wiring) if self.trainable else ()
+        return dict(super().get_config(), config=loop, **own) | ({"frozen": frozen} if frozen else {})
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Superloop":
         """Make the layer; errors stay as they are, where Keras would reword them."""
-        return cls(**config)
+        made = cls(**{name: value for name, value in config.items() if name != "frozen"})
+        freeze_parts(made.wiring, config.get("frozen", ()))
+        return made
 
     def _trackable_children(self, save_type: str = "checkpoint", **kwargs: Any) -> dict[str, Any]:
         """Let TensorFlow's SavedModels find the stored state, which is no weight."""
         children: dict[str, Any] = super()._trackable_children(save_type, **kwargs)
         stored = [] if self._store is None else self._store.variables
         return children | {f"state_{index}": variable for index, variable in enumerate(stored)}
+
+    def _infer_inputs(self, inputs_shape: Any) -> None:
+        """Take the size of the inputs from the shapes of a call, in which they may be missing."""
+        shape = self._reader.by_name(inputs_shape).get(INPUTS)
+        size = shape[-1] if shape else 0
+        if size is None:
+            raise SourceError(f"{self.name}: the size of the inputs must be known: {shape}; set inputs=")
+        object.__setattr__(self, "config", attrs.evolve(self.config, inputs=size))
+        self._inputs_are_known = True
+        check_inputs(self.config, self.name)
+        self._check_direction()
+        self._reader = FeedReader(self.config, self.name, self.dtype_policy)
+
+    def _check_direction(self) -> None:
+        if self.go_backwards and not self.config.inputs:
+            raise SuperloopError("go_backwards needs inputs to process from last to first, but inputs = 0")
 
     def _start(
         self, inputs: Any, initial_state: Any, mask: Any, training: bool

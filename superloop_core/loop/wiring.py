@@ -20,7 +20,7 @@ import tensorflow as tf
 from keras import ops
 
 from superloop_core.builder.dtypes import addressing_dtype, dtype_policy
-from superloop_core.builder.keras_cell import may_jit
+from superloop_core.builder.keras_cell import check_built, may_jit
 from superloop_core.builder.layer_names import LayerNames
 from superloop_core.builder.noise import noise_of, noise_of_part
 from superloop_core.builder.protocol import Builder, Sequence, State, Tensor, paths_of
@@ -104,18 +104,26 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
             for name, shape in system.sources.items()
         }
 
+    @property
+    def parts(self) -> dict[str, Any]:
+        """What may have weights, by path: ``cells.0``, ``tape``, ``tape.control``, ``outputs``."""
+        cells = {cell_path(index): cell for index, cell in enumerate(self.cells)}
+        controls = {join(id, CONTROL): control for id, control in zip(self.ids, self.controls, strict=True)}
+        projection = {} if self.projection is None else {OUTPUTS: self.projection}
+        return cells | dict(zip(self.ids, self.systems, strict=True)) | controls | projection
+
     def build(self, input_size: int) -> None:
         """Make the weights for an external input ``(batch, input_size)``; 0: there is none."""
         size = input_size + self.feedback_size
         with self._layer_names.in_use():
             for cell in self.cells:
                 with dtype_policy(self.dtype_policy):  # of layers that it makes only now
-                    cell.build(size)
+                    _build(cell, size)
                 size = cell.output_size
             for control, system in zip(self.controls, self.systems, strict=True):
                 control.build((None, size))
                 with dtype_policy(system.dtype_policy):
-                    system.build(system.control_size)
+                    _build(system, system.control_size)
         if self.projection is not None:
             self.projection.build((None, size + self.feedback_size * self.outputs_read_systems))
         if self.learned:
@@ -293,6 +301,14 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
                 f"{path}: nothing of its state can be learned; leave out its 'learn_initial_state'"
             )
         return MappingProxyType(weights)
+
+
+def _build(part: Builder, input_size: int) -> None:
+    """Make the weights of a part; an object of the user's may have them already."""
+    if getattr(part, "built", False):
+        check_built(part, input_size)
+    else:
+        part.build(input_size)
 
 
 def _concatenated(tensors: list[Tensor]) -> Tensor:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 CORE = "superloop-core"
 PREFIX = "superloop_"  # of every hook's name
 CORE_HOOKS = tuple(name for name in vars(hookspecs) if name.startswith(PREFIX))
+# Those that are called to load a plugin: one that raises makes it broken.
+LOADING_HOOKS = tuple(name for name in CORE_HOOKS if name != "superloop_part_of")
 IMPL_MARK, SPEC_MARK = f"{hookspecs.PROJECT}_impl", f"{hookspecs.PROJECT}_spec"  # pluggy's attributes
 MAX_RESULTS = 1_000  # of a hook: a generator may have no end
 COMMAND_NAME = re.compile(r"\w[\w.:-]{0,49}")
@@ -190,7 +192,7 @@ def load_contribution(
     Args:
         light: the module.
         manager: knows the specifications of hooks, and receives the implementations.
-        fails: called when another hook than the core's fails later, with its name and the error.
+        fails: called when a hook that does not load the plugin fails later, with its name and the error.
         all_are_known: whether a hook that the manager does not know is misspelt; otherwise a plugin that is
             blocked or broken may specify it.
 
@@ -202,7 +204,9 @@ def load_contribution(
     # A module of its own: two distributions may name one module, and neither may hide the other.
     hooks = ModuleType(light.module.__name__)
     for attribute, hook, function in light.implemented:
-        guarded = function if hook in CORE_HOOKS else _guarded(function, partial(fails, light.origin, hook))
+        guarded = (
+            function if hook in LOADING_HOOKS else _guarded(function, partial(fails, light.origin, hook))
+        )
         setattr(hooks, attribute, guarded)
     name = f"{light.origin.id} ({light.module.__name__})"
     manager.register(hooks, name=name)

@@ -15,6 +15,7 @@ import pluggy
 if TYPE_CHECKING:
     import click
 
+    from superloop_core.config.schema import PartConfig
     from superloop_core.registry.specs import PluginSpec, TableSpec
 
 PROJECT = "superloop"
@@ -55,4 +56,20 @@ def superloop_add_hookspecs() -> Iterable[ModuleType | type[Any]]:  # type: igno
 
     Called once, when the plugin is imported. ``load_registry().hook.superloop_NAME(...)`` calls the
     implementations of all plugins.
+    """
+
+
+@hookspec(firstresult=True)
+def superloop_part_of(part: Any, kind: str) -> PartConfig | None:
+    """Return an object that is given in the place of a table as a part of a loop; None: it is not yours.
+
+    A cell or a system of a class that is registered needs no hook.
+
+    Args:
+        part: such as a cell of Keras.
+        kind: ``cell`` or ``system``.
+
+    Returns:
+        ``use`` and ``settings`` of a plugin that makes another like it, for files; and ``given``, the Keras
+        cell, Builder or System that is used: ``part`` itself, or one around it.
     """

@@ -68,7 +68,7 @@ def register(
         spec = _spec_of(
             made,
             name=snake_case(place_of(made)[1].rpartition(".")[2]) if name in (None, made) else name,
-            config=config or _config_of(made),
+            config=config or config_of(made),
             kind=kind or _kind_of(made),
             summary=(made.__doc__ or "").strip().partition("\n")[0] if summary is None else summary,
             example=dict(example or {}),
@@ -153,7 +153,7 @@ def _spec_of(made: Callable[..., Any], **settings: Any) -> PluginSpec:
         raise PluginError(f"{where}: {message(error)}") from error
 
 
-def _config_of(made: Any) -> type[Any] | None:
+def config_of(made: Any) -> type[Any] | None:
     """``MySettings`` of ``class Mine(System[MySettings])``; None without such a base class."""
     for owner in getattr(made, "__mro__", ()):
         for base in vars(owner).get("__orig_bases__", ()):

@@ -180,6 +180,10 @@ class Registry:
         hint = self._qualified_hint(kind, name) if distribution else self._hint(kind, name)
         raise UnknownPluginError(f"no {kind} {short_repr(name)}{hint}")
 
+    def made_by(self, kind: str, factory: Any) -> list[PluginRecord]:
+        """Return the plugins of a kind that a class or a function makes."""
+        return [record for record in self.records if record.kind == kind and record.spec.is_made_by(factory)]
+
     def find(self, name: str) -> list[PluginRecord]:
         """Return the plugins of every kind that have a name; ``kind:name`` selects one kind.
 

@@ -2,6 +2,7 @@
 
 import importlib
 import re
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
@@ -72,6 +73,13 @@ class PluginSpec:
     def factory_name(self) -> str:
         """The factory as ``"package.module:attribute"``."""
         return self.factory if isinstance(self.factory, str) else ":".join(place_of(self.factory))
+
+    def is_made_by(self, factory: Any) -> bool:
+        """Whether a class or a function is the factory; one that is not imported yet is not."""
+        if not isinstance(self.factory, str):
+            return self.factory is factory
+        module, _, attribute = self.factory.partition(":")
+        return getattr(sys.modules.get(module), attribute, None) is factory
 
     def __attrs_post_init__(self) -> None:
         for name in self.own_keys & {field.alias for field in attrs.fields(self.config)}:

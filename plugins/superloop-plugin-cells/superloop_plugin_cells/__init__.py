@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 from types import ModuleType
+from typing import Any
 
-from superloop_core import CellSpec, hookimpl
+from superloop_core import CellSpec, PartConfig, hookimpl
 from superloop_plugin_cells import hookspecs
 from superloop_plugin_cells.settings import (
     PACKAGES,
@@ -38,6 +39,14 @@ __all__ = [
 def superloop_add_hookspecs() -> ModuleType:
     """Specify ``superloop_keras_packages``."""
     return hookspecs
+
+
+@hookimpl
+def superloop_part_of(part: Any, kind: str) -> PartConfig | None:
+    """Take a cell that is registered with Keras, as what ``use = "keras"`` makes."""
+    from superloop_plugin_cells.registered import part_of
+
+    return part_of(part) if kind == "cell" else None
 
 
 @hookimpl

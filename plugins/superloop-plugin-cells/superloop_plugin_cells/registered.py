@@ -8,10 +8,12 @@ from typing import Any
 
 import keras
 
-from superloop_core import ConfigError
+from superloop_core import ConfigError, PartConfig
 from superloop_core.errors import did_you_mean, message, short_repr
 from superloop_core.layer import check_keras_config
 from superloop_plugin_cells.settings import PACKAGES, RegisteredConfig, allowed_packages
+
+NAME = "superloop-plugin-cells:keras"
 
 
 def registered(settings: RegisteredConfig) -> keras.layers.Layer:
@@ -42,12 +44,42 @@ def registered(settings: RegisteredConfig) -> keras.layers.Layer:
     return cell
 
 
+def part_of(cell: Any) -> PartConfig | None:
+    """Return a Keras cell as a part; None: a config cannot hold what makes another like it."""
+    if not isinstance(cell, keras.layers.Layer) or not _is_cell(type(cell)):
+        return None
+    try:
+        config = _config_of(cell)
+        settings = RegisteredConfig(cell=keras.saving.get_registered_name(type(cell)), config=config)
+        equal = _config_of(registered(settings)) == config
+    except Exception:  # of the class's methods, which may raise anything, or of the settings
+        return None
+    return PartConfig(use=NAME, settings=settings, given=cell) if equal else None
+
+
+def _config_of(cell: keras.layers.Layer) -> dict[str, Any]:
+    """Return a cell's config without what its loop decides, and what a config file cannot hold."""
+    config: dict[str, Any] = _plain(cell.get_config())
+    return {name: value for name, value in config.items() if name not in ("name", "dtype")}
+
+
+def _plain(value: Any) -> Any:
+    """Return a value of a config without None, which stands for a default, and without names of modules."""
+    if isinstance(value, dict):
+        dropped = ("module", "registered_name") if "class_name" in value else ()
+        kept = {name: held for name, held in value.items() if held is not None and name not in dropped}
+        return {name: _plain(held) for name, held in kept.items()}
+    return [_plain(held) for held in value] if isinstance(value, list | tuple) else value
+
+
 def _layers(settings: RegisteredConfig) -> dict[str, Any]:
     """Return all layers that the cell's package registers, by name."""
     package = settings.package
+    module = None
     try:
         packages = PACKAGES if package == "keras" else allowed_packages()  # which loads all plugins
-        module = importlib.import_module(packages[package])
+        if package in packages:
+            module = importlib.import_module(packages[package])
     except ImportError as error:
         what = f"'cell' must come from an installed package: {settings.cell!r}; pip install {package}"
         raise ConfigError(f"{what} ({error})") from error

@@ -1,5 +1,6 @@
 """Settings of the cells."""
 
+import sys
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Literal
@@ -125,10 +126,13 @@ def _is_registered_name(instance: Any, attribute: Any, value: str) -> None:
         )
     if package.lower() == "keras":
         raise ValueError(f"'cell' must name a Keras cell without a package: {value!r}; write {name!r}")
-    if package and package not in (allowed := allowed_packages()):
+    here = sys.modules.get("keras")  # what this process has registered is allowed
+    if not package or (here is not None and value in here.saving.get_custom_objects()):
+        return
+    if package not in (allowed := allowed_packages()):
         raise ValueError(
-            f"'cell' must come from an allowed package ({', '.join(allowed)}): {value!r}; "
-            "a plugin may allow another with the hook superloop_keras_packages"
+            f"'cell' must come from an allowed package ({', '.join(allowed)}): {value!r}; import the module "
+            "that registers it, or allow it in a plugin with the hook superloop_keras_packages"
         )
 
 

@@ -1,11 +1,20 @@
 """Loops within loops."""
 
 from collections.abc import Iterator
+from typing import Any
 
-from superloop_core import CellSpec, SystemSpec, hookimpl
+from superloop_core import CellSpec, PartConfig, SystemSpec, hookimpl
 from superloop_plugin_nested.settings import LoopCellConfig, LoopSystemConfig
 
 __all__ = ["LoopCellConfig", "LoopSystemConfig"]
+
+
+@hookimpl
+def superloop_part_of(part: Any, kind: str) -> PartConfig | None:
+    """Take a Superloop layer as a cell or a system of another."""
+    from superloop_plugin_nested.nested import part_of
+
+    return part_of(part, kind)
 
 
 @hookimpl

@@ -4,9 +4,22 @@ from typing import Any
 
 import attrs
 
-from superloop_core import Builder, Sequence, System, assemble
+from superloop_core import Builder, PartConfig, Sequence, Superloop, SuperloopCell, System, Wiring, assemble
 from superloop_core.builder import State, Tensor
 from superloop_plugin_nested.settings import LoopCellConfig, LoopSystemConfig
+
+NAME = "superloop-plugin-nested:superloop"
+
+
+def part_of(part: Any, kind: str) -> PartConfig | None:
+    """Return a Superloop or a SuperloopCell as a part of another loop, with its own weights."""
+    if not isinstance(part, Superloop | SuperloopCell):
+        return None
+    if kind == "cell":
+        inner = attrs.evolve(part.config, inputs=0, timesteps=0, suppress_output=0)
+        return PartConfig(use=NAME, settings=LoopCellConfig(loop=inner), given=part.wiring)
+    config = LoopSystemConfig(loop=attrs.evolve(part.config, timesteps=0, suppress_output=0))
+    return PartConfig(use=NAME, settings=config, given=LoopSystem(config, part.wiring))
 
 
 def loop_cell(settings: LoopCellConfig) -> Builder:
@@ -18,17 +31,22 @@ class LoopSystem(System[LoopSystemConfig]):
     """A loop as a system: the control is its inputs, its outputs are the read vector.
 
     It computes in float32 at least, as all systems do. Traces: those of the inner loop, after the id.
+
+    Args:
+        config: the settings.
+        wiring: the inner loop's, where it is there already.
     """
 
-    def __init__(self, config: LoopSystemConfig):
+    def __init__(self, config: LoopSystemConfig, wiring: Wiring | None = None):
         super().__init__(config)
-        self.wiring = assemble(config.loop, self.dtype_policy)
+        self.wiring = wiring or assemble(config.loop, self.dtype_policy)
         self.supports_jit = self.wiring.supports_jit
         self.stochastic = self.wiring.stochastic
 
     def build(self, input_size: int) -> None:
         """Make the weights of the inner cells and systems."""
-        self.wiring.build(input_size)
+        if not self.wiring.built:
+            self.wiring.build(input_size)
 
     def initial_state(self, sequence: Sequence) -> State:
         """Return the initial state of the inner loop."""
