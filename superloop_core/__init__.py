@@ -23,7 +23,7 @@ from superloop_core.registry.hookspecs import hookimpl, hookspec
 from superloop_core.registry.local import register
 from superloop_core.registry.specs import CellSpec, MetricSpec, SystemSpec, TableSpec, TaskSpec
 from superloop_core.system_settings import Source, SystemSettings
-from superloop_core.task import Annotation, Batch, Metric, Task
+from superloop_core.task import Annotation, Batch, Metric, Sizes, StoredTask, Task
 
 if TYPE_CHECKING:
     from superloop_core.builder.noise import draw_normal, draw_uniform
@@ -57,8 +57,10 @@ __all__ = [
     "RunFolderError",
     "Sequence",
     "Session",
+    "Sizes",
     "Source",
     "SourceError",
+    "StoredTask",
     "Superloop",
     "SuperloopCell",
     "SuperloopError",

@@ -1,12 +1,14 @@
-"""Task and Metric, the protocols of what a loop is trained on; batches are NumPy arrays."""
+"""Task, StoredTask and Metric, the protocols of what a loop is trained on; batches are NumPy arrays."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import attrs
 
 if TYPE_CHECKING:
     import numpy as np
+
+Split: TypeAlias = Literal["train", "validation", "test"]
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -14,12 +16,32 @@ class Batch:
     """Sequences drawn from a task.
 
     Args:
-        inputs: the inputs of a ``Superloop`` layer by name, each ``(batch, ...)``.
+        inputs: the inputs of a ``Superloop`` layer by name, each ``(batch, ...)``. ``inputs`` may be tokens
+            ``(batch, timesteps)`` of int32, where :attr:`Sizes.tokens` says so.
         targets: the desired results, ``(batch, ...)``.
+        ids: of the examples, ``(batch,)``; None: they are newly drawn.
     """
 
     inputs: "Mapping[str, np.ndarray]"
     targets: "np.ndarray"
+    ids: "np.ndarray | None" = None
+
+
+@attrs.frozen(kw_only=True)
+class Sizes:
+    """What a task decides of a model.
+
+    Args:
+        inputs: numbers in a timestep's input: the loop's ``inputs``; 0: it has none, or is a token.
+        outputs: numbers in an output: the loop's ``outputs``.
+        tokens: number of different tokens, where ``inputs`` are tokens from 0 on; 0: they are numbers.
+        timesteps: of all sequences, where the loop cannot tell it from its inputs; 0: it can.
+    """
+
+    inputs: int
+    outputs: int
+    tokens: int = 0
+    timesteps: int = 0
 
 
 @attrs.frozen(kw_only=True)
@@ -41,6 +63,8 @@ class Annotation:
 
 class Task(Protocol):
     """A task, made by a :class:`~superloop_core.TaskSpec`'s factory from its settings.
+
+    A task may also have ``sizes``, of the class :class:`Sizes`; a config may then leave out what they say.
 
     Attributes:
         traces: names of the traces that ``loss`` and ``correct`` read besides the outputs.
@@ -68,6 +92,42 @@ class Task(Protocol):
 
     def annotate(self, batch: Batch, row: int) -> Annotation:
         """Return the labels of a picture of a row's traces."""
+
+
+@runtime_checkable
+class StoredTask(Task, Protocol):
+    """A task with a fixed number of examples, in three splits; its ``sample`` draws training examples.
+
+    What is trained on is never measured: ``validation`` decides the best weights, and ``test`` gives the final
+    figures.
+
+    Attributes:
+        sizes: what the data decide of a model.
+    """
+
+    sizes: Sizes
+
+    def batches(self, split: Split, batch_size: int, *, seed: int | None = None) -> Iterator[Batch]:
+        """Yield every example of a split once; the last batch may be smaller.
+
+        Args:
+            split: which examples.
+            batch_size: the most rows of a batch.
+            seed: of the order, which is the same for the same seed; None: that of the files.
+        """
+
+    def state(self) -> dict[str, Any]:
+        """Return what was learned from the training examples, such as a vocabulary, and the files' checksums.
+
+        It holds what JSON holds, and is saved in the run folder.
+        """
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Take over a state, so that ``eval`` and ``resume`` read the data as training did.
+
+        Raises:
+            ConfigError: the files are not those of the state.
+        """
 
 
 class Metric(Protocol):
