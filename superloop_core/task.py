@@ -64,7 +64,7 @@ class Annotation:
 class Task(Protocol):
     """A task, made by a :class:`~superloop_core.TaskSpec`'s factory from its settings.
 
-    A task may also have ``sizes``, of the class :class:`Sizes`; a config may then leave out what they say.
+    A task may also have ``sizes``, a :class:`Sizes`; a config may then leave out what they say.
 
     Attributes:
         traces: names of the traces that ``loss`` and ``correct`` read besides the outputs.
