@@ -34,6 +34,7 @@ MANIFEST = "manifest.json"
 FORMAT = 1
 FILES = (
     "config.toml",
+    "task.json",
     "metrics.jsonl",
     "checkpoint.npz",
     "model.keras",

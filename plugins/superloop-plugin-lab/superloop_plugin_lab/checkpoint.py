@@ -42,6 +42,7 @@ def _holds_numbers(_: Any, attribute: Any, value: np.ndarray) -> None:
 COUNT: list[Any] = [instance_of(int), not_(instance_of(bool)), ge(0), lt(2**63)]
 DURATION: list[Any] = [instance_of(float), ge(0), lt(math.inf)]
 ARRAYS: Any = deep_iterable(and_(instance_of(np.ndarray), _holds_numbers), instance_of((list, tuple)))
+PLACE: Any = deep_iterable(and_(*COUNT), and_(instance_of(tuple), min_len(2), max_len(2)))
 PAIR: Any = deep_iterable(instance_of(float), and_(instance_of(tuple), min_len(2), max_len(2)))
 
 
@@ -58,6 +59,7 @@ class Checkpoint:
         merit: accuracy and negated loss of the best measurement.
         recent: loss and accuracy of each step since the last line of the metrics.
         generator: the state of the generator of training sequences.
+        position: of stored examples: epochs that are complete, and batches taken of the next one.
         metrics_size: size of ``metrics.jsonl`` in bytes.
         seconds: of training so far.
         run: the id of the run; nothing in files of version 0.1.
@@ -73,6 +75,7 @@ class Checkpoint:
     generator: dict[str, Any] = attrs.field(validator=_state_of_a_generator)
     metrics_size: int = attrs.field(validator=COUNT)
     seconds: float = attrs.field(validator=DURATION)
+    position: tuple[int, int] = attrs.field(default=(0, 0), validator=PLACE)
     run: str = attrs.field(default="", validator=[instance_of(str), matches_re("[0-9a-f]{0,64}")])
 
     def save(self, path: Path) -> None:
@@ -105,6 +108,7 @@ class Checkpoint:
             if arrays:
                 raise WeightsError(f"has other arrays than a checkpoint: {short_repr(sorted(arrays))}")
             values["merit"] = tuple(values["merit"])
+            values["position"] = tuple(values.get("position", (0, 0)))
             values["recent"] = [tuple(pair) for pair in values["recent"]]
             return cls(**values)
         except Exception as error:  # NumPy raises many kinds of errors on a broken file

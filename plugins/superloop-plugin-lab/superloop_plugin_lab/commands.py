@@ -76,7 +76,8 @@ def resume(run: Path, steps: int | None, overrides: tuple[str, ...]) -> None:
     folder = RunFolder.find(run)
     with folder.writing():
         start = folder.read_start()
-        experiment = read_experiment(folder.config, overrides, to_train=True)
+        state = folder.read_task_state() if start else None
+        experiment = read_experiment(folder.config, overrides, to_train=True, task_state=state)
         given, taken = experiment.settings.steps, start.step if start else 0
         if taken > given or (taken == given and folder.is_complete):
             raise ConfigError(

@@ -15,7 +15,8 @@ from superloop_core.layer import load_weights
 from superloop_core.runs import replace_file
 from superloop_plugin_lab.diagnosis import TrainingError
 from superloop_plugin_lab.experiment import Experiment, check_batch, read_experiment
-from superloop_plugin_lab.measurement import Measurement, measure, rows_at_once
+from superloop_plugin_lab.feeding import measured_batches, rows_at_once
+from superloop_plugin_lab.measurement import Measurement, measure
 from superloop_plugin_lab.pictures.traces import draw_traces, slot_names
 from superloop_plugin_lab.run_folder import RunFolder
 from superloop_plugin_lab.tracing import compute_traces
@@ -74,7 +75,8 @@ def evaluate_run(
         experiment = trained.experiment(length, metrics, overrides, warn=index == 0)
         check_batch(experiment, rows_at_once(experiment.timesteps))
         try:
-            measured = measure(experiment, _generator(experiment, seed, "final"), sequences)
+            drawn = _generator(experiment, seed, "final")
+            measured = measure(experiment, measured_batches(experiment, "final", sequences, drawn))
         except TrainingError as error:
             where = str(run) if length is None else f"{run}, length {length}"
             move = "measure shorter sequences, or train the model again"
@@ -84,7 +86,7 @@ def evaluate_run(
             trained=trained.lengths,
             length=getattr(experiment.config.tables["task"].settings, "length", None),
             timesteps=experiment.timesteps,
-            sequences=sequences,
+            sequences=measured.sequences,
             measured=measured,
         )
 
@@ -187,7 +189,8 @@ class _Trained:
     ) -> Experiment:
         """Make the experiment; ``warn`` of plugins of other versions than in training."""
         changes = [*self._at_length(length), *overrides]
-        experiment = read_experiment(self._with_metrics(metrics), changes)
+        state = self.folder.read_task_state()
+        experiment = read_experiment(self._with_metrics(metrics), changes, task_state=state)
         if warn:
             warn_of_other_versions(self.folder, experiment)
         if self.weights:

@@ -15,7 +15,7 @@ from superloop_core.errors import Problem, SuperloopError
 from superloop_core.layer import limited_build
 from superloop_core.limits import in_bytes, machine_memory
 from superloop_core.registry import Registry, load_registry
-from superloop_core.task import Batch, Metric, Task
+from superloop_core.task import Batch, Metric, StoredTask, Task
 from superloop_plugin_lab import CurriculumConfig, TrainConfig
 from superloop_plugin_lab.compatibility import as_dict, check_curriculum, check_inputs, check_results
 from superloop_plugin_lab.optimizers import optimizer_class
@@ -66,9 +66,17 @@ class Experiment:
         longest: dict[str, Any] = {} if self.curriculum is None else {"longest": self.longest(step)}
         return self.task.sample(rng, self.settings.batch_size, **longest)
 
+    def task_state(self) -> dict[str, Any] | None:
+        """Return what a task with stored examples learned from them; None for another task."""
+        return self.task.state() if isinstance(self.task, StoredTask) else None
+
 
 def read_experiment(
-    source: Path | Mapping[str, Any], overrides: Iterable[str] = (), *, to_train: bool = False
+    source: Path | Mapping[str, Any],
+    overrides: Iterable[str] = (),
+    *,
+    to_train: bool = False,
+    task_state: Mapping[str, Any] | None = None,
 ) -> Experiment:
     """Read a config and make its task and its model, with the initial weights of the config's seed.
 
@@ -76,6 +84,7 @@ def read_experiment(
         source: a config file, or its tables.
         overrides: changes of the config, each ``KEY=VALUE``.
         to_train: whether it must be possible to train it in this machine's memory.
+        task_state: of a run's folder; None: a task with stored examples learns from them.
 
     Raises:
         ConfigError: the config is not valid, its task does not fit its loop, or it does not fit in this
@@ -86,6 +95,8 @@ def read_experiment(
     settings, curriculum = config.tables["train"], config.tables.get("curriculum")
     part = config.tables["task"]
     task = _create(registry, "task", part)
+    if task_state is not None and isinstance(task, StoredTask):
+        task.set_state(task_state)
     if curriculum is not None:
         check_curriculum(curriculum, part, task)
     metrics = _make_metrics(config, registry)

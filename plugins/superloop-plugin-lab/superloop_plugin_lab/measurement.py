@@ -1,6 +1,6 @@
 """Loss, accuracy and metrics of a model on test sequences: newly drawn, and never trained on."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import attrs
@@ -10,9 +10,6 @@ from superloop_core import ConfigError
 from superloop_core.task import Batch
 from superloop_plugin_lab.diagnosis import TrainingError, find_not_finite
 from superloop_plugin_lab.experiment import Experiment
-
-MAX_ROWS = 1024  # of a batch
-MAX_ROWS_BY_TIMESTEPS = 2**17  # of a batch: 256 rows of 500 timesteps
 
 
 @attrs.frozen(kw_only=True)
@@ -24,6 +21,7 @@ class Measurement:
 
     loss: float
     accuracy: float
+    sequences: int = 0
     metrics: Mapping[str, float] = attrs.field(factory=dict)
 
     @property
@@ -32,13 +30,12 @@ class Measurement:
         return {"loss": self.loss, "accuracy": self.accuracy, **self.metrics}
 
 
-def measure(experiment: Experiment, rng: np.random.Generator, sequences: int) -> Measurement:
-    """Measure loss, accuracy and metrics on test sequences, in batches of :func:`rows_at_once`.
+def measure(experiment: Experiment, batches: Iterable[Batch]) -> Measurement:
+    """Measure loss, accuracy and metrics on test sequences.
 
     Args:
         experiment: the model and its task.
-        rng: draws the sequences.
-        sequences: their number.
+        batches: the sequences.
 
     Raises:
         ConfigError: a metric cannot be computed.
@@ -49,10 +46,8 @@ def measure(experiment: Experiment, rng: np.random.Generator, sequences: int) ->
     losses: list[float] = []  # of each batch, times its rows
     correct: list[np.ndarray] = []
     metrics: dict[str, list[np.ndarray]] = {name: [] for name in experiment.metrics}
-    max_rows = rows_at_once(experiment.timesteps)
-    while measured < sequences:
-        rows = min(max_rows, sequences - measured)
-        batch = task.sample(rng, rows)
+    for batch in batches:
+        rows = len(batch.targets)
         results = experiment.model.predict_on_batch(dict(batch.inputs))
         loss = float(task.loss(batch.targets, results))
         if not np.isfinite(loss):
@@ -66,16 +61,11 @@ def measure(experiment: Experiment, rng: np.random.Generator, sequences: int) ->
             metrics[name].append(_by_row(f"the metric {name!r}", metric, batch, results))
         measured += rows
     return Measurement(
-        loss=sum(losses) / sequences,
+        loss=sum(losses) / measured,
         accuracy=_mean(correct),
+        sequences=measured,
         metrics={name: _mean(values) for name, values in metrics.items()},
     )
-
-
-def rows_at_once(timesteps: int) -> int:
-    """Return the number of sequences in a batch: a power of 2, at most 1,024, fewer where they are long."""
-    rows = max(1, min(MAX_ROWS, MAX_ROWS_BY_TIMESTEPS // timesteps))
-    return int(1 << (rows.bit_length() - 1))
 
 
 def _by_row(what: str, compute: Callable[..., Any], batch: Batch, results: Any) -> np.ndarray:

@@ -35,7 +35,7 @@ def report(experiment: Experiment, folder: RunFolder, outcome: Outcome) -> None:
 
     with folder.writing():
         folder.write({folder.picture.name: draw})
-    sequences = f"on {experiment.settings.final_on:,} test sequences"
+    sequences = f"on {outcome.final.sequences:,} test sequences"
     steps = f"{outcome.steps:,} in {outcome.seconds:.0f} s; best weights at step {outcome.best_step:,}"
     rows = {
         "accuracy": f"{outcome.final.accuracy:.2%} {sequences}",

@@ -130,6 +130,11 @@ class RunFolder:
         return self.path / "config.toml"
 
     @property
+    def task_state(self) -> Path:
+        """What the task learned from stored examples, and the checksums of their files."""
+        return self.path / "task.json"
+
+    @property
     def model(self) -> Path:
         """The best model, for ``superloop_core.load_model``."""
         return self.path / "model.keras"
@@ -199,8 +204,8 @@ class RunFolder:
             finally:
                 self._manifest = self._place = self._metrics = None
 
-    def begin(self, config: Config) -> None:
-        """Write the config, and metrics without a line.
+    def begin(self, config: Config, task_state: Mapping[str, Any] | None = None) -> None:
+        """Write the config, what the task learned from stored examples, and metrics without a line.
 
         Raises:
             RunFolderError: the folder holds a run that has taken steps.
@@ -210,7 +215,11 @@ class RunFolder:
                 f"{self.path}: holds a run, but no {self.checkpoint.name} to go on from; put it back from a "
                 "copy, or train in another folder"
             )
-        self._write_metrics(b"", {self.config.name: _text(config)})
+        text = json.dumps(task_state, indent=1)
+        learned = (
+            {} if task_state is None else {self.task_state.name: lambda path: path.write_text(text, "utf-8")}
+        )
+        self._write_metrics(b"", {self.config.name: _text(config), **learned})
 
     def rewind(
         self, config: Config, checkpoint: Checkpoint, files: Mapping[str, Callable[[Path], Any]]
@@ -276,6 +285,21 @@ class RunFolder:
                 f"are: superloop doctor {self.path} --accept"
             )
         return checkpoint
+
+    def read_task_state(self) -> dict[str, Any] | None:
+        """Return what the task learned from stored examples; None where it has none.
+
+        Raises:
+            RunFolderError: it is not as the run wrote it.
+        """
+        if not self.task_state.is_file():
+            return None
+        check_files(self.path, self.task_state.name)
+        with (
+            open(open_regular(self.task_state), "rb") as file,
+            NamedErrors(self.task_state, "cannot be read"),
+        ):
+            return dict(json.load(file))
 
     def read_start(self) -> Checkpoint | None:
         """Return the checkpoint; None: the run was killed before its first one, and starts anew."""

@@ -13,6 +13,7 @@ from superloop_plugin_lab.best_weights import BestWeights
 from superloop_plugin_lab.checkpoint import Checkpoint, check_fits, optimizer_state, put_back, variables_of
 from superloop_plugin_lab.diagnosis import TrainingError, find_not_finite
 from superloop_plugin_lab.experiment import Experiment
+from superloop_plugin_lab.feeding import TrainingBatches, measured_batches
 from superloop_plugin_lab.interrupt import interrupts
 from superloop_plugin_lab.measurement import Measurement, measure
 from superloop_plugin_lab.progress import progress
@@ -55,7 +56,7 @@ def train(experiment: Experiment, folder: RunFolder, start: Checkpoint | None = 
         run.load(start)
     with folder.writing():
         if start is None:
-            folder.begin(experiment.config)
+            folder.begin(experiment.config, experiment.task_state())
         else:
             run.rewind_folder(start)
         return _train(run, start is None)
@@ -122,7 +123,7 @@ class Run:
         self._settings = experiment.settings
         self._optimizer = new_optimizer(experiment)
         self._compiled_step = compiled_step(experiment, self._optimizer)
-        self._generator = experiment.generator("train")
+        self._batches = TrainingBatches(experiment)
         self._began = time.monotonic()
         self._measured: dict[str, Callable[[Path], Any]] = {}  # files to write
 
@@ -160,7 +161,7 @@ class Run:
         put_back(self._model.variables, start.variables, "weights")
         check_fits(self._model.variables, start.best, "the best weights")
         put_back(optimizer_state(self._optimizer), start.optimizer, "an optimizer")
-        self._generator.bit_generator.state = start.generator
+        self._batches.load(start.generator, start.position)
         self.step, self.recent = start.step, list(start.recent)
         self.best = BestWeights.of(start)
         self._began = time.monotonic() - start.seconds
@@ -178,7 +179,7 @@ class Run:
         Raises:
             TrainingError: a number is not finite; the weights stay as they were and are saved.
         """
-        batch = self._experiment.training_batch(self._generator, self.step + 1)
+        batch = self._batches.next(self.step + 1)
         loss, accuracy, finite = self._compiled_step(dict(batch.inputs), batch.targets)
         if not finite:
             found = find_not_finite(self._experiment.layer, self._model, self._experiment.task, batch)
@@ -199,9 +200,9 @@ class Run:
         Raises:
             TrainingError: the loss is not finite.
         """
-        rng = self._experiment.generator("validation")
+        batches = measured_batches(self._experiment, "validation", self._settings.evaluate_on)
         try:
-            measured = measure(self._experiment, rng, self._settings.evaluate_on)
+            measured = measure(self._experiment, batches)
         except TrainingError as error:
             saved, at = ("best", self.best.step) if len(self.best.variables) else ("last", self.step)
             raise self._failure(self.step, str(error), saved=saved, saved_step=at) from error
@@ -222,7 +223,8 @@ class Run:
             best_step=self.best.step,
             merit=self.best.merit,
             recent=self.recent,
-            generator=dict(self._generator.bit_generator.state),
+            generator=dict(self._batches.generator.bit_generator.state),
+            position=self._batches.position,
             metrics_size=self._folder.metrics.stat().st_size,
             seconds=self.seconds,
             run=self._folder.run,
@@ -235,7 +237,9 @@ class Run:
         seconds = self.seconds
         self._folder.write(self._measured)
         put_back(self._model.variables, self.best.variables, "weights")
-        final = measure(self._experiment, self._experiment.generator("final"), self._settings.final_on)
+        final = measure(
+            self._experiment, measured_batches(self._experiment, "final", self._settings.final_on)
+        )
         self.recorder.finish(
             **final.figures,
             steps=self.step,

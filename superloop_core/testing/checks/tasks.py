@@ -150,13 +150,21 @@ def _loop(record: PluginRecord) -> Superloop:
     loop = record.spec.example_loop  # type: ignore[attr-defined]
     require(loop, "its spec must have an example_loop: a small loop that its example can be trained on")
     layer = Superloop(loop, traces=_task(record).traces)
-    layer(dict(_task(record).sample(np.random.default_rng(0), 1).inputs))
+    layer(_feed(layer, _task(record).sample(np.random.default_rng(0), 1)))
     draw_weights(layer)
     return layer
 
 
+def _feed(layer: Superloop, batch: Batch) -> dict[str, Any]:
+    """Return what a loop takes; tokens ``(batch, timesteps)`` one-hot."""
+    feed = dict(batch.inputs)
+    if "inputs" in feed and feed["inputs"].ndim == 2:
+        feed["inputs"] = np.eye(layer.config.inputs, dtype="float32")[feed["inputs"]]
+    return feed
+
+
 def _results(layer: Superloop, batch: Batch) -> dict[str, Any]:
-    answer = layer(dict(batch.inputs))
+    answer = layer(_feed(layer, batch))
     return answer if isinstance(answer, dict) else {"outputs": keras.ops.convert_to_tensor(answer)}
 
 

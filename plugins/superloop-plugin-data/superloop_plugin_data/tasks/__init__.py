@@ -1,0 +1,1 @@
+"""The tasks, one module each, on their base class in ``stored``."""

@@ -1,0 +1,109 @@
+"""One class for each sequence."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from superloop_core import ConfigError, Sizes
+from superloop_core.errors import did_you_mean, short_repr
+from superloop_plugin_data.scoring import class_loss, classes_are_right, outputs_of
+from superloop_plugin_data.settings import ClassificationConfig
+from superloop_plugin_data.tasks.inputs import make_inputs
+from superloop_plugin_data.tasks.stored import Encoded, Part, Stored
+from superloop_plugin_data.values import as_label
+
+MAX_CLASSES = 10_000
+
+
+class Classification(Stored):
+    """One class for each sequence, answered at its last timestep. Targets: ``(batch,)`` of int32."""
+
+    def __init__(self, settings: ClassificationConfig):
+        self.inputs = make_inputs(settings)
+        self.classes: list[str] = []
+        super().__init__(settings)
+
+    def columns(self) -> list[str]:
+        """The inputs and the class."""
+        return [*self.inputs.columns, self.settings.target]
+
+    def raw(self, example: Mapping[str, Any], place: Callable[[int], str]) -> tuple[Any, str]:
+        """Return the inputs and the name of the class."""
+        name, value = self.settings.target, example[self.settings.target]
+        values = value if isinstance(value, list) else [value]
+        labels = {as_label(one, f"{place(0)}: {name!r}") for one in values}
+        if len(labels) != 1:
+            found = short_repr(sorted(labels))
+            raise ConfigError(f"{place(0)}: {name!r} must be one class for a sequence: {found}")
+        return self.inputs.raw(example, place), labels.pop()
+
+    def label_of(self, raw: tuple[Any, str]) -> str | None:
+        """The class, if shares are kept."""
+        return raw[1] if self.settings.stratify else None
+
+    def learn(self, parts: Sequence[Part]) -> None:
+        """Learn the classes and the inputs."""
+        self.classes = in_natural_order({self.raw_of(part)[1] for part in parts})
+        if len(self.classes) > MAX_CLASSES:
+            raise ConfigError(
+                f"{self.settings.target!r} has {len(self.classes):,} classes; for numbers use regression"
+            )
+        self.inputs.learn(self.raw_of(part)[0] for part in parts)
+
+    def encode(self, raw: tuple[Any, str], part: Part) -> Encoded:
+        """Return the inputs and the number of the class."""
+        del part
+        number = np.array(class_number(raw[1], self.classes), "int32")
+        return Encoded(self.inputs.encode(raw[0]), number)
+
+    def measured_sizes(self) -> Sizes:
+        """The inputs, and a logit for each class."""
+        return Sizes(inputs=self.inputs.size, outputs=len(self.classes), tokens=self.inputs.tokens)
+
+    def learned(self) -> dict[str, Any]:
+        """The classes, and what the inputs learned."""
+        return {"classes": self.classes, "inputs": self.inputs.state()}
+
+    def set_learned(self, state: Mapping[str, Any]) -> None:
+        """Take over the classes, and what the inputs learned."""
+        self.classes = list(state["classes"])
+        self.inputs.set_state(state["inputs"])
+
+    def facts(self) -> dict[str, str]:
+        """Return the classes too."""
+        return super().facts() | {"classes": f"{len(self.classes)}: {short_repr(self.classes)}"}
+
+    def title(self, target: np.ndarray) -> str:
+        """The class."""
+        return self.classes[int(target)]
+
+    def loss(self, targets: Any, results: Mapping[str, Any]) -> Any:
+        """Return the mean cross-entropy at the last timestep, in nats."""
+        return class_loss(targets, outputs_of(results, self.sizes.outputs)[:, -1])
+
+    def correct(self, targets: Any, results: Mapping[str, Any]) -> Any:
+        """Return whether each class is right, ``(batch,)`` of bool."""
+        return classes_are_right(targets, outputs_of(results, self.sizes.outputs)[:, -1])
+
+
+def in_natural_order(labels: set[str]) -> list[str]:
+    """Sort classes: as numbers if all are."""
+    try:
+        return sorted(labels, key=float)
+    except ValueError:
+        return sorted(labels)
+
+
+def class_number(label: str, classes: Sequence[str]) -> int:
+    """Return the number of a class.
+
+    Raises:
+        ConfigError: no training example has it.
+    """
+    try:
+        return classes.index(label)
+    except ValueError:
+        raise ConfigError(
+            f"no training example has the class {label!r}{did_you_mean(label, classes)}"
+        ) from None

@@ -1,0 +1,104 @@
+"""The next values of time series."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from superloop_core import ConfigError, Sizes
+from superloop_plugin_data.files import Table
+from superloop_plugin_data.scoring import numbers_are_near, outputs_of, squared_loss
+from superloop_plugin_data.settings import ForecastingConfig
+from superloop_plugin_data.splits import in_order
+from superloop_plugin_data.tasks.inputs import Numbers
+from superloop_plugin_data.tasks.stored import Encoded, Part, Stored
+
+
+class Forecasting(Stored):
+    """The next ``horizon`` values at each timestep, normalized.
+
+    Targets: ``(batch, timesteps, horizon * columns)`` of float32. A series is cut into windows; those of
+    different splits have no value in common, targets included.
+    """
+
+    per_timestep = True
+    no_target = float("nan")
+    without_sequence = None
+
+    def __init__(self, settings: ForecastingConfig):
+        self.targets = settings.target or settings.inputs
+        self.inputs = Numbers(
+            dict.fromkeys((*settings.inputs, *self.targets)), settings.normalize, settings.missing
+        )
+        super().__init__(settings)
+
+    def columns(self) -> list[str]:
+        """The inputs and the targets."""
+        return self.inputs.columns
+
+    def raw(self, example: Mapping[str, Any], place: Callable[[int], str]) -> np.ndarray:
+        """Return all numbers of a series."""
+        matrix = self.inputs.raw(example, place)
+        if matrix.shape[1] != len(self.inputs.columns):
+            raise ConfigError(f"{place(0)}: each column must have one number at a timestep")
+        return matrix
+
+    def parts_of(self, table: int, index: int) -> list[Part]:
+        """Return the windows of a whole series."""
+        return self._windows(table, index, 0, len(self.raw_of(Part(table, index))))
+
+    def divide(self, number: int, table: Table, shares: Sequence[float]) -> list[list[Part]]:
+        """Divide each series by time."""
+        divided: list[list[Part]] = [[] for _ in shares]
+        shares = np.array(shares) / np.sum(shares)
+        for index in range(len(table)):
+            timesteps = len(self.raw_of(Part(number, index)))
+            for parts, (start, stop) in zip(divided, in_order(timesteps, shares), strict=True):
+                parts += self._windows(number, index, start, stop)
+        return divided
+
+    def learn(self, parts: Sequence[Part]) -> None:
+        """Learn means and standard deviations of the training windows."""
+        self.inputs.learn(self.raw_of(part)[part.start : part.stop] for part in parts)
+
+    def encode(self, raw: np.ndarray, part: Part) -> Encoded:
+        """Return the inputs of a window, and for each timestep the values that follow it."""
+        normalization = self.inputs.normalization
+        assert normalization is not None
+        horizon, columns = self.settings.horizon, self.inputs.columns
+        window = raw[part.start : part.stop]
+        inputs = self.inputs.encode(window)[:-horizon, [columns.index(name) for name in self.settings.inputs]]
+        places = [columns.index(name) for name in self.targets]
+        targets = normalization.apply(window)[:, places]  # a missing target is not asked for
+        ahead = [targets[1 + k : len(window) - horizon + 1 + k] for k in range(horizon)]
+        return Encoded(inputs, np.concatenate(ahead, axis=1).astype("float32"))
+
+    def measured_sizes(self) -> Sizes:
+        """The inputs, and the values of all timesteps ahead."""
+        return Sizes(inputs=len(self.settings.inputs), outputs=self.settings.horizon * len(self.targets))
+
+    def learned(self) -> dict[str, Any]:
+        """The means and the standard deviations."""
+        return {"inputs": self.inputs.state()}
+
+    def set_learned(self, state: Mapping[str, Any]) -> None:
+        """Take over means and standard deviations."""
+        self.inputs.set_state(state["inputs"])
+
+    def title(self, target: np.ndarray) -> str:
+        """The first values, normalized."""
+        return " ".join(f"{row[0]:.2f}" for row in target[:8])
+
+    def loss(self, targets: Any, results: Mapping[str, Any]) -> Any:
+        """Return the mean squared error, in variances of the training values."""
+        return squared_loss(targets, outputs_of(results, self.sizes.outputs))
+
+    def correct(self, targets: Any, results: Mapping[str, Any]) -> Any:
+        """Return whether all values of a window are within the tolerance, ``(batch,)`` of bool."""
+        return numbers_are_near(targets, outputs_of(results, self.sizes.outputs), self.settings.tolerance)
+
+    def _windows(self, table: int, index: int, start: int, stop: int) -> list[Part]:
+        """Cut the timesteps from ``start`` to ``stop`` into windows; the last one may be shorter."""
+        horizon = self.settings.horizon
+        first = range(start, stop - horizon, self.settings.window)
+        return [Part(table, index, at, min(at + self.settings.window + horizon, stop)) for at in first]

@@ -1,0 +1,91 @@
+"""Training on files: a run on stored examples, stopped within an epoch, resumed, and measured."""
+
+import json
+import shutil
+import sys
+
+import numpy as np
+import pytest
+from superloop_plugin_data import EXAMPLES
+
+from superloop_core.cli import main
+
+CONFIG = """
+[loop]
+inputs = 1
+outputs = 3
+
+[[loop.cells]]
+use = "gru"
+units = 4
+dropout = 0.2
+
+[task]
+use = "classification"
+data = "waves.csv"
+sequence = "wave"
+inputs = ["value"]
+target = "shape"
+
+[train]
+steps = 8
+batch_size = 15
+evaluate_every = 4
+log_every = 1
+schedule = "constant"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    shutil.copy(EXAMPLES / "waves.csv", tmp_path)
+    (tmp_path / "c.toml").write_text(CONFIG)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def run(monkeypatch):
+    """Run a command, which must exit with a status."""
+
+    def command(*arguments, exits=0):
+        monkeypatch.setattr(sys, "argv", ["superloop", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit:
+            main()
+        assert (exit.value.code or 0) == exits
+
+    return command
+
+
+def weights_of(path):
+    with np.load(path / "checkpoint.npz") as arrays:
+        return {name: array for name, array in arrays.items() if name != "told"}
+
+
+def test_a_run_that_stops_within_an_epoch_goes_on_at_the_same_example(folder, run):
+    run("train", "c.toml", "--out", "whole")
+    run("train", "c.toml", "--out", "half", "--steps", 4)  # 48 examples: 3 batches of 15 are an epoch
+    told = json.loads(str(np.load("half/checkpoint.npz")["told"]))
+    assert told["position"] == [1, 1]
+    run("resume", "half", "--steps", 8)
+    whole, half = weights_of(folder / "whole"), weights_of(folder / "half")
+    assert whole.keys() == half.keys()
+    for name, array in whole.items():
+        np.testing.assert_array_equal(array, half[name], err_msg=name)
+
+
+def test_the_final_figures_are_those_of_the_test_split_and_eval_gives_them_again(folder, run, capsys):
+    run("train", "c.toml", "--out", "run")
+    assert "on 6 test sequences" in capsys.readouterr().out
+    learned = json.loads((folder / "run/task.json").read_text())["learned"]
+    assert learned["classes"] == ["sine", "square", "triangle"]
+    run("eval", "run", "--json")
+    (row,) = json.loads(capsys.readouterr().out)
+    lines = [json.loads(line) for line in (folder / "run/metrics.jsonl").read_text().splitlines()]
+    final = lines[-1]
+    assert row["sequences"] == 6
+    assert row["loss"] == final.get("test_loss", final.get("loss"))
+    text = (folder / "waves.csv").read_text()
+    (folder / "waves.csv").write_text(text.rpartition("0")[0] + "1" + text.rpartition("0")[2])
+    run("eval", "run", exits=2)
+    assert "waves.csv: is not the file that the run was trained on" in capsys.readouterr().err
