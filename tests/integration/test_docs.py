@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import pytest
 from superloop_plugin_lab.experiment import read_experiment
+from superloop_plugin_lab.feeding import measured_batches
 from superloop_plugin_lab.measurement import measure
 
 import superloop_core
@@ -167,7 +168,7 @@ def test_the_page_on_tasks_has_a_config_that_can_be_trained(tmp_plugin):
     tmp_plugin("superloop-plugin-recall", modules, entry_points={"recall": "superloop_plugin_recall"})
     (table,) = blocks(text, "toml")
     experiment = read_experiment(tomllib.loads(table))
-    measured = measure(experiment, np.random.default_rng(0), 16)
+    measured = measure(experiment, measured_batches(experiment, "final", 16))
     assert measured.metrics["confidence"] > 0
 
 

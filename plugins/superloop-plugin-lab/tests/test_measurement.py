@@ -5,14 +5,19 @@ import numpy as np
 import pytest
 from superloop_plugin_lab.diagnosis import TrainingError
 from superloop_plugin_lab.experiment import read_experiment
-from superloop_plugin_lab.measurement import measure, rows_at_once
+from superloop_plugin_lab.feeding import measured_batches, rows_at_once
+from superloop_plugin_lab.measurement import measure
 
 from superloop_core import ConfigError
 
 
+def measure_drawn(experiment, sequences):
+    return measure(experiment, measured_batches(experiment, "final", sequences, np.random.default_rng(0)))
+
+
 def test_a_measurement_weighs_batches_by_their_size(small):
     experiment = read_experiment(small)
-    measured = measure(experiment, np.random.default_rng(0), 1100)
+    measured = measure_drawn(experiment, 1100)
     rng, distances = np.random.default_rng(0), []
     for size in (1024, 76):
         batch = experiment.task.sample(rng, size)
@@ -24,7 +29,7 @@ def test_a_measurement_weighs_batches_by_their_size(small):
 
 
 def test_a_task_may_have_sequences_of_several_lengths(experiment_of, summing):
-    measured = measure(experiment_of(summing), np.random.default_rng(0), 50)
+    measured = measure_drawn(experiment_of(summing), 50)
     assert np.isfinite(measured.loss)
 
 
@@ -35,7 +40,7 @@ def test_a_task_that_returns_inputs_only_causes_no_warning(experiment_of, summin
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        measure(experiment_of(OfInputsOnly), np.random.default_rng(0), 8)
+        measure_drawn(experiment_of(OfInputsOnly), 8)
 
 
 @pytest.mark.parametrize(("timesteps", "rows"), [(1, 1024), (128, 1024), (129, 512), (500, 256), (10**6, 1)])
@@ -61,14 +66,14 @@ def summing_with(experiment_of, summing, metric):
 )
 def test_a_metric_that_does_not_fit_is_refused(experiment_of, summing, metric, message):
     with pytest.raises(ConfigError, match=f"the metric {message}"):
-        measure(summing_with(experiment_of, summing, metric), np.random.default_rng(0), 8)
+        measure_drawn(summing_with(experiment_of, summing, metric), 8)
 
 
 def test_a_metric_that_is_not_finite_on_one_sequence_is_not_finite(experiment_of, summing):
     def metric(targets, results):
         return np.where(np.arange(len(targets)) == 3, np.nan, 1.0)
 
-    measured = measure(summing_with(experiment_of, summing, metric), np.random.default_rng(0), 8)
+    measured = measure_drawn(summing_with(experiment_of, summing, metric), 8)
     assert np.isnan(measured.metrics["bits"])
     assert np.isfinite(measured.loss)
 
@@ -79,4 +84,4 @@ def test_an_accuracy_that_is_not_finite_is_never_the_best(experiment_of, summing
             return np.full(len(targets), np.nan)
 
     with pytest.raises(TrainingError, match="not finite on test sequences: the task's correct"):
-        measure(experiment_of(NotFinite), np.random.default_rng(0), 8)
+        measure_drawn(experiment_of(NotFinite), 8)

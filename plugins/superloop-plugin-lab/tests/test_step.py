@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 from superloop_plugin_lab.experiment import read_experiment
+from superloop_plugin_lab.feeding import measured_batches
 from superloop_plugin_lab.measurement import measure
 from superloop_plugin_lab.step import compiled_step, new_optimizer
 
@@ -91,7 +92,7 @@ def test_a_loop_of_open_timesteps_is_compiled_with_xla_too(echo, monkeypatch):
         experiment = read_experiment(echo, [f"train.xla={xla}", "loop.timesteps=0"])
         batch = experiment.task.sample(np.random.default_rng(0), 8)
         loss, *_ = step_of(experiment)(dict(batch.inputs), batch.targets)
-        measured = measure(experiment, np.random.default_rng(0), 8)
+        measured = measure(experiment, measured_batches(experiment, "final", 8))
         assert set(compiled) == {xla == "true"}
         results.append([float(loss), measured.loss, *experiment.model.get_weights()])
     for one, other in zip(*results, strict=True):
