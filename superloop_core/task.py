@@ -43,6 +43,15 @@ class Sizes:
     tokens: int = 0
     timesteps: int = 0
 
+    @property
+    def loop(self) -> dict[str, int]:
+        """The entries of a ``[loop]`` that fit; tokens are one-hot."""
+        return {
+            "timesteps": self.timesteps,
+            "inputs": self.inputs or self.tokens,
+            "outputs": self.outputs,
+        }
+
 
 @attrs.frozen(kw_only=True)
 class Annotation:

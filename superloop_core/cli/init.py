@@ -2,7 +2,7 @@
 
 import textwrap
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,17 @@ import click
 
 from superloop_core.cli.describe import toml
 from superloop_core.cli.installed import installed_plugins, output_to_stderr
+from superloop_core.cli.quiet import start_tensorflow
+from superloop_core.cli.validate import check_by_plugins
+from superloop_core.config.reader import Reader, read_config
 from superloop_core.describe.plugin import Setting, described, settings_of
-from superloop_core.errors import PluginError, SuperloopError, os_reason, reason
+from superloop_core.errors import ConfigError, PluginError, SuperloopError, os_reason, reason
 from superloop_core.registry.records import PluginRecord
 from superloop_core.registry.registry import Registry
+from superloop_core.system_settings import sources_of
 
 WIDTH = 100
+PARTS = {"cells": "cell", "systems": "system"}
 LOOP = {
     "timesteps": (0, "timesteps of a sequence; 0: as many as the input has"),
     "inputs": (8, "size of the external input at each timestep; 0: none"),
@@ -32,12 +37,12 @@ LOOP = {
 def init(names: tuple[str, ...], out: Path | None) -> None:
     """Write a config for the named cells, systems and task, with every setting and its meaning.
 
-    The config is valid as written. Without a cell one is chosen; a task has a loop that
-    it can be trained on, unless cells or systems are named too.
+    The config is valid as written, and with a task it can be trained. Without a cell one is chosen; a task
+    has the loop of its example, unless cells or systems are named too.
     """
     registry = installed_plugins()
     with output_to_stderr():
-        text = "\n".join(_lines(registry, [_one(registry, name) for name in names])) + "\n"
+        text = _text(registry, [_one(registry, name) for name in names])
     if out is None:
         click.echo(text, nl=False)
         return
@@ -62,52 +67,140 @@ def _one(registry: Registry, name: str) -> PluginRecord:
     return found[0]
 
 
-def _lines(registry: Registry, records: list[PluginRecord]) -> Iterator[str]:
+def _text(registry: Registry, records: list[PluginRecord]) -> str:
+    """Return the config.
+
+    Raises:
+        SuperloopError: its parts do not fit together.
+    """
     by_kind = {kind: [r for r in records if r.kind == kind] for kind in ("cell", "system", "task", "metric")}
-    tasks = by_kind["task"]
-    if len(tasks) > 1:
-        raise SuperloopError(f"a config has one task: {', '.join(record.name for record in tasks)}")
+    if len(by_kind["task"]) > 1:
+        raise SuperloopError(f"a config has one task: {', '.join(record.name for record in by_kind['task'])}")
+    task = _Task.of(registry, by_kind["task"][0]) if by_kind["task"] else None
+    text = "\n".join(_lines(registry, records, by_kind, task)) + "\n"
+    if task is not None and task.is_made:
+        try:
+            check_by_plugins(registry, read_config(tomllib.loads(text), registry))
+        except ConfigError as error:
+            names = ", ".join(record.name for record in records)
+            parts = ", ".join(table["use"] for key in PARTS for table in task.loop.get(key, ()))
+            move = f"name other parts{parts and f', such as {parts}'}"
+            raise SuperloopError(f"{names}: these do not fit together; {move}\n{error}") from error
+    return text
+
+
+@attrs.frozen
+class _Task:
+    """What the loop of a task's example says.
+
+    Args:
+        record: the task.
+        loop: the example's ``[loop]``, with the sizes that the task itself says.
+        is_made: whether the task could be made; it cannot where files of its example are missing.
+    """
+
+    record: PluginRecord
+    loop: Mapping[str, Any]
+    is_made: bool
+
+    @classmethod
+    def of(cls, registry: Registry, record: PluginRecord) -> "_Task":
+        spec: Any = record.spec
+        settings = Reader(registry).plugin_settings(spec, spec.example, record.name)
+        start_tensorflow()
+        try:
+            sizes = getattr(spec.create(settings), "sizes", None)
+        except SuperloopError:
+            unknown = {name: value for name, value in spec.example_loop.items() if name not in LOOP}
+            return cls(record, unknown, False)
+        return cls(record, spec.example_loop | (sizes.loop if sizes is not None else {}), True)
+
+    def number(self, name: str) -> int | None:
+        """Return one of ``LOOP``; None: it is left out, for the task to decide."""
+        return self.loop.get(name, 0) if self.is_made else None
+
+
+def _lines(
+    registry: Registry,
+    records: list[PluginRecord],
+    by_kind: Mapping[str, list[PluginRecord]],
+    task: _Task | None,
+) -> Iterator[str]:
     yield f"# {', '.join(record.name for record in records)}: made by superloop init"
     yield ""
-    if tasks and not by_kind["cell"] and not by_kind["system"]:
-        yield from _loop_of_task(registry, tasks[0])
+    yield "[loop]"
+    for name, (value, meaning) in LOOP.items():
+        number = value if task is None else task.number(name)
+        if number is None:
+            yield from _setting(f"# {name}", "...", f"{meaning}; left out: the task decides it")
+        else:
+            yield from _setting(name, toml(number), meaning)
+    is_example = task is not None and not by_kind["cell"] and not by_kind["system"]
+    if task is not None and (is_example or by_kind["system"]):
+        for name, value in task.loop.items():
+            if name not in (*LOOP, *PARTS):
+                yield from _setting(name, toml(value), "")
+    if task is not None and is_example:
+        yield from _parts_of_example(registry, task)
     else:
-        yield from _loop(registry, by_kind["cell"] or [_any_cell(registry)], by_kind["system"])
-    for record in tasks:
-        yield from _part(registry, "[task]", record)
+        for record in by_kind["cell"] or [_any_cell(registry)]:
+            yield from _part(registry, "[[loop.cells]]", record)
+        yield from _systems(registry, by_kind["system"], task)
+    if task is not None:
+        yield from _part(registry, "[task]", task.record)
         yield from _other_tables(registry)
     for record in by_kind["metric"]:
         yield from _part(registry, "[[metrics]]", record)
 
 
-def _loop(
-    registry: Registry, cells: Iterable[PluginRecord], systems: Iterable[PluginRecord]
-) -> Iterator[str]:
-    yield "[loop]"
-    for name, (value, meaning) in LOOP.items():
-        yield from _setting(name, toml(value), meaning)
-    for record in cells:
-        yield from _part(registry, "[[loop.cells]]", record)
-    ids: set[str] = set()
-    for record in systems:
+def _systems(registry: Registry, records: Iterable[PluginRecord], task: _Task | None) -> Iterator[str]:
+    """The named systems; one that reads what the task provides has the id and the sizes of the example's.
+
+    Raises:
+        SuperloopError: one reads what the task does not provide, or none reads what it provides.
+    """
+    tables = [] if task is None else task.loop.get("systems", ())
+    provided = {table["id"]: table for table in tables if _sources(registry, table)}
+    ids, of_task = set(provided), "" if task is None else f"{task.record.name} provides"
+    for record in records:
+        written = {s.name: record.spec.example.get(s.name) for s in described(record).settings if s.required}
+        sources = _sources(registry, {**written, "use": record.qualified_name})
+        if task is not None and sources:
+            fitting = [id for id, table in provided.items() if _sources(registry, table) == sources]
+            if not fitting:
+                raise SuperloopError(
+                    f"{record.name} reads {', '.join(sources)}, and {of_task} no such source, or to another "
+                    "system; leave it out"
+                )
+            yield from _part(registry, "[[loop.systems]]", record, fitting[0], provided.pop(fitting[0]))
+            continue
         base = record.name.partition(".")[0]
         id = next(i for i in (base, *(f"{base}_{n}" for n in range(2, 99))) if i not in ids)
         ids.add(id)
         yield from _part(registry, "[[loop.systems]]", record, id)
+    for id, table in provided.items():
+        raise SuperloopError(
+            f"{of_task} {', '.join(_sources(registry, table))} of {id!r}, which no system here reads; name a "
+            f"system that does, such as {table['use']}"
+        )
 
 
-def _loop_of_task(registry: Registry, record: PluginRecord) -> Iterator[str]:
-    """The loop that a task's example can be trained on."""
-    loop = record.spec.example_loop  # type: ignore[attr-defined]
-    if not loop:
-        raise SuperloopError(f"the task {record.name!r} has no loop as an example; name cells and systems")
-    meanings = {name: meaning for name, (_, meaning) in LOOP.items()}
-    yield "[loop]"
-    for name, value in loop.items():
-        if name not in ("cells", "systems"):
-            yield from _setting(name, toml(value), meanings.get(name, ""))
-    for key, kind in (("cells", "cell"), ("systems", "system")):
-        for table in loop.get(key, ()):
+def _sources(registry: Registry, table: Mapping[str, Any]) -> list[str]:
+    """Return the names of the sources that the system of a table must have."""
+    spec = registry.resolve("system", table["use"]).spec
+    own = {name: value for name, value in table.items() if name not in spec.own_keys}
+    settings = Reader(registry).plugin_settings(spec, own, table["use"])
+    return [name for name, source in sources_of(settings).items() if not source.optional]
+
+
+def _parts_of_example(registry: Registry, task: _Task) -> Iterator[str]:
+    """The cells and systems of a loop that a task's example can be trained on."""
+    if not any(task.loop.get(key) for key in PARTS):
+        raise SuperloopError(
+            f"the task {task.record.name!r} has no loop as an example; name cells and systems"
+        )
+    for key, kind in PARTS.items():
+        for table in task.loop.get(key, ()):
             part = registry.resolve(kind, table["use"])
             given = {name: value for name, value in table.items() if name not in ("use", "id")}
             yield from _part(registry, f"[[loop.{key}]]", part, table.get("id"), given)
@@ -118,7 +211,7 @@ def _part(
     header: str,
     record: PluginRecord,
     id: str | None = None,
-    given: dict[str, Any] | None = None,
+    given: Mapping[str, Any] | None = None,
 ) -> Iterator[str]:
     yield ""
     yield f"# {record.summary}"

@@ -12,9 +12,11 @@ import click
 from superloop_core.cli.installed import installed_plugins, output_to_stderr
 from superloop_core.cli.quiet import start_tensorflow
 from superloop_core.cli.streams import table_console
+from superloop_core.config.files import apply_overrides, load_dict
 from superloop_core.config.reader import read_config
-from superloop_core.config.schema import LoopConfig
+from superloop_core.config.schema import Config, LoopConfig
 from superloop_core.errors import ConfigError, printable
+from superloop_core.registry.registry import Registry
 from superloop_core.system_settings import shape_in_words
 
 if TYPE_CHECKING:
@@ -34,14 +36,17 @@ def validate(
 ) -> None:
     """Check a config, and measure its loop: shapes, weights, and the least memory that training needs.
 
-    All problems are reported at once; the exit status is then 2.
+    With a table [task], the checks are those of superloop train. All problems are reported at once; the exit
+    status is then 2.
     """
     registry = installed_plugins()
     try:
         with output_to_stderr():
-            read = read_config(config, registry, overrides)
+            tables = apply_overrides(load_dict(config), overrides)
+            read = read_config(registry.hook.superloop_complete_tables(tables=tables) or tables, registry)
             steps: int | None = read.loop.timesteps or timesteps
             size = _measured(read.loop, steps)
+            check_by_plugins(registry, read)
     except ConfigError as error:
         if not as_json:
             count = len(error.problems)
@@ -67,6 +72,17 @@ def validate(
         click.echo(json.dumps(report, indent=2))
     else:
         _print(config, report, read.loop)
+
+
+def check_by_plugins(registry: Registry, config: Config) -> None:
+    """Make the checks of plugins, such as whether a task fits its loop.
+
+    Raises:
+        ConfigError: with every problem found.
+    """
+    found = registry.hook.superloop_check_config(config=config)
+    if problems := [problem for of_plugin in found for problem in of_plugin]:
+        raise ConfigError(problems)
 
 
 def _memory(size: "LoopSize", timesteps: int, rows: int) -> dict[str, int] | None:

@@ -1,7 +1,7 @@
 """Configs: their schema, and how they are read."""
 
-from superloop_core.config.files import load_dict
-from superloop_core.config.reader import read_config, read_loop
+from superloop_core.config.files import apply_overrides, load_dict
+from superloop_core.config.reader import read_config, read_loop, read_table
 from superloop_core.config.schema import (
     RESERVED_IDS,
     CellConfig,
@@ -13,5 +13,5 @@ from superloop_core.config.schema import (
 
 __all__ = [
     "RESERVED_IDS", "CellConfig", "Config", "LoopConfig", "PartConfig", "SystemConfig",
-    "load_dict", "read_config", "read_loop",
+    "apply_overrides", "load_dict", "read_config", "read_loop", "read_table",
 ]  # fmt: skip

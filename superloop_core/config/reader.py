@@ -85,6 +85,24 @@ def read_loop(
     return loop
 
 
+def read_table(name: str, data: Any, registry: Registry) -> Any:
+    """Read a top-level table that a plugin owns.
+
+    Args:
+        name: of the table.
+        data: the table.
+        registry: resolves the names of plugins and tables.
+
+    Raises:
+        ConfigError: with every problem found.
+        PluginError: no plugin owns a table of this name, or two distributions do.
+    """
+    reader = Reader(registry)
+    table = reader.table(data, registry.resolve_table(name))
+    reader.raise_problems()
+    return table
+
+
 def check_inputs(loop: LoopConfig, where: str = "loop") -> None:
     """Check the rules about inputs and timesteps.
 

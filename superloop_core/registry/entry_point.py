@@ -25,7 +25,8 @@ CORE = "superloop-core"
 PREFIX = "superloop_"  # of every hook's name
 CORE_HOOKS = tuple(name for name in vars(hookspecs) if name.startswith(PREFIX))
 # Those that are called to load a plugin: one that raises makes it broken.
-LOADING_HOOKS = tuple(name for name in CORE_HOOKS if name != "superloop_part_of")
+LATER_HOOKS = ("superloop_part_of", "superloop_complete_tables", "superloop_check_config")
+LOADING_HOOKS = tuple(name for name in CORE_HOOKS if name not in LATER_HOOKS)
 IMPL_MARK, SPEC_MARK = f"{hookspecs.PROJECT}_impl", f"{hookspecs.PROJECT}_spec"  # pluggy's attributes
 MAX_RESULTS = 1_000  # of a hook: a generator may have no end
 COMMAND_NAME = re.compile(r"\w[\w.:-]{0,49}")

@@ -6,7 +6,7 @@ whenever plugins are listed, so it must import neither Keras nor TensorFlow.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,8 @@ import pluggy
 if TYPE_CHECKING:
     import click
 
-    from superloop_core.config.schema import PartConfig
+    from superloop_core.config.schema import Config, PartConfig
+    from superloop_core.errors import Problem
     from superloop_core.registry.specs import PluginSpec, TableSpec
 
 PROJECT = "superloop"
@@ -72,4 +73,28 @@ def superloop_part_of(part: Any, kind: str) -> PartConfig | None:
     Returns:
         ``use`` and ``settings`` of a plugin that makes another like it, for files; and ``given``, the Keras
         cell, Builder or System that is used: ``part`` itself, or one around it.
+    """
+
+
+@hookspec(firstresult=True)
+def superloop_complete_tables(tables: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return a config with what its ``[loop]`` leaves out and a table of yours decides; None: nothing.
+
+    Called by ``superloop validate``, before the config is read. Leave alone what is given, and what is wrong:
+    the reading reports it.
+
+    Args:
+        tables: those of the config, as they are written.
+    """
+
+
+@hookspec
+def superloop_check_config(config: Config) -> Iterable[Problem]:  # type: ignore[empty-body]
+    """Yield the problems of a config that is valid as such: what a command of yours would refuse it for.
+
+    Called by ``superloop validate``, and by ``superloop init`` with what it writes. Import what the check
+    needs in the body.
+
+    Args:
+        config: the whole config; ``config.tables`` has the tables of plugins.
     """

@@ -4,6 +4,7 @@ import tomllib
 
 import pytest
 
+from superloop_core import ConfigError, TaskSpec
 from superloop_core.config import read_config
 from superloop_core.registry import load_registry
 
@@ -27,6 +28,74 @@ def test_what_is_written_for_every_plugin_is_valid_and_holds_its_defaults(name, 
     assert [part.use for part in parts] == [record.qualified_name]
     for field in record.spec.config.__attrs_attrs__:
         assert f"{field.name} = " in text
+
+
+SYSTEMS = [record.name for record in load_registry().records if record.kind == "system"]
+READERS = ("attention", "content_attention", "location_attention")  # each needs a source
+TAPES = {
+    "read_out": READERS,
+    "look_up": READERS,
+    "last_two_before_nine": ("attention", "location_attention"),  # which have a position
+}
+
+
+def fits(task, *systems):
+    """Whether a task can be trained with systems: those that read have something to read, and one does."""
+    readers = [system for system in systems if system in READERS]
+    return len(readers) == (task in TAPES) and set(readers) <= set(TAPES.get(task, ()))
+
+
+def check_init(superloop, task, *systems):
+    """Check that what is written can be trained, or that the error names the part to leave out or to add."""
+    done = superloop("init", task, *(f"system:{system}" for system in systems), status=None)
+    if fits(task, *systems):
+        assert done.exit_code == 0, done.exception
+        return done.stdout
+    assert any(f"{name}" in str(done.exception) for name in (*systems, "attention"))
+    assert any(
+        move in str(done.exception) for move in ("leave it out", "name a system that does", "name other")
+    )
+    return None
+
+
+@pytest.mark.parametrize(
+    ("task", "systems"),
+    [
+        ("copy", ["stack"]),
+        ("adding", ["tape", "tape"]),
+        ("read_out", ["tape", "content_attention"]),  # both are called tape
+        ("look_up", ["attention", "ntm"]),
+        ("last_two_before_nine", ["attention"]),
+        ("last_two_before_nine", ["content_attention"]),
+        ("read_out", ["stack"]),
+        ("read_out", ["attention", "attention"]),
+        ("copy", ["attention"]),
+    ],
+)
+def test_what_is_written_for_a_task_and_systems_can_be_trained(task, systems, superloop):
+    from superloop_plugin_lab.experiment import read_experiment
+
+    if text := check_init(superloop, task, *systems):
+        tables = tomllib.loads(text)
+        read_experiment(tables | {"train": tables["train"] | {"batch_size": 2}}, to_train=True)
+
+
+@pytest.mark.release
+@pytest.mark.parametrize("task", TASKS)
+def test_what_is_written_for_a_task_and_every_system_can_be_trained(task, superloop):
+    for index, system in enumerate(SYSTEMS):
+        check_init(superloop, task, system)
+        check_init(superloop, task, system, SYSTEMS[(index + TASKS.index(task)) % len(SYSTEMS)])
+
+
+def test_a_task_whose_files_are_missing_leaves_its_sizes_out(superloop, monkeypatch):
+    def refuse(spec, settings):
+        raise ConfigError("no such file")
+
+    monkeypatch.setattr(TaskSpec, "create", refuse)
+    text = superloop("init", "copy", "stack").stdout
+    assert "\n# inputs = ...\n" in text
+    assert text.count("left out: the task decides it") == 3
 
 
 def test_a_name_that_two_have_is_written_with_its_distribution(superloop, tmp_plugin, tmp_path):

@@ -51,6 +51,37 @@ def test_every_problem_is_reported_with_its_place(superloop, tmp_path):
     assert "no table [trian]; did you mean 'train'?" in shown
 
 
+def test_the_checks_of_train_are_made_where_there_is_a_task(superloop, tmp_path):
+    path = tmp_path / "config.toml"
+    task = '[task]\nuse = "copy"\nlength = 3\nwidth = 2\n'
+    path.write_text(f'[loop]\ninputs = 5\noutputs = 2\n[[loop.cells]]\nuse = "gru"\nunits = 3\n{task}')
+    told = json.loads(superloop("validate", path, "--json", status=2).stdout)
+    assert told["problems"] == [
+        {
+            "where": "task",
+            "what": "provides 'inputs' of shape (7, 3), but the loop takes (any, 5); set loop.inputs = 3",
+        }
+    ]
+    assert "set loop.inputs = 3" in superloop("validate", path, status=2).stderr
+    assert json.loads(superloop("validate", path, "--json", "--set", "loop.inputs=3").stdout)["valid"]
+    optimizer = superloop(
+        "validate", path, "--set", "loop.inputs=3", "--set", "train.optimizer=a>b", status=2
+    )
+    assert "train: 'optimizer' must be" in optimizer.stderr
+
+
+def test_sizes_that_the_task_decides_may_be_left_out(superloop, tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text('[[loop.cells]]\nuse = "gru"\nunits = 3\n[task]\nuse = "copy"\nwidth = 2\n')
+    told = json.loads(superloop("validate", path, "--json").stdout)
+    assert (told["config"]["loop"]["inputs"], told["config"]["loop"]["outputs"]) == (3, 2)
+    wider = superloop("validate", path, "--json", "--set", "task.width=5").stdout
+    assert json.loads(wider)["output_shape"] == [None, None, 5]
+    wrong = superloop("validate", path, "--set", "task.width=0", "--set", "loop.inputs=3", status=2).stderr
+    assert "1 problem\n" in wrong
+    assert "inputs" not in wrong  # they are not known, which is no problem of their own
+
+
 def test_memory_is_reported_where_the_timesteps_are_known(superloop, tmp_path):
     path = tmp_path / "config.toml"
     path.write_text('[loop]\ninputs = 2\noutputs = 1\n[[loop.cells]]\nuse = "gru"\nunits = 3\n')

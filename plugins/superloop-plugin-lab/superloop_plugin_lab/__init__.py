@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 from attrs.validators import ge, gt, lt
 
 from superloop_core import TableSpec, hookimpl
-from superloop_core.errors import nearest
+from superloop_core.errors import ConfigError, Problem, SuperloopError, nearest
+from superloop_core.registry import load_registry
 from superloop_plugin_lab import hookspecs
 from superloop_plugin_lab.callback import Callback
 
@@ -104,6 +105,34 @@ def superloop_config_tables() -> Iterator[TableSpec]:
     yield TableSpec(name="metrics", kind="metric", many=True)
     yield TableSpec(name="train", config=TrainConfig)
     yield TableSpec(name="curriculum", config=CurriculumConfig)
+
+
+@hookimpl
+def superloop_complete_tables(tables: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Fill in the sizes that a loop leaves out and its task decides."""
+    if "task" not in tables:
+        return None
+    from superloop_plugin_lab.sizes import complete
+
+    return complete(tables, load_registry())[0]
+
+
+@hookimpl
+def superloop_check_config(config: Config) -> Iterator[Problem]:
+    """Make the checks of train, where there is a task to train on."""
+    if "task" not in config.tables:
+        return
+    from superloop_core import start_tensorflow
+
+    start_tensorflow()
+    from superloop_plugin_lab.experiment import read_experiment
+
+    try:
+        read_experiment(config.to_dict(), to_train=True)
+    except ConfigError as error:
+        yield from error.problems
+    except SuperloopError as error:
+        yield Problem("", str(error))
 
 
 @hookimpl

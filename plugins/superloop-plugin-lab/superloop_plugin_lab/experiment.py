@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from superloop_core import ConfigError, Superloop, TraceError, __version__, check_memory
-from superloop_core.config import Config, read_config
+from superloop_core.config import Config, apply_overrides, load_dict, read_config
 from superloop_core.errors import Problem, SuperloopError
 from superloop_core.layer import limited_build
 from superloop_core.limits import in_bytes, machine_memory
@@ -19,6 +19,7 @@ from superloop_core.task import Batch, Metric, StoredTask, Task
 from superloop_plugin_lab import CurriculumConfig, TrainConfig
 from superloop_plugin_lab.compatibility import as_dict, check_curriculum, check_inputs, check_results
 from superloop_plugin_lab.optimizers import optimizer_class
+from superloop_plugin_lab.sizes import complete, make_task
 
 TAKEN = (
     *("loss", "accuracy", "final", "failed", "step", "steps", "seconds", "best_step", "longest"),
@@ -91,10 +92,11 @@ def read_experiment(
             machine's memory; lists every problem found.
     """
     registry = load_registry()
-    config = _complete(read_config(source, registry, overrides), registry)
+    tables, task = complete(apply_overrides(load_dict(source), overrides), registry)
+    config = _complete(read_config(tables, registry), registry)
     settings, curriculum = config.tables["train"], config.tables.get("curriculum")
     part = config.tables["task"]
-    task = _create(registry, "task", part)
+    task = task or make_task(registry, part)
     if task_state is not None and isinstance(task, StoredTask):
         task.set_state(task_state)
     if curriculum is not None:
@@ -180,10 +182,6 @@ def _complete(config: Config, registry: Registry) -> Config:
     )
 
 
-def _create(registry: Registry, kind: str, part: Any) -> Any:
-    return registry.resolve(kind, part.use).spec.create(part.settings)
-
-
 def _make_metrics(config: Config, registry: Registry) -> dict[str, Metric]:
     """Make the config's metrics, each under its plugin's name; a second one of a kind is ``name_2``.
 
@@ -195,7 +193,7 @@ def _make_metrics(config: Config, registry: Registry) -> dict[str, Metric]:
         numbered = (f"{base}_{number}" for number in itertools.count(2))
         taken = (*metrics, *TAKEN)
         name = next(name for name in itertools.chain((base,), numbered) if name not in taken)
-        metrics[name] = _create(registry, "metric", part)
+        metrics[name] = registry.resolve("metric", part.use).spec.create(part.settings)
     return metrics
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from superloop_core.task import Annotation, Batch
+from superloop_core.task import Annotation, Batch, Sizes
 from superloop_plugin_tasks import FinalDistanceConfig, LastTwoBeforeNineConfig
 
 NUMBERS = 10
@@ -32,6 +32,11 @@ class LastTwoBeforeNine:
         self.source = f"{settings.system}_data"
         self.position = f"{settings.system}.position"
         self.traces = (self.position,)
+
+    @property
+    def sizes(self) -> Sizes:
+        """No input, any outputs, and time to walk to the 9 and back."""
+        return Sizes(inputs=0, outputs=0, timesteps=2 * self.settings.length)
 
     def sample(self, rng: np.random.Generator, batch_size: int) -> Batch:
         """Draw sequences: ``<system>_data`` ``(batch, length, width)`` and targets ``(batch,)``."""

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from superloop_core.task import Annotation, Batch
+from superloop_core.task import Annotation, Batch, Sizes
 from superloop_plugin_tasks.configs import LengthsConfig
 from superloop_plugin_tasks.scoring import all_correct, check_outputs, cross_entropy
 
@@ -34,6 +34,11 @@ class SequenceTask(ABC):
 
     def __init__(self, settings: Any):
         self.settings = settings
+
+    @property
+    def sizes(self) -> Sizes:
+        """The sizes of inputs and outputs."""
+        return sizes_of(self.settings)
 
     def sample(self, rng: np.random.Generator, batch_size: int, longest: int | None = None) -> Batch:
         """Draw sequences.
@@ -73,6 +78,11 @@ class SequenceTask(ABC):
     def annotate(self, batch: Batch, row: int) -> Annotation:
         """Return the title, without labels of slots."""
         return Annotation(title=shortened(self.title(batch, row), TITLE), system="")
+
+
+def sizes_of(settings: LengthsConfig) -> Sizes:
+    """Return the sizes that the settings of a task decide."""
+    return Sizes(inputs=settings.input_size, outputs=settings.output_size)
 
 
 def draw_lengths(

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from superloop_core.task import Annotation, Batch
+from superloop_core.task import Annotation, Batch, Sizes
 from superloop_plugin_tasks.long_lag import AddingConfig
 from superloop_plugin_tasks.scoring import check_outputs
-from superloop_plugin_tasks.sequences import draw_lengths, feed_of
+from superloop_plugin_tasks.sequences import draw_lengths, feed_of, sizes_of
 
 TOLERANCE = 0.04
 
@@ -36,6 +36,11 @@ class Adding:
 
     def __init__(self, settings: AddingConfig):
         self.settings = settings
+
+    @property
+    def sizes(self) -> Sizes:
+        """A number and its mark, and the sum."""
+        return sizes_of(self.settings)
 
     def sample(self, rng: np.random.Generator, batch_size: int, longest: int | None = None) -> Batch:
         """Draw sequences: ``inputs`` ``(batch, length, 2)`` and targets ``(batch,)``."""
