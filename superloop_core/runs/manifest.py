@@ -35,6 +35,7 @@ FORMAT = 1
 FILES = (
     "config.toml",
     "metrics.jsonl",
+    "summary.json",
     "checkpoint.npz",
     "model.keras",
     "best.weights.h5",

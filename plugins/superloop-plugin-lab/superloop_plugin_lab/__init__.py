@@ -12,6 +12,7 @@ from superloop_core import TableSpec, hookimpl
 from superloop_core.errors import nearest
 from superloop_plugin_lab import hookspecs
 from superloop_plugin_lab.callback import Callback
+from superloop_plugin_lab.results import read_metrics, read_summary
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 OPTIMIZERS = {"adam": "Adam", "rmsprop": "RMSprop", "sgd": "SGD"}  # the names of Keras's classes
 
-__all__ = ["Callback", "CurriculumConfig", "TrainConfig"]
+__all__ = ["Callback", "CurriculumConfig", "TrainConfig", "read_metrics", "read_summary"]
 
 
 def _names_an_optimizer(instance: Any, attribute: Any, value: str) -> None:

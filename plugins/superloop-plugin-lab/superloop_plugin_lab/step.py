@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 import keras
 import tensorflow as tf
 
+from superloop_plugin_lab import TrainConfig
 from superloop_plugin_lab.experiment import Experiment
 from superloop_plugin_lab.optimizers import optimizer_class
 
@@ -15,12 +16,16 @@ Step: TypeAlias = Callable[[Mapping[str, Any], Any], tuple[Any, Any, Any]]
 def new_optimizer(experiment: Experiment) -> keras.optimizers.Optimizer:
     """Make the optimizer that the config names, and its variables."""
     settings = experiment.settings
-    rate: Any = settings.learning_rate
-    if settings.schedule == "cosine":
-        rate = keras.optimizers.schedules.CosineDecay(rate, settings.steps)
-    optimizer = optimizer_class(settings.optimizer)(rate)
+    optimizer = optimizer_class(settings.optimizer)(learning_rate(settings))
     optimizer.build(experiment.model.trainable_variables)
     return optimizer
+
+
+def learning_rate(settings: TrainConfig) -> Any:
+    """Return the learning rate: a number, or a schedule of Keras."""
+    if settings.schedule == "cosine":
+        return keras.optimizers.schedules.CosineDecay(settings.learning_rate, settings.steps)
+    return settings.learning_rate
 
 
 def compiled_step(experiment: Experiment, optimizer: keras.optimizers.Optimizer) -> Step:

@@ -18,7 +18,8 @@ from superloop_plugin_lab.measurement import Measurement, measure
 from superloop_plugin_lab.progress import progress
 from superloop_plugin_lab.recorder import Recorder
 from superloop_plugin_lab.run_folder import RunFolder
-from superloop_plugin_lab.step import compiled_step, new_optimizer
+from superloop_plugin_lab.step import compiled_step, learning_rate, new_optimizer
+from superloop_plugin_lab.summary import summary_of
 from superloop_plugin_lab.weights_file import save_weights
 
 
@@ -190,7 +191,7 @@ class Run:
         """Record the mean loss and accuracy since the last line, and return them as a text."""
         loss, accuracy = np.mean(self.recent, axis=0).tolist()
         self.recent.clear()
-        self.recorder.step(self.step, loss=loss, accuracy=accuracy)
+        self.recorder.step(self.step, {"loss": loss, "accuracy": accuracy}, self._learning_rate())
         return f"loss {loss:.4g}  accuracy {accuracy:.1%}"
 
     def measure(self) -> None:
@@ -205,9 +206,7 @@ class Run:
         except TrainingError as error:
             saved, at = ("best", self.best.step) if len(self.best.variables) else ("last", self.step)
             raise self._failure(self.step, str(error), saved=saved, saved_step=at) from error
-        self.recorder.evaluation(
-            self.step, **{f"fresh_{name}": value for name, value in measured.figures.items()}
-        )
+        self.recorder.evaluation(self.step, measured.figures)
         self._measured = self._last_file()
         if self.best.update(self.step, measured, self._model):
             self._measured |= self._best_files()
@@ -231,18 +230,15 @@ class Run:
         self._measured = {}
 
     def finish(self) -> Outcome:
-        """Set the best weights, measure them, and add the final figures to the metrics."""
+        """Set the best weights, measure them, and write the final figures."""
         seconds = self.seconds
         self._folder.write(self._measured)
         put_back(self._model.variables, self.best.variables, "weights")
         final = measure(self._experiment, self._experiment.generator("final"), self._settings.final_on)
-        self.recorder.finish(
-            **final.figures,
-            steps=self.step,
-            seconds=round(seconds, 3),
-            best_step=self.best.step,
-        )
-        self._folder.write({}, closes=True)
+        facts = {"steps": self.step, "seconds": round(seconds, 3), "best_step": self.best.step}
+        self.recorder.finish(final.figures, **facts)
+        summary = summary_of(self._experiment, final, **facts, complete=self.is_complete)
+        self._folder.write({self._folder.summary.name: summary}, closes=True)
         return Outcome(
             final=final,
             steps=self.step,
@@ -250,6 +246,12 @@ class Run:
             seconds=seconds,
             interrupted=not self.is_complete,
         )
+
+    def _learning_rate(self) -> float:
+        """Return the learning rate of the last update."""
+        rate = learning_rate(self._settings)
+        updates = int(self._optimizer.iterations)
+        return rate if isinstance(rate, float) else float(rate(max(0, updates - 1)))
 
     def _last_file(self) -> dict[str, Callable[[Path], Any]]:
         return {self._folder.weights("last").name: self._save_weights}
