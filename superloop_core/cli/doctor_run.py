@@ -22,6 +22,7 @@ ANEW = f"{ACCEPT} && superloop resume {{run}}, which makes it anew from checkpoi
 WITHOUT_A_COPY = {
     "config.toml": "mend it by hand",
     "metrics.jsonl": f"{ACCEPT}; its figures are lost, and the run can go on",
+    "summary.json": ANEW,
     "checkpoint.npz": f"{ACCEPT}; the run can be measured, but not resumed",
     "model.keras": ANEW,
     "best.weights.h5": ANEW,
@@ -108,6 +109,7 @@ def _read_weights(path: Path) -> None:
 READERS: dict[str, Callable[[Path], Any]] = {
     ".toml": lambda path: read_config(path, installed_plugins()),
     ".jsonl": _read_lines,
+    ".json": lambda path: json.loads(path.read_bytes()),
     ".npz": _read_arrays,
     ".keras": _read_weights,
     ".h5": _read_weights,

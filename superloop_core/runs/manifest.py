@@ -36,6 +36,7 @@ FILES = (
     "config.toml",
     "task.json",
     "metrics.jsonl",
+    "summary.json",
     "checkpoint.npz",
     "model.keras",
     "best.weights.h5",

@@ -271,7 +271,7 @@ def test_the_page_on_the_contract_has_a_hook_that_trains(tmp_path, monkeypatch):
         load_registry().register(module, distribution="superloop-plugin-printing")
         (_, (latest,)) = load_registry().hook.superloop_add_callbacks(config=None, folder=tmp_path)
     latest.begin([])
-    latest.evaluation(250, {"fresh_accuracy": 0.5})
+    latest.evaluation(250, {"validation_accuracy": 0.5})
     assert (tmp_path / "latest/accuracy.txt").read_text() == "250 0.5"
 
 

@@ -9,10 +9,11 @@ import attrs
 from attrs.validators import ge, gt, lt
 
 from superloop_core import TableSpec, hookimpl
-from superloop_core.errors import ConfigError, Problem, SuperloopError, nearest
+from superloop_core.errors import ConfigError, Problem, SuperloopError, nearest, short_repr
 from superloop_core.registry import load_registry
 from superloop_plugin_lab import hookspecs
 from superloop_plugin_lab.callback import Callback
+from superloop_plugin_lab.results import read_metrics, read_summary
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,18 +23,51 @@ if TYPE_CHECKING:
 
     from superloop_core.config import Config
 
-OPTIMIZERS = {"adam": "Adam", "rmsprop": "RMSprop", "sgd": "SGD"}  # the names of Keras's classes
+OPTIMIZERS = {
+    "adadelta": "Adadelta",
+    "adafactor": "Adafactor",
+    "adagrad": "Adagrad",
+    "adam": "Adam",
+    "adamax": "Adamax",
+    "adamw": "AdamW",
+    "ftrl": "Ftrl",
+    "lamb": "Lamb",
+    "lion": "Lion",
+    "muon": "Muon",
+    "nadam": "Nadam",
+    "rmsprop": "RMSprop",
+    "schedule_free_adamw": "ScheduleFreeAdamW",
+    "sgd": "SGD",
+}  # the names of Keras's classes
+OF_TRAIN = {
+    "learning_rate": "learning_rate",
+    "clipnorm": "clip_norm",
+    "global_clipnorm": "clip_norm",
+    "clipvalue": "clip_value",
+    "use_ema": "ema",
+    "ema_momentum": "ema",
+    "ema_overwrite_frequency": "ema",
+    "gradient_accumulation_steps": "accumulate",
+    "loss_scale_factor": "dtype",
+}  # arguments of Keras's optimizers, and the keys of [train] in their place
 
-__all__ = ["Callback", "CurriculumConfig", "TrainConfig"]
+__all__ = ["Callback", "CurriculumConfig", "TrainConfig", "read_metrics", "read_summary"]
 
 
-def _names_an_optimizer(instance: Any, attribute: Any, value: str) -> None:
+def _names_an_optimizer(instance: Any, attribute: Any, value: str | dict[str, Any]) -> None:
     del instance, attribute
-    if value not in OPTIMIZERS and ">" not in value:
+    name = value if isinstance(value, str) else value.get("name")
+    if not isinstance(name, str):
+        example = '{ name = "adamw", weight_decay = 0.01 }'
+        raise ValueError(f"'optimizer' must have a name, as in {example}: {short_repr(value)}")
+    if name not in OPTIMIZERS and ">" not in name:
         raise ValueError(
             f"'optimizer' must be {', '.join(OPTIMIZERS)}, or a name in Keras's registry, package>Name: "
-            f"{value!r}{nearest(value, OPTIMIZERS)}"
+            f"{name!r}{nearest(name, OPTIMIZERS)}"
         )
+    for argument in OF_TRAIN if isinstance(value, dict) else ():
+        if argument in value:
+            raise ValueError(f"'optimizer' takes no {argument!r}; set train.{OF_TRAIN[argument]}")
 
 
 @attrs.frozen(kw_only=True)
@@ -41,16 +75,29 @@ class TrainConfig:
     """Settings of training.
 
     Args:
-        steps: training steps, one batch each.
+        steps: training steps. Each updates the weights once.
         batch_size: sequences in a batch.
-        optimizer: adam, rmsprop or sgd, or a registered class, package>Name, that is called with the learning
-            rate.
-        learning_rate: at the first step.
-        schedule: ``cosine``: the learning rate falls to 0 at the last step; ``constant``: it stays.
-        clip_norm: largest norm of all gradients together; larger ones are scaled down.
+        accumulate: batches in a step. Their gradients are averaged, so that a step needs the memory of one
+            batch; it equals a step of one large batch where the task's loss is a mean over sequences.
+        optimizer: one of Keras's, ``"adamw"``, or with its arguments,
+            ``{ name = "adamw", weight_decay = 0.01 }``; or a registered class, package>Name, that is called
+            with the learning rate and the arguments.
+        learning_rate: the largest one, at the end of the warm-up.
+        schedule: after the warm-up. ``cosine``, ``linear`` and ``exponential``: the learning rate falls to
+            ``final_learning_rate`` at the last step; ``inverse_sqrt``: it falls with the square root of the
+            step; ``constant``: it stays.
+        warmup_steps: steps in which the learning rate grows linearly from 0.
+        final_learning_rate: at the last step.
+        clip_value: largest absolute value in a gradient; larger ones are cut, before ``clip_norm``; 0: none.
+        clip_norm: largest norm of all gradients together; larger ones are scaled down; 0: none.
+        ema: momentum of an exponential moving average of the weights. The averages are measured and saved,
+            and training goes on with the weights themselves; 0: none.
+        dtype: Keras's dtype policy. The task gets float32 with each. ``mixed_float16`` scales the loss; a
+            step whose scaled gradient is not finite lowers the scale, and leaves the weights alone.
         seed: of the weights, the sequences and the dropout.
         log_every: steps between two lines of ``metrics.jsonl``.
         evaluate_every: steps between two measurements on test sequences, which decide the best weights.
+        checkpoint_every: steps between two further checkpoints; 0: there is one at each measurement only.
         evaluate_on: number of test sequences in each of these measurements.
         final_on: number of test sequences for the final figures.
         xla: compile the loop with XLA, once for each shape of a batch.
@@ -58,16 +105,32 @@ class TrainConfig:
 
     steps: int = attrs.field(default=1500, validator=ge(1))
     batch_size: int = attrs.field(default=128, validator=ge(1))
-    optimizer: str = attrs.field(default="adam", validator=_names_an_optimizer)
+    accumulate: int = attrs.field(default=1, validator=ge(1))
+    optimizer: str | dict[str, Any] = attrs.field(default="adam", validator=_names_an_optimizer)
     learning_rate: float = attrs.field(default=3e-3, validator=[gt(0), lt(float("inf"))])
-    schedule: Literal["cosine", "constant"] = "cosine"
-    clip_norm: float = attrs.field(default=1.0, validator=gt(0))
+    schedule: Literal["cosine", "linear", "exponential", "inverse_sqrt", "constant"] = "cosine"
+    warmup_steps: int = attrs.field(default=0, validator=ge(0))
+    final_learning_rate: float = attrs.field(default=0.0, validator=[ge(0), lt(float("inf"))])
+    clip_value: float = attrs.field(default=0.0, validator=ge(0))
+    clip_norm: float = attrs.field(default=1.0, validator=ge(0))
+    ema: float = attrs.field(default=0.0, validator=[ge(0), lt(1)])
+    dtype: Literal["float32", "float64", "mixed_float16", "mixed_bfloat16"] = "float32"
     seed: int = attrs.field(default=0, validator=[ge(0), lt(2**32)])
     log_every: int = attrs.field(default=20, validator=ge(1))
     evaluate_every: int = attrs.field(default=250, validator=ge(1))
+    checkpoint_every: int = attrs.field(default=0, validator=ge(0))
     evaluate_on: int = attrs.field(default=1024, validator=ge(1))
     final_on: int = attrs.field(default=4096, validator=ge(1))
     xla: bool = True
+
+    def __attrs_post_init__(self) -> None:
+        falls = self.schedule in ("cosine", "linear", "exponential")
+        if self.final_learning_rate and not falls:
+            raise ValueError(
+                f"'final_learning_rate' needs the schedule cosine, linear or exponential: {self.schedule!r}"
+            )
+        if self.schedule == "exponential" and not self.final_learning_rate:
+            raise ValueError("the schedule exponential needs 'final_learning_rate' > 0: 0.0")
 
 
 @attrs.frozen(kw_only=True)

@@ -10,6 +10,8 @@ class Callback:
     Methods are called after the figures are in ``metrics.jsonl``, which is complete without any callback.
     An error leaves the callback out from then on, with a warning, and training continues. Only
     :class:`superloop_core.RunFolderError` ends the run: raise it where the run folder cannot be written.
+
+    A resumed run that version 0.1 began keeps its names of figures: ``loss``, ``fresh_loss``, ``loss``.
     """
 
     def begin(self, lines: Sequence[Mapping[str, Any]]) -> None:
@@ -25,7 +27,8 @@ class Callback:
 
         Args:
             step: training steps taken so far.
-            figures: ``loss`` and ``accuracy``, means since the last call; with a curriculum ``longest``.
+            figures: ``train_loss`` and ``train_accuracy``, means since the last call; ``learning_rate`` of this
+                step; with a curriculum ``longest``.
         """
 
     def evaluation(self, step: int, figures: Mapping[str, float]) -> None:
@@ -33,12 +36,14 @@ class Callback:
 
         Args:
             step: training steps taken so far.
-            figures: of test sequences: ``fresh_loss``, ``fresh_accuracy`` and metrics, ``fresh_NAME``.
+            figures: of test sequences: ``validation_loss``, ``validation_accuracy`` and metrics,
+                ``validation_NAME``.
         """
 
     def end(self, figures: Mapping[str, Any] | None) -> None:
         """Training ended, or could not begin.
 
         Args:
-            figures: the final ones, with the best weights; None where an error ended the run.
+            figures: the final ones, with the best weights: ``test_loss``, ``test_accuracy``, ``test_NAME``,
+                ``steps``, ``seconds`` and ``best_step``; None where an error ended the run.
         """

@@ -78,7 +78,7 @@ def check_results(task: Task, metrics: Mapping[str, Metric], batch: Batch, layer
     """
     placeholders = {name: keras.KerasTensor(array.shape, array.dtype) for name, array in batch.inputs.items()}
     specs = as_dict(layer.compute_output_spec(placeholders))
-    results = {name: keras.ops.zeros(spec.shape, spec.dtype) for name, spec in specs.items()}
+    results = as_float32({name: keras.ops.zeros(spec.shape, spec.dtype) for name, spec in specs.items()})
     rows = (len(batch.targets),)
     computed: dict[str, tuple[Callable[..., Any], tuple[int, ...]]] = {
         "loss": (task.loss, ()),
@@ -96,6 +96,15 @@ def check_results(task: Task, metrics: Mapping[str, Metric], batch: Batch, layer
 def as_dict(results: Any) -> dict[str, Any]:
     """Return a loop's results by name; a loop without traces returns the outputs alone."""
     return results if isinstance(results, dict) else {"outputs": results}
+
+
+def as_float32(results: Mapping[str, Any]) -> dict[str, Any]:
+    """Cast results of other float types, those of a dtype policy, to float32."""
+    others = ("float16", "bfloat16", "float64")
+    return {
+        name: keras.ops.cast(result, "float32") if result.dtype in others else result
+        for name, result in results.items()
+    }
 
 
 def _move(loop: LoopConfig, name: str, shape: tuple[int, ...]) -> str:

@@ -17,8 +17,14 @@ from superloop_core.limits import in_bytes, machine_memory
 from superloop_core.registry import Registry, load_registry
 from superloop_core.task import Batch, Metric, StoredTask, Task
 from superloop_plugin_lab import CurriculumConfig, TrainConfig
-from superloop_plugin_lab.compatibility import as_dict, check_curriculum, check_inputs, check_results
-from superloop_plugin_lab.optimizers import optimizer_class
+from superloop_plugin_lab.compatibility import (
+    as_dict,
+    as_float32,
+    check_curriculum,
+    check_inputs,
+    check_results,
+)
+from superloop_plugin_lab.optimizers import make_optimizer
 from superloop_plugin_lab.sizes import complete, make_task
 
 TAKEN = (
@@ -63,9 +69,9 @@ class Experiment:
         return self.curriculum.longest(step, self.config.tables["task"].settings.length)
 
     def training_batch(self, rng: np.random.Generator, step: int) -> Batch:
-        """Draw the batch of a training step."""
+        """Draw the batch of a training step: ``batch_size`` times ``accumulate`` sequences."""
         longest: dict[str, Any] = {} if self.curriculum is None else {"longest": self.longest(step)}
-        return self.task.sample(rng, self.settings.batch_size, **longest)
+        return self.task.sample(rng, self.settings.batch_size * self.settings.accumulate, **longest)
 
     def task_state(self) -> dict[str, Any] | None:
         """Return what a task with stored examples learned from them; None for another task."""
@@ -105,7 +111,7 @@ def read_experiment(
     batch = _sample(task, part)
     timesteps = config.loop.timesteps or batch.inputs["inputs"].shape[1]
     if to_train:
-        optimizer_class(settings.optimizer)  # raises where there is none
+        make_optimizer(settings)  # raises where it cannot
         check_memory(config.loop, timesteps, settings.batch_size)
     keras.utils.set_random_seed(settings.seed)
     with limited_build(config.loop, machine_memory()):
@@ -200,12 +206,15 @@ def _make_metrics(config: Config, registry: Registry) -> dict[str, Metric]:
 def _make_layer(config: Config, task: Task, metrics: Mapping[str, Metric]) -> Superloop:
     """Make the loop, with the traces that the task and the metrics read."""
     traces = dict.fromkeys((*task.traces, *(trace for metric in metrics.values() for trace in metric.traces)))
-    jit_compile = "auto" if config.tables["train"].xla else False
-    return Superloop(config.loop, traces=tuple(traces), jit_compile=jit_compile, name="superloop")
+    settings = config.tables["train"]
+    jit_compile = "auto" if settings.xla else False
+    return Superloop(
+        config.loop, traces=tuple(traces), jit_compile=jit_compile, dtype=settings.dtype, name="superloop"
+    )
 
 
 def _make_model(layer: Superloop, batch: Batch) -> keras.Model:
-    """Make the model around the loop.
+    """Make the model around the loop; the task gets float32 whatever the policy.
 
     Raises:
         ConfigError: the loop has no trace of a name that the task or a metric reads.
@@ -213,6 +222,6 @@ def _make_model(layer: Superloop, batch: Batch) -> keras.Model:
     inputs = layer.symbolic_inputs(lengths="lengths" in batch.inputs)
     inputs = inputs if isinstance(inputs, Mapping) else {"inputs": inputs}
     try:
-        return keras.Model(inputs, as_dict(layer(inputs)))
+        return keras.Model(inputs, as_float32(as_dict(layer(inputs))))
     except TraceError as error:
         raise ConfigError([Problem("task", str(error))]) from error

@@ -33,7 +33,7 @@ from superloop_plugin_lab.checkpoint import Checkpoint
 
 @attrs.define
 class RunFolder:
-    """``config.toml``, ``metrics.jsonl``, ``tensorboard/``, weights, ``model.keras`` and ``traces.png``.
+    """``config.toml``, metrics, summary, ``tensorboard/``, weights, ``model.keras`` and ``traces.png``.
 
     ``model.keras`` and ``best.weights.h5`` hold the weights of the best measurement. ``last.weights.h5``
     holds those of the last step, or after a failure those before it. ``checkpoint.npz`` is the state from
@@ -160,14 +160,20 @@ class RunFolder:
         return self.path / "metrics.jsonl"
 
     @property
+    def summary(self) -> Path:
+        """The final figures, written each time that training ends."""
+        return self.path / "summary.json"
+
+    @property
     def run(self) -> str:
         """The run's id."""
         return self._opened().run
 
     @property
     def is_complete(self) -> bool:
-        """Whether the final figures are in the metrics, and no file of weights and no picture is missing."""
-        made = (self.metrics, self.picture, self.model, self.weights("best"), self.weights("last"))
+        """Whether the final figures are in the metrics, and no file that was written by then is missing."""
+        weights = (self.model, self.weights("best"), self.weights("last"))
+        made = (self.metrics, self.summary, self.picture, *weights)
         if not all(path.is_file() for path in made):
             return False
         lines = self.metrics.read_bytes().splitlines()
@@ -257,8 +263,7 @@ class RunFolder:
         if self._metrics is None:
             raise RuntimeError("begin or rewind the folder first")
         self._check_place()
-        finite = {name: value if _is_finite(value) else None for name, value in values.items()}
-        self._metrics.add(json.dumps(finite, allow_nan=False).encode() + b"\n")
+        self._metrics.add(json.dumps(finite(values), allow_nan=False).encode() + b"\n")
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """Return the lines of the metrics."""
@@ -402,5 +407,9 @@ def _text(config: Config) -> Callable[[Path], Any]:
     return lambda path: path.write_text(text, encoding="utf-8")
 
 
-def _is_finite(value: Any) -> bool:
-    return not isinstance(value, float) or math.isfinite(value)
+def finite(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values by name, with None in the place of a number that is not finite."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in values.items()
+    }

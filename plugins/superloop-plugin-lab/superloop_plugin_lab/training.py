@@ -1,7 +1,8 @@
 """A training run, from the first step to the final figures."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ from superloop_plugin_lab.measurement import Measurement, measure
 from superloop_plugin_lab.progress import progress
 from superloop_plugin_lab.recorder import Recorder
 from superloop_plugin_lab.run_folder import RunFolder
+from superloop_plugin_lab.schedules import learning_rate
 from superloop_plugin_lab.step import compiled_step, new_optimizer
+from superloop_plugin_lab.summary import summary_of
 from superloop_plugin_lab.weights_file import save_weights
 
 
@@ -75,6 +78,7 @@ def _train(run: "Run", anew: bool) -> Outcome:
                 show(run.step, run.log())
             if run.is_time_to_measure:
                 run.measure()
+            if run.is_time_to_save:
                 run.save()
         if not run.is_time_to_measure:
             run.save()  # first: a run that goes on from here is not measured at this step
@@ -152,6 +156,12 @@ class Run:
         """Whether the model is measured at the step just taken."""
         return self.step % self._settings.evaluate_every == 0
 
+    @property
+    def is_time_to_save(self) -> bool:
+        """Whether a checkpoint is written at the step just taken."""
+        every = self._settings.checkpoint_every
+        return self.is_time_to_measure or (every > 0 and self.step % every == 0)
+
     def load(self, start: Checkpoint) -> None:
         """Restore the state of a checkpoint.
 
@@ -165,6 +175,22 @@ class Run:
         self.step, self.recent = start.step, list(start.recent)
         self.best = BestWeights.of(start)
         self._began = time.monotonic() - start.seconds
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Give the model the moving averages of its weights, which are measured and saved, if there are any."""
+        if not (
+            self._settings.ema and int(self._optimizer.iterations)
+        ):  # before the first update there are none
+            yield
+            return
+        weights = self._model.trainable_variables
+        raw = [np.array(variable) for variable in weights]
+        self._optimizer.finalize_variable_values(weights)
+        try:
+            yield
+        finally:
+            put_back(weights, raw, "weights")
 
     def rewind_folder(self, start: Checkpoint) -> None:
         """Undo what was written after a checkpoint: later lines of the metrics, and later weights."""
@@ -191,7 +217,7 @@ class Run:
         """Record the mean loss and accuracy since the last line, and return them as a text."""
         loss, accuracy = np.mean(self.recent, axis=0).tolist()
         self.recent.clear()
-        self.recorder.step(self.step, loss=loss, accuracy=accuracy)
+        self.recorder.step(self.step, {"loss": loss, "accuracy": accuracy}, self._learning_rate())
         return f"loss {loss:.4g}  accuracy {accuracy:.1%}"
 
     def measure(self) -> None:
@@ -201,17 +227,15 @@ class Run:
             TrainingError: the loss is not finite.
         """
         batches = measured_batches(self._experiment, "validation", self._settings.evaluate_on)
-        try:
-            measured = measure(self._experiment, batches)
-        except TrainingError as error:
-            saved, at = ("best", self.best.step) if len(self.best.variables) else ("last", self.step)
-            raise self._failure(self.step, str(error), saved=saved, saved_step=at) from error
-        self.recorder.evaluation(
-            self.step, **{f"fresh_{name}": value for name, value in measured.figures.items()}
-        )
-        self._measured = self._last_file()
-        if self.best.update(self.step, measured, self._model):
-            self._measured |= self._best_files()
+        with self.averaged():
+            try:
+                measured = measure(self._experiment, batches)
+            except TrainingError as error:
+                saved, at = ("best", self.best.step) if len(self.best.variables) else ("last", self.step)
+                raise self._failure(self.step, str(error), saved=saved, saved_step=at) from error
+            is_best = self.best.update(self.step, measured, self._model)
+        self.recorder.evaluation(self.step, measured.figures)
+        self._measured = self._last_file() | (self._best_files() if is_best else {})
 
     def save(self) -> None:
         """Write a checkpoint, with the files of a measurement just made."""
@@ -229,24 +253,20 @@ class Run:
             seconds=self.seconds,
             run=self._folder.run,
         )
-        self._folder.write({**self._measured, self._folder.checkpoint.name: checkpoint.save})
+        self._write({**self._measured, self._folder.checkpoint.name: checkpoint.save})
         self._measured = {}
 
     def finish(self) -> Outcome:
-        """Set the best weights, measure them, and add the final figures to the metrics."""
+        """Set the best weights, measure them, and write the final figures."""
         seconds = self.seconds
-        self._folder.write(self._measured)
+        self._write(self._measured)
         put_back(self._model.variables, self.best.variables, "weights")
-        final = measure(
-            self._experiment, measured_batches(self._experiment, "final", self._settings.final_on)
-        )
-        self.recorder.finish(
-            **final.figures,
-            steps=self.step,
-            seconds=round(seconds, 3),
-            best_step=self.best.step,
-        )
-        self._folder.write({}, closes=True)
+        batches = measured_batches(self._experiment, "final", self._settings.final_on)
+        final = measure(self._experiment, batches)
+        facts = {"steps": self.step, "seconds": round(seconds, 3), "best_step": self.best.step}
+        self.recorder.finish(final.figures, **facts)
+        summary = summary_of(self._experiment, final, **facts, complete=self.is_complete)
+        self._folder.write({self._folder.summary.name: summary}, closes=True)
         return Outcome(
             final=final,
             steps=self.step,
@@ -255,6 +275,12 @@ class Run:
             interrupted=not self.is_complete,
         )
 
+    def _learning_rate(self) -> float:
+        """Return the learning rate of the last update."""
+        rate = learning_rate(self._settings)
+        updates = int(self._optimizer.iterations)
+        return rate if isinstance(rate, float) else float(rate(max(0, updates - 1)))
+
     def _last_file(self) -> dict[str, Callable[[Path], Any]]:
         return {self._folder.weights("last").name: self._save_weights}
 
@@ -262,13 +288,17 @@ class Run:
         folder = self._folder
         return {folder.weights("best").name: self._save_weights, folder.model.name: self._model.save}
 
+    def _write(self, files: dict[str, Callable[[Path], Any]], *, closes: bool = False) -> None:
+        with self.averaged():
+            self._folder.write(files, closes=closes)
+
     def _save_weights(self, path: Path) -> None:
         save_weights(self._model, path)
 
     def _failure(self, step: int, reason: str, *, saved: str, saved_step: int) -> TrainingError:
         """Save the last weights, note in the metrics that training failed, and return the error to raise."""
         self._folder.add_metrics(step=step, failed=reason)
-        self._folder.write(self._last_file(), closes=True)
+        self._write(self._last_file(), closes=True)
         rate = self._settings.learning_rate / 10
         move = f"superloop resume {self._folder.path} --set train.learning_rate={rate:g}"
         return TrainingError(

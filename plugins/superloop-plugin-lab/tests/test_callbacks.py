@@ -60,7 +60,8 @@ def lines_of(folder):
     return [json.loads(line) for line in folder.metrics.read_text().splitlines()]
 
 
-LOSS, FRESH = ["accuracy", "loss"], ["fresh_accuracy", "fresh_loss"]
+LOSS = ["learning_rate", "train_accuracy", "train_loss"]
+MEASURED = ["validation_accuracy", "validation_loss"]
 
 
 def test_a_callback_has_each_line_once_also_where_the_run_was_resumed(callbacks, small, folder):
@@ -70,11 +71,11 @@ def test_a_callback_has_each_line_once_also_where_the_run_was_resumed(callbacks,
     train(read_experiment(config), folder)
     assert first.calls[:-1] == [
         ("begin", []),
-        ("evaluation", 0, FRESH),
+        ("evaluation", 0, MEASURED),
         ("step", 2, LOSS),
-        ("evaluation", 3, FRESH),
+        ("evaluation", 3, MEASURED),
         ("step", 4, LOSS),
-        ("evaluation", 4, FRESH),
+        ("evaluation", 4, MEASURED),
     ]
     (name, figures) = first.calls[-1]
     assert name == "end"
@@ -102,8 +103,8 @@ def test_a_callback_that_fails_is_left_out_and_the_others_go_on(method, callback
         folder.begin(experiment.config)
         with Recorder(experiment, folder) as recorder:
             for step in (2, 4):
-                recorder.evaluation(step, fresh_loss=1.0)
-                recorder.step(step, loss=0.5)
+                recorder.evaluation(step, {"loss": 1.0})
+                recorder.step(step, {"loss": 0.5}, 1e-3)
     assert len([call for call in broken.calls if call[0] == method]) == 1
     assert broken.calls[-1][0] == method
     assert [call[0] for call in sound.calls] == ["begin", *["evaluation", "step"] * 2, "end"]
@@ -130,6 +131,6 @@ def test_a_hook_that_fails_is_a_warning_and_the_run_goes_on(callbacks, small, fo
         folder.begin(experiment.config)
         with pytest.warns(RuntimeWarning, match="listing is broken: its hook superloop_add_callbacks"):
             recorder = Recorder(experiment, folder).__enter__()
-        recorder.step(2, loss=0.5)
+        recorder.step(2, {"loss": 0.5}, 1e-3)
         recorder.__exit__(None, None, None)
     assert [line["step"] for line in lines_of(folder)] == [2]

@@ -190,8 +190,8 @@ def test_eval_prints_json_of_the_same_figures(superloop, run):
             "trained": [4, 4],
             "timesteps": 6,
             "sequences": 256,
-            "loss": final["loss"],
-            "accuracy": final["accuracy"],
+            "loss": final["test_loss"],
+            "accuracy": final["test_accuracy"],
         }
     ]
 

@@ -42,6 +42,6 @@ def test_each_line_of_the_metrics_has_the_longest_length_of_its_step(taught):
 def test_test_sequences_have_all_lengths(taught):
     (row,) = evaluate_run(taught.path, sequences=256)
     final = json.loads(taught.metrics.read_text().splitlines()[-1])
-    assert (row.measured.loss, row.trained) == (final["loss"], (2, 6))
+    assert (row.measured.loss, row.trained) == (final["test_loss"], (2, 6))
     (longer,) = evaluate_run(taught.path, [9], sequences=8)
     assert longer.length == 9

@@ -16,8 +16,8 @@ pytestmark = pytest.mark.slow
 def test_measuring_again_with_the_seed_of_the_run_repeats_the_final_figures(run):
     (row,) = evaluate_run(run.path, sequences=256)
     final = json.loads(run.metrics.read_text().splitlines()[-1])
-    assert row.measured.accuracy == final["accuracy"]
-    assert row.measured.loss == final["loss"]
+    assert row.measured.accuracy == final["test_accuracy"]
+    assert row.measured.loss == final["test_loss"]
     assert (row.length, row.timesteps, row.sequences) == (4, 6, 256)
 
 
@@ -155,15 +155,15 @@ def test_the_metrics_of_a_config_are_measured_recorded_and_printed(small, train_
     folder = train_to(small | {"metrics": [metric, metric]}, tmp_path / "run")
     shown = capsys.readouterr().out
     lines = [json.loads(line) for line in folder.metrics.read_text().splitlines()]
-    fresh, final = next(line for line in lines if "fresh_loss" in line), lines[-1]
-    assert fresh["fresh_final_distance"] == fresh["fresh_final_distance_2"] > 0
-    assert f"final_distance {final['final_distance']:.4g}" in " ".join(shown.split())
+    measured, final = next(line for line in lines if "validation_loss" in line), lines[-1]
+    assert measured["validation_final_distance"] == measured["validation_final_distance_2"] > 0
+    assert f"final_distance {final['test_final_distance']:.4g}" in " ".join(shown.split())
 
     (row,) = evaluate_run(folder.path, sequences=256)
-    assert row.measured.figures["final_distance"] == final["final_distance"]
+    assert row.measured.figures["final_distance"] == final["test_final_distance"]
     assert 0 < row.measured.metrics["final_distance"] ** 2 <= row.measured.loss + 1e-6  # Jensen
     print_evaluations([row], as_json=True)
-    assert json.loads(capsys.readouterr().out)[0]["final_distance"] == final["final_distance"]
+    assert json.loads(capsys.readouterr().out)[0]["final_distance"] == final["test_final_distance"]
     print_evaluations([row], as_json=False)
     assert "final_distance_2" in capsys.readouterr().out
 

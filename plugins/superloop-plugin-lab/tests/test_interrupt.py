@@ -92,7 +92,7 @@ main()
     )  # fmt: skip
     log = folder / "metrics.jsonl"
     try:
-        while process.poll() is None and not (log.exists() and log.read_text().count('"loss"') >= 3):
+        while process.poll() is None and not (log.exists() and log.read_text().count('"train_loss"') >= 3):
             time.sleep(0.05)
         process.send_signal(sent)
         out, err = process.communicate(timeout=120)

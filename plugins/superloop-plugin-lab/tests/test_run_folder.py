@@ -18,7 +18,8 @@ from superloop_core.registry import load_registry
 
 pytestmark = pytest.mark.slow
 
-NUMBERS = ("loss", "accuracy", "fresh_loss", "fresh_accuracy", "step", "steps", "best_step")
+TRAINED = ("train_loss", "train_accuracy", "learning_rate", "validation_loss", "validation_accuracy")
+NUMBERS = (*TRAINED, "test_loss", "test_accuracy", "step", "steps", "best_step")
 
 
 def metrics(folder):
@@ -40,6 +41,7 @@ def test_a_run_folder_holds_its_files_and_nothing_half_written(run):
         "checkpoint.npz",
         "manifest.json",
         "metrics.jsonl",
+        "summary.json",
         "tensorboard",
         "model.keras",
         "best.weights.h5",
@@ -84,14 +86,14 @@ def test_training_again_from_the_saved_config_repeats_numbers_and_weights(run, t
 
 def test_the_metrics_follow_the_steps_and_end_with_the_final_figures(run):
     lines = metrics(run)
-    assert [line["step"] for line in lines if "loss" in line and "step" in line] == [2, 4, 6, 7]
-    assert [line["step"] for line in lines if "fresh_loss" in line] == [0, 3, 6, 7]
+    assert [line["step"] for line in lines if "train_loss" in line] == [2, 4, 6, 7]
+    assert [line["step"] for line in lines if "validation_loss" in line] == [0, 3, 6, 7]
     final = lines[-1]
-    assert final.keys() == {"final", "accuracy", "loss", "steps", "seconds", "best_step"}
+    assert final.keys() == {"final", "test_accuracy", "test_loss", "steps", "seconds", "best_step"}
     assert final["final"] is True
     assert final["steps"] == 7
-    assert 0 <= final["accuracy"] <= 1
-    assert final["loss"] > 0
+    assert 0 <= final["test_accuracy"] <= 1
+    assert final["test_loss"] > 0
     assert final["seconds"] > 0
 
 
@@ -101,8 +103,8 @@ def test_the_saved_model_repeats_the_final_figures(run):
     positions = load_model(run.path).predict_on_batch(batch.inputs)["tape.position"]
     distance = positions[:, -1, 0] - batch.targets
     final = metrics(run)[-1]
-    assert final["accuracy"] == np.mean(np.abs(distance) < 0.5)
-    np.testing.assert_allclose(final["loss"], np.mean(distance**2), rtol=1e-5)
+    assert final["test_accuracy"] == np.mean(np.abs(distance) < 0.5)
+    np.testing.assert_allclose(final["test_loss"], np.mean(distance**2), rtol=1e-5)
 
 
 def test_tensorboard_holds_the_same_figures(run):
@@ -112,10 +114,7 @@ def test_tensorboard_holds_the_same_figures(run):
         for value in event.summary.value:
             written[value.tag, event.step] = float(make_ndarray(value.tensor))
     expected = {
-        (name, line["step"]): line[name]
-        for line in metrics(run)[:-1]
-        for name in ("loss", "accuracy", "fresh_loss", "fresh_accuracy")
-        if name in line
+        (name, line["step"]): line[name] for line in metrics(run)[:-1] for name in TRAINED if name in line
     }
     assert written.keys() == expected.keys()
     for key, value in expected.items():

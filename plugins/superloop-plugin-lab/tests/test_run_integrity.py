@@ -446,9 +446,9 @@ def test_a_metric_that_is_not_finite_ends_nothing_and_the_run_can_be_resumed(sma
         experiment = attrs.evolve(read_experiment(small, [f"train.steps={steps}"]), metrics=metrics)
         outcome = train(experiment, folder, folder.read_checkpoint() if start else None)
         assert np.isnan(outcome.final.metrics["bits"])
-    assert [line["fresh_bits"] for line in lines(folder) if "fresh_bits" in line] == [None] * 3
-    assert lines(folder)[-1]["bits"] is None
-    assert "fresh_bits" not in {tag for tag, _ in points(folder)}
+    assert [line["validation_bits"] for line in lines(folder) if "validation_bits" in line] == [None] * 3
+    assert lines(folder)[-1]["test_bits"] is None
+    assert "validation_bits" not in {tag for tag, _ in points(folder)}
 
 
 @pytest.mark.slow

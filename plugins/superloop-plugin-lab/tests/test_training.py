@@ -33,7 +33,7 @@ def test_training_lowers_the_loss(small, folder):
         small, ["train.steps=60", "train.evaluate_every=60", "train.learning_rate=0.03"]
     )
     outcome = train(experiment, folder)
-    first, last = (line["fresh_loss"] for line in metrics(folder) if "fresh_loss" in line)
+    first, last = (line["validation_loss"] for line in metrics(folder) if "validation_loss" in line)
     assert last < first / 2
     assert outcome.steps == outcome.best_step == 60
     assert not outcome.interrupted
