@@ -9,7 +9,7 @@ import keras
 from superloop_core.builder.dtypes import dtype_policy
 from superloop_core.builder.noise import draw_uniform
 from superloop_core.builder.protocol import Builder, Sequence, State, Tensor, structure_names
-from superloop_core.errors import SourceError
+from superloop_core.errors import PluginError, SourceError, short_repr
 
 METHODS = ("build", "initial_state", "constants", "step", "output_size")  # of a Builder
 
@@ -134,10 +134,13 @@ def _state_specs(size: Any, stacked: bool, inner: bool = False) -> Any:
 
     A number is the size of a vector; a tuple of numbers within a list is a shape: ``[(3, 4)]`` is a matrix.
     """
-    if isinstance(size, int):
+    if type(size) is int and size > 0:
         return _StateSpec((size,))
     if inner and not stacked and isinstance(size, tuple) and all(isinstance(one, int) for one in size):
         return _StateSpec(size)
+    if not isinstance(size, list | tuple):
+        what = "'state_size' must be a number >= 1, or a list of numbers and shapes, which may be empty"
+        raise PluginError(f"{what}: {short_repr(size)}")
     return [_state_specs(one, stacked, inner=True) for one in size]
 
 
@@ -148,15 +151,18 @@ def _cells_of(cell: keras.layers.Layer) -> tuple[keras.layers.Layer, ...]:
 
 def _output_size(cell: keras.layers.Layer) -> int:
     sizes = keras.tree.flatten(cell.state_size)
-    return int(getattr(cell, "output_size", sizes[0]))
+    if not sizes and getattr(cell, "output_size", None) is None:
+        raise PluginError(f"{type(cell).__name__}: a cell without a state must say its 'output_size'")
+    return int(getattr(cell, "output_size", sizes[0] if sizes else 0))
 
 
 def _dropout_masks(cell: keras.layers.Layer, input_size: int, dtype: str) -> dict[str, Any]:
     """Draw a Keras cell's masks, as values of its attributes: each ``(batch, size)``, and keeps the mean."""
     masks: dict[str, Any] = {}
     count = getattr(cell, "dropout_mask_count", None)  # None: one mask, and not in a list
-    first_state = keras.tree.flatten(_state_specs(cell.state_size, stacked=False))[0].shape  # as RNN draws it
-    for name, shape in (("dropout", (input_size,)), ("recurrent_dropout", first_state)):
+    states = keras.tree.flatten(_state_specs(cell.state_size, stacked=False))
+    first = states[0].shape if states else ()  # as RNN draws it
+    for name, shape in (("dropout", (input_size,)), ("recurrent_dropout", first)):
         rate = getattr(cell, name, 0) if hasattr(cell, f"get_{name}_mask") else 0
         if rate:
             kept = [draw_uniform(shape) >= rate for _ in range(count or 1)]

@@ -265,7 +265,7 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         if self.debug:
             self._require_finite(feed, state, unrolled)
         for loss in unrolled.losses:
-            self.add_loss(loss)
+            self.add_loss(tf.cast(loss, keras.config.floatx()))  # as Keras adds its own to it
         if self._store is not None:
             self._store.save(unrolled.state)
         return self._result(unrolled)

@@ -173,7 +173,7 @@ class Unroll:
         """Take one timestep; ``noise`` is the seed and the number of the first row."""
         with noise_of(*noise, timestep=timestep):
             output, new, traces = self._builder.step(at_t.get("inputs"), state, constants)
-        losses = {name: tensor for name, tensor in traces.items() if is_loss(name)}
+        losses = {name: _at_least_float32(tensor) for name, tensor in traces.items() if is_loss(name)}
         if "valid" in at_t:
             new = freeze(at_t["valid"], new, state)
             losses = freeze(at_t["valid"], losses, tf.nest.map_structure(tf.zeros_like, losses))
@@ -305,3 +305,8 @@ def _array_as_tensor(leaf: Any) -> Any:
 
 def _swap_time_and_batch(tensor: Tensor) -> Tensor:
     return tf.transpose(tensor, [1, 0, *range(2, len(tensor.shape))])
+
+
+def _at_least_float32(tensor: Tensor) -> Tensor:
+    """Return a loss in a dtype that a sum over timesteps keeps."""
+    return tf.cast(tensor, tf.float32) if tensor.dtype in (tf.float16, tf.bfloat16) else tensor

@@ -172,6 +172,12 @@ class Registry:
         found = self._by_name.get((kind, name)) or self._by_name.get((kind, snake), [])
         if len(found) == 1:
             return found[0]
+        if not found and distribution:
+            found = [
+                record for record in self.records if record.kind == kind and name in record.spec.former_names
+            ]
+            if len(found) == 1:
+                return found[0]
         if found:
             raise PluginError(_ambiguous(kind, name, found))
         for plugin in self._blocked:
@@ -539,6 +545,12 @@ class Registry:
         distribution, _, name = qualified.rpartition(":")
         if distribution == LOCAL:
             names = (record.name for record in self._records if record.distribution == LOCAL)
+            moved = self._by_name.get((str(kind), name))
+            if moved:
+                return (
+                    f"; {moved[0].distribution} has a {kind} {name!r}: if it is the same, its spec can say "
+                    f"former_names = ({qualified!r},)"
+                )
             return (
                 f"{nearest(snake_case(name), names)}; it is defined by no package: define it with "
                 "@superloop_core.register before, or run superloop -p FILE"

@@ -15,6 +15,7 @@ from superloop_core.setting_types import refused_setting
 LOCAL = "local"  # in the place of a distribution: what is defined by this process
 KINDS = ("cell", "system", "task", "metric")
 _NAME = matches_re(r"[a-z][a-z0-9_]*(\.v[1-9][0-9]*)?")
+_QUALIFIED = matches_re(r"[a-z0-9-]+:[a-z][a-z0-9_]*(\.v[1-9][0-9]*)?")
 _TEXTS = deep_mapping(instance_of(str), instance_of(str))
 
 
@@ -44,6 +45,8 @@ class PluginSpec:
         example: settings that make a small, valid instance.
         reference: where it was published: authors, year and link.
         aliases: other names for configs.
+        former_names: qualified names that files may have it by: ``local:ring_buffer``, from before it was in
+            a package; ``superloop-plugin-old:stack``.
         original_names: settings with other names in the original superloop: theirs to ours.
         expected_failures: checks of the conformance kit (:mod:`superloop_core.testing`) that it is known to
             fail, with the reasons. If one passes after all, the kit fails.
@@ -59,6 +62,9 @@ class PluginSpec:
     example: dict[str, Any] = attrs.field(factory=dict, validator=instance_of(dict))
     reference: str = attrs.field(default="", validator=instance_of(str))
     aliases: tuple[str, ...] = attrs.field(default=(), validator=deep_iterable(_NAME, instance_of(tuple)))
+    former_names: tuple[str, ...] = attrs.field(
+        default=(), validator=deep_iterable(_QUALIFIED, instance_of(tuple))
+    )
     original_names: Mapping[str, str] = attrs.field(factory=dict, validator=_TEXTS)
     expected_failures: Mapping[str, str] = attrs.field(factory=dict, validator=_TEXTS)
 

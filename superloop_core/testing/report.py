@@ -56,6 +56,12 @@ class Report:
 
     results: tuple[Result, ...]
 
+    def __str__(self) -> str:
+        """The counts in a line, and every failure."""
+        counts = ", ".join(f"{count} {name}" for name, count in self.counts.items())
+        failures = (f"{r.plugin}, {r.check}: " + "\n".join(r.lines) for r in self.failed)
+        return "\n\n".join((counts, *failures))
+
     @property
     def ok(self) -> bool:
         """Whether no check failed."""
@@ -75,5 +81,4 @@ class Report:
     def raise_failures(self) -> None:
         """Raise :class:`CheckFailed` with every failure, if there is one."""
         if self.failed:
-            described = (f"{r.plugin}, {r.check}: " + "\n".join(r.lines) for r in self.failed)
-            raise CheckFailed("\n\n".join(described))
+            raise CheckFailed(str(self).partition("\n\n")[2])

@@ -136,7 +136,7 @@ class Part:
             seed=tf.constant(SEED, tf.uint32) if builder.stochastic is True or training else None,
         )
         size = builder.control_size if record.kind == "system" else INPUTS
-        return cls.started(builder, size, sequence)
+        return cls.started(builder, size, attrs.evolve(sequence, prepared=builder.prepare()))
 
     @classmethod
     def started(cls, builder: Builder, size: int, sequence: Sequence) -> "Part":

@@ -5,6 +5,7 @@ import tensorflow as tf
 from superloop_plugin_attention import AttentionConfig
 from superloop_plugin_attention.attention import Attention
 
+from superloop_core import PluginError, Superloop
 from superloop_core.builder import KerasCell, Sequence, addressing_dtype, dtype_policy
 from superloop_core.builder.keras_cell import as_builder
 from superloop_core.builder.noise import noise_of, noise_of_part
@@ -239,3 +240,27 @@ def test_a_cell_that_says_that_xla_cannot_compile_it_is_believed():
         supports_jit = False
 
     assert not KerasCell(NotCompiled(2)).supports_jit
+
+
+class Stateless(keras.layers.Layer):
+    """A Keras cell without a state."""
+
+    def __init__(self, state_size=(), **settings):
+        super().__init__()
+        self.state_size = state_size
+        for name, value in settings.items():
+            setattr(self, name, value)
+
+    def call(self, inputs, states):
+        return inputs * 2, states
+
+
+def test_a_keras_cell_may_have_no_state():
+    for empty in ([], ()):
+        outputs = Superloop(cells=[Stateless(empty, output_size=3)])(np.ones((2, 4, 3)))
+        np.testing.assert_array_equal(outputs, np.full((2, 4, 3), 2))
+    with pytest.raises(PluginError, match="Stateless: a cell without a state must say its 'output_size'"):
+        KerasCell(Stateless())
+    for odd in (0, None, -1, [3, None]):
+        with pytest.raises(PluginError, match="'state_size' must be a number >= 1, or a list of numbers"):
+            KerasCell(Stateless(odd, output_size=3))

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from superloop_core import (
+    Builder,
     ConfigError,
     SourceError,
     Superloop,
@@ -800,3 +801,35 @@ def test_keras_does_not_reword_our_errors_in_functional_calls(make_loop):
     with pytest.raises(TraceError) as refused:
         layer(layer.symbolic_inputs())
     assert str(refused.value) == "no trace 'tape.positon'; did you mean 'tape.position'?"
+
+
+class Sparse(keras.layers.Layer, Builder):
+    """A cell that names a loss."""
+
+    output_size = 3
+
+    def build(self, input_size):
+        self.dense = keras.layers.Dense(3)
+        self.dense.build((None, input_size))
+
+    def initial_state(self, sequence):
+        return ()
+
+    def constants(self, sequence):
+        return ()
+
+    def step(self, inputs, state, constants):
+        outputs = self.dense(inputs)
+        return outputs, state, {"losses.sparsity": keras.ops.sum(keras.ops.abs(outputs), axis=-1)}
+
+
+@pytest.mark.parametrize("policy", ["float64", "mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("unroll", [False, True])
+def test_a_named_loss_is_added_in_fit_under_every_dtype_policy(policy, unroll):
+    inputs = np.random.default_rng(0).normal(size=(4, 6, 2)).astype("float32")
+    loop = Superloop(cells=[Sparse(dtype=policy)], dtype=policy, unroll=unroll)
+    model = keras.Sequential([keras.Input((6, 2)), loop])
+    model.compile(keras.optimizers.SGD(0.0), "mse")
+    expected = np.abs(model.predict(inputs, verbose=0)).astype("float64")
+    losses = model.fit(inputs, np.zeros((4, 6, 3)), verbose=0).history["loss"]
+    np.testing.assert_allclose(losses, np.square(expected).mean() + expected.sum((1, 2)).mean(), rtol=5e-3)

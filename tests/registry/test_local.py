@@ -269,3 +269,32 @@ assert superloop_core.registry.load_registry().resolve("cell", "local:mine")
 assert not {"keras", "tensorflow"} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+PACKAGED = """
+import attrs
+from superloop_core import SystemSettings, SystemSpec, hookimpl
+
+@attrs.frozen(kw_only=True)
+class Config(SystemSettings):
+    control_size: int = 1
+    output_size: int = 1
+
+@hookimpl
+def superloop_register():
+    yield SystemSpec(name="ring_buffer", config=Config, factory="x:y", summary=""{names})
+"""
+
+
+def test_a_class_that_moved_into_a_package_keeps_its_files_if_the_package_says_so(tmp_plugin):
+    tmp_plugin("superloop-plugin-ring", {"packaged_ring": PACKAGED.format(names="")})
+    with pytest.raises(
+        PluginError, match=r"superloop-plugin-ring has a system 'ring_buffer': if it is the same"
+    ):
+        load_registry().resolve("system", "local:ring_buffer")
+    named = PACKAGED.format(names=', former_names=("local:ring_buffer",)')
+    tmp_plugin("superloop-plugin-ring2", {"packaged_ring2": named})
+    found = load_registry().resolve("system", "local:ring_buffer")
+    assert found.qualified_name == "superloop-plugin-ring2:ring_buffer"
+    register("own")(ring("RingBuffer2"))
+    assert load_registry().resolve("system", "local:own").distribution == "local"

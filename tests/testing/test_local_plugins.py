@@ -59,6 +59,36 @@ def test_its_checks_are_all_but_those_of_a_distribution():
     ).raise_failures()
 
 
+class Prepared(Ring):
+    """It unpacks what it has prepared, as a loop always gives it."""
+
+    def prepare(self):
+        return (0.5,)
+
+    def constants(self, sequence):
+        return sequence.prepared
+
+    def step(self, control, state, constants):
+        (half,) = constants
+        return half * (control + state.last), RingState(control), {}
+
+
+def test_what_a_part_prepares_is_there_in_every_check_and_a_report_is_readable():
+    register("prepared")(Prepared)
+    report = check_plugin("prepared", only=["sizes", "pure", "state", "chunks_are_the_whole"])
+    assert str(report) == "4 run, 4 passed, 0 failed, 0 excused"
+
+    class Wrong(Prepared):
+        def step(self, control, state, constants):
+            return control[:, :1], state, {}
+
+    register("wrong")(Wrong)
+    shown = str(check_plugin("wrong", only=["sizes"])).splitlines()
+    assert shown[0] == "1 run, 0 passed, 1 failed, 0 excused"
+    assert shown[2].startswith("local:wrong, sizes: ")
+    assert 4 <= len(shown) <= 12
+
+
 def test_one_of_a_file_is_loaded_in_a_new_process(tmp_path, monkeypatch):
     text = Path(__file__).read_text().partition("\n\n\ndef test_")[0]
     path = tmp_path / "ring_of_a_file.py"
