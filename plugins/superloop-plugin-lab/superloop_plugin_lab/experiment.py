@@ -17,7 +17,13 @@ from superloop_core.limits import in_bytes, machine_memory
 from superloop_core.registry import Registry, load_registry
 from superloop_core.task import Batch, Metric, Task
 from superloop_plugin_lab import CurriculumConfig, TrainConfig
-from superloop_plugin_lab.compatibility import as_dict, as_float32, check_curriculum, check_inputs, check_results
+from superloop_plugin_lab.compatibility import (
+    as_dict,
+    as_float32,
+    check_curriculum,
+    check_inputs,
+    check_results,
+)
 from superloop_plugin_lab.optimizers import make_optimizer
 
 TAKEN = (

@@ -178,7 +178,9 @@ class Run:
     @contextmanager
     def averaged(self) -> Iterator[None]:
         """Give the model the moving averages of its weights, which are measured and saved, if there are any."""
-        if not (self._settings.ema and int(self._optimizer.iterations)):  # before the first update there are none
+        if not (
+            self._settings.ema and int(self._optimizer.iterations)
+        ):  # before the first update there are none
             yield
             return
         weights = self._model.trainable_variables
