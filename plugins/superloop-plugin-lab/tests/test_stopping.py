@@ -73,7 +73,10 @@ def test_a_run_ends_complete_when_patience_is_over_and_goes_on_with_more(
     scripted(NO_BETTER[:4] + [(2.0, 0.1)] + [(2.0, 0.4)] * 4)
     whole = train_to(apply_overrides(small, [*STOP, "early_stopping.patience=3"]), tmp_path / "whole")
     lines = [
-        [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in path.metrics.open()]
+        [
+            {k: v for k, v in json.loads(line).items() if k != "seconds"}
+            for line in path.metrics.read_text().splitlines()
+        ]
         for path in (folder, whole)
     ]
     assert lines[0] == lines[1]
