@@ -142,6 +142,9 @@ class StoredTask(Task, Protocol):
 class Metric(Protocol):
     """A figure for each sequence, made by a :class:`~superloop_core.MetricSpec`'s factory.
 
+    A metric may also have ``higher_is_better``, a bool: then it may decide the best weights and an early stop
+    without a mode in the config. One that does not fit a task raises :class:`~superloop_core.ConfigError`.
+
     Attributes:
         traces: names of the traces that it reads besides the outputs.
     """

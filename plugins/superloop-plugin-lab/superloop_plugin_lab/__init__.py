@@ -51,7 +51,9 @@ OF_TRAIN = {
     "loss_scale_factor": "dtype",
 }  # arguments of Keras's optimizers, and the keys of [train] in their place
 
-__all__ = ["Callback", "CurriculumConfig", "TrainConfig", "read_metrics", "read_summary"]
+__all__ = [
+    "Callback", "CurriculumConfig", "EarlyStoppingConfig", "TrainConfig", "read_metrics", "read_summary",
+]  # fmt: skip
 
 
 def _names_an_optimizer(instance: Any, attribute: Any, value: str | dict[str, Any]) -> None:
@@ -97,6 +99,9 @@ class TrainConfig:
         seed: of the weights, the sequences and the dropout.
         log_every: steps between two lines of ``metrics.jsonl``.
         evaluate_every: steps between two measurements on test sequences, which decide the best weights.
+        best: the figure that decides them: ``accuracy``, ``loss`` or the name of one of the config's metrics;
+            of equals the lower loss.
+        best_mode: ``min`` or ``max``: which way the figure is better; empty: as is known of it.
         checkpoint_every: steps between two further checkpoints; 0: there is one at each measurement only.
         evaluate_on: number of test sequences in each of these measurements.
         final_on: number of test sequences for the final figures.
@@ -118,6 +123,8 @@ class TrainConfig:
     seed: int = attrs.field(default=0, validator=[ge(0), lt(2**32)])
     log_every: int = attrs.field(default=20, validator=ge(1))
     evaluate_every: int = attrs.field(default=250, validator=ge(1))
+    best: str = "accuracy"
+    best_mode: Literal["", "min", "max"] = ""
     checkpoint_every: int = attrs.field(default=0, validator=ge(0))
     evaluate_on: int = attrs.field(default=1024, validator=ge(1))
     final_on: int = attrs.field(default=4096, validator=ge(1))
@@ -161,13 +168,31 @@ class CurriculumConfig:
         return int(self.start * (length / self.start) ** share)
 
 
+@attrs.frozen(kw_only=True)
+class EarlyStoppingConfig:
+    """End a run once a figure of the test sequences has not improved for some measurements.
+
+    Args:
+        patience: measurements without an improvement, after which the run ends, complete.
+        metric: the figure: ``loss``, ``accuracy`` or the name of one of the config's metrics.
+        min_delta: a smaller change is no improvement.
+        mode: ``min`` or ``max``: which way the figure is better; empty: as is known of it.
+    """
+
+    patience: int = attrs.field(validator=ge(1))
+    metric: str = "loss"
+    min_delta: float = attrs.field(default=0.0, validator=[ge(0), lt(float("inf"))])
+    mode: Literal["", "min", "max"] = ""
+
+
 @hookimpl
 def superloop_config_tables() -> Iterator[TableSpec]:
-    """Own the tables ``[task]``, ``[[metrics]]``, ``[train]`` and ``[curriculum]``."""
+    """Own the tables ``[task]``, ``[[metrics]]``, ``[train]``, ``[curriculum]`` and ``[early_stopping]``."""
     yield TableSpec(name="task", kind="task")
     yield TableSpec(name="metrics", kind="metric", many=True)
     yield TableSpec(name="train", config=TrainConfig)
     yield TableSpec(name="curriculum", config=CurriculumConfig)
+    yield TableSpec(name="early_stopping", config=EarlyStoppingConfig)
 
 
 @hookimpl

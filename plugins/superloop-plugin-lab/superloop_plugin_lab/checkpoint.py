@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import keras
 import numpy as np
-from attrs.validators import and_, deep_iterable, ge, instance_of, lt, matches_re, max_len, min_len, not_
+from attrs.validators import and_, deep_iterable, ge, in_, instance_of, lt, matches_re, max_len, min_len, not_
 
 from superloop_core import WeightsError
 from superloop_core.errors import message, short_repr
@@ -56,7 +56,9 @@ class Checkpoint:
         optimizer: the optimizer's variables without the learning rate, which the config sets.
         best: the model's variables at the best measurement.
         best_step: the step of the best measurement.
-        merit: accuracy and negated loss of the best measurement.
+        merit: of the best measurement: the figure that decides times its sign, and the negated loss.
+        best_figure: the name of that figure.
+        best_sign: 1.0 if it is better the higher it is, else -1.0.
         recent: loss and accuracy of each step since the last line of the metrics.
         generator: the state of the generator of training sequences.
         position: of stored examples: epochs that are complete, and batches taken of the next one.
@@ -76,6 +78,8 @@ class Checkpoint:
     metrics_size: int = attrs.field(validator=COUNT)
     seconds: float = attrs.field(validator=DURATION)
     position: tuple[int, int] = attrs.field(default=(0, 0), validator=PLACE)
+    best_figure: str = attrs.field(default="accuracy", validator=instance_of(str))
+    best_sign: float = attrs.field(default=1.0, validator=[instance_of(float), in_((1.0, -1.0))])
     run: str = attrs.field(default="", validator=[instance_of(str), matches_re("[0-9a-f]{0,64}")])
 
     def save(self, path: Path) -> None:

@@ -32,9 +32,19 @@ LENGTH = "Length of all sequences; a fixed number of timesteps is scaled with it
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder to create.  [default: runs/CONFIG]")
 @click.option("--steps", type=int, help="Number of training steps.  [default: the config's]")
 @click.option("--seed", type=int, help="Seed.  [default: the config's]")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Take two steps, measure and save in a temporary folder, print the times, and delete it.",
+)
 @SET
 def train(
-    config: Path, out: Path | None, steps: int | None, seed: int | None, overrides: tuple[str, ...]
+    config: Path,
+    out: Path | None,
+    steps: int | None,
+    seed: int | None,
+    dry_run: bool,
+    overrides: tuple[str, ...],
 ) -> None:
     """Train the model that CONFIG describes, and write a run folder."""
     given = {"train.steps": steps, "train.seed": seed}
@@ -46,6 +56,10 @@ def train(
     from superloop_plugin_lab.training import train
 
     experiment = read_experiment(config, overrides, to_train=True)
+    if dry_run:
+        from superloop_plugin_lab.dry_run import print_dry_run
+
+        return print_dry_run(experiment)
     folder = RunFolder.create(out, default=Path("runs") / _name(config))
     with folder.writing():
         outcome = train(experiment, folder)
@@ -62,15 +76,18 @@ def resume(run: Path, steps: int | None, overrides: tuple[str, ...]) -> None:
     """Resume a stopped run, to the same results as a run that was not stopped.
 
     Training resumes at the step where Ctrl-C stopped it, or else at the last measurement, or if it was killed
-    before its first one at the beginning. For a run that is complete, set more steps with --steps.
+    before its first one at the beginning. For a run that is complete, set more steps with --steps; for one
+    that stopped early, more patience with --set early_stopping.patience=N.
     """
     if steps is not None:
         overrides += (f"train.steps={steps}",)
     _start()
+    from superloop_plugin_lab import read_summary
     from superloop_plugin_lab.evaluation import warn_of_other_versions
     from superloop_plugin_lab.experiment import read_experiment
     from superloop_plugin_lab.report import report
     from superloop_plugin_lab.run_folder import RunFolder
+    from superloop_plugin_lab.stopping import EarlyStopping
     from superloop_plugin_lab.training import train
 
     folder = RunFolder.find(run)
@@ -82,6 +99,14 @@ def resume(run: Path, steps: int | None, overrides: tuple[str, ...]) -> None:
         if taken > given or (taken == given and folder.is_complete):
             raise ConfigError(
                 f"{run}: has taken {taken:,} steps, and train.steps = {given:,}; set more with --steps"
+            )
+        stopping = EarlyStopping(experiment)
+        if start and folder.is_complete and read_summary(run).get("stopped_early"):
+            stopping.read(folder.read_metrics())
+        if stopping.is_over:
+            raise ConfigError(
+                f"{run}: stopped early at step {taken:,}: {stopping.reason}; "
+                f"set more than {stopping.waited} with --set early_stopping.patience=N"
             )
         warn_of_other_versions(folder, experiment)
         outcome = train(experiment, folder, start)
@@ -148,6 +173,13 @@ def length_range(text: str) -> range:
     metavar="FILE.png",
     help="Draw accuracy against length, a line for each run, as .png, .pdf or .svg.",
 )
+@click.option(
+    "--weights",
+    type=click.Choice(["best", "last"]),
+    default="best",
+    show_default=True,
+    help="Those of the best measurement, or of the last step.",
+)
 @SEED
 @SET
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -158,6 +190,7 @@ def evaluate(
     sequences: int | None,
     metrics: tuple[str, ...],
     plot: Path | None,
+    weights: str,
     seed: int | None,
     overrides: tuple[str, ...],
     as_json: bool,
@@ -184,7 +217,13 @@ def evaluate(
     with one_document, bar as show:
         for run in runs:
             for row in evaluate_run(
-                run, lengths, sequences=count, seed=seed, metrics=metrics, overrides=overrides
+                run,
+                lengths,
+                sequences=count,
+                seed=seed,
+                metrics=metrics,
+                overrides=overrides,
+                weights=weights,
             ):
                 rows.append(row)
                 show(

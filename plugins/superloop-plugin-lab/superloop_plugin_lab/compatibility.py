@@ -137,8 +137,8 @@ def _problem_of(
     sequences = f"{len(batch.targets)} sequences"
     try:
         figure = np.asarray(compute(batch.targets, results))
-    except ConfigError as error:  # a problem that the task recognises
-        return str(error)
+    except ConfigError as error:  # a problem that the task or the metric recognises
+        return f"{name}: {error}" if name.startswith("metric") else str(error)
     except Exception as error:  # any error of the task's code
         shapes = ", ".join(f"{name} {_shape(tuple(result.shape))}" for name, result in results.items())
         return (

@@ -12,7 +12,7 @@ from superloop_core import ConfigError, WeightsError
 from superloop_core.config import load_dict
 from superloop_core.errors import os_reason, printable
 from superloop_core.layer import load_weights
-from superloop_core.runs import replace_file
+from superloop_core.runs import check_files, replace_file
 from superloop_plugin_lab.diagnosis import TrainingError
 from superloop_plugin_lab.experiment import Experiment, check_batch, read_experiment
 from superloop_plugin_lab.feeding import measured_batches, rows_at_once
@@ -53,6 +53,7 @@ def evaluate_run(
     seed: int | None = None,
     metrics: Iterable[str] = (),
     overrides: Iterable[str] = (),
+    weights: str = "best",
 ) -> Iterator[Evaluation]:
     """Measure a run's model on test sequences, once for each length.
 
@@ -64,13 +65,14 @@ def evaluate_run(
         seed: of the sequences; None: the run's.
         metrics: names of metrics to measure besides those that the run's config names.
         overrides: changes of the run's config, each ``KEY=VALUE``.
+        weights: ``best``, or ``last``: those of the last step.
 
     Raises:
-        ConfigError: there is no run folder, or its task has no ``length`` to change.
+        ConfigError: there is no run folder, it has no such weights, or its task has no ``length`` to change.
         TrainingError: a loss or an accuracy is not finite.
         WeightsError: the overrides change the shapes of the weights.
     """
-    trained = _Trained.of(run)
+    trained = _Trained.of(run, weights)
     for index, length in enumerate(list(lengths) or [None]):
         experiment = trained.experiment(length, metrics, overrides, warn=index == 0)
         check_batch(experiment, rows_at_once(experiment.timesteps))
@@ -162,16 +164,25 @@ def open_run(run: Path, *, length: int | None = None, overrides: Iterable[str] =
 
 @attrs.define
 class _Trained:
-    """The config and the best weights of a run folder, read once: a live run replaces them."""
+    """The config and the weights of a run folder, read once: a live run replaces them."""
 
     folder: RunFolder
+    file: Path
     config: dict[str, Any]
     weights: list[np.ndarray] = attrs.field(factory=list)
 
     @classmethod
-    def of(cls, run: Path) -> "_Trained":
+    def of(cls, run: Path, weights: str = "best") -> "_Trained":
         folder = RunFolder.open(run)
-        return cls(folder, load_dict(folder.config))
+        file = folder.model
+        if weights == "last":
+            file = folder.weights("last")
+            check_files(run, file.name)
+            if not file.is_file():
+                raise ConfigError(
+                    f"{run}: no {file.name}; put it back from a copy, or measure the best weights"
+                )
+        return cls(folder, file, load_dict(folder.config))
 
     @property
     def lengths(self) -> tuple[int, int] | None:
@@ -198,7 +209,7 @@ class _Trained:
             return experiment
         try:
             # The model is made of config.toml. What the model's own file would make is not looked at.
-            load_weights(experiment.model, self.folder.model)
+            load_weights(experiment.model, self.file)
         except WeightsError as error:
             undo = " ".join(f"--set {override}" for override in changes)
             raise WeightsError(f"{error}; undo {undo}" if changes else str(error)) from error

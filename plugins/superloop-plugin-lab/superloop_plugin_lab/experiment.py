@@ -24,6 +24,7 @@ from superloop_plugin_lab.compatibility import (
     check_inputs,
     check_results,
 )
+from superloop_plugin_lab.figures import sign_of_best, sign_of_watched
 from superloop_plugin_lab.optimizers import make_optimizer
 from superloop_plugin_lab.sizes import complete, make_task
 
@@ -112,6 +113,9 @@ def read_experiment(
     timesteps = config.loop.timesteps or batch.inputs["inputs"].shape[1]
     if to_train:
         make_optimizer(settings)  # raises where it cannot
+        sign_of_best(settings, metrics)  # so do these
+        if "early_stopping" in config.tables:
+            sign_of_watched(config.tables["early_stopping"], metrics)
         check_memory(config.loop, timesteps, settings.batch_size)
     keras.utils.set_random_seed(settings.seed)
     with limited_build(config.loop, machine_memory()):

@@ -5,8 +5,13 @@
 the final line ``NAME``; a file of then that is resumed goes on in its names.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+from superloop_core import ConfigError
+from superloop_core.errors import Problem, nearest
+from superloop_core.task import Metric
+from superloop_plugin_lab import EarlyStoppingConfig, TrainConfig
 
 FACTS = ("step", "longest", "learning_rate", "final", "failed", "steps", "seconds", "best_step")
 OLD = "fresh_"
@@ -15,6 +20,37 @@ OLD = "fresh_"
 def prefixed(prefix: str, figures: Mapping[str, float]) -> dict[str, float]:
     """``{"loss": 0.5}`` -> ``{"validation_loss": 0.5}``"""
     return {f"{prefix}_{name}": value for name, value in figures.items()}
+
+
+def sign_of_best(settings: TrainConfig, metrics: Mapping[str, Metric]) -> float:
+    """Return 1.0 if the figure that decides the best weights is better the higher it is, else -1.0.
+
+    Raises:
+        ConfigError: there is no such figure, or it is not known which way is better.
+    """
+    return _sign(settings.best, settings.best_mode, metrics, "train", ("best", "best_mode"))
+
+
+def sign_of_watched(settings: EarlyStoppingConfig, metrics: Mapping[str, Metric]) -> float:
+    """Return the same of the figure that may end a run early.
+
+    Raises:
+        ConfigError: there is no such figure, or it is not known which way is better.
+    """
+    return _sign(settings.metric, settings.mode, metrics, "early_stopping", ("metric", "mode"))
+
+
+def _sign(figure: str, mode: str, metrics: Mapping[str, Metric], table: str, keys: tuple[str, str]) -> float:
+    known: dict[str, bool | None] = {"loss": False, "accuracy": True}
+    known |= {name: getattr(metric, "higher_is_better", None) for name, metric in metrics.items()}
+    if figure not in known:
+        what = f"{keys[0]!r} must be one of {', '.join(known)}: {figure!r}{nearest(figure, known)}"
+        raise ConfigError([Problem(table, what)])
+    higher = {"max": True, "min": False}.get(mode, known[figure])
+    if higher is None:
+        what = f"the metric {figure!r} does not say which way is better; set {keys[1]!r} to max or min"
+        raise ConfigError([Problem(table, what)])
+    return 1.0 if higher else -1.0
 
 
 def are_old(lines: Iterable[Mapping[str, Any]]) -> bool:
@@ -32,6 +68,11 @@ def old_names(line: Mapping[str, Any]) -> dict[str, Any]:
         elif name != "learning_rate":
             old[rest if prefix in ("train", "test") else name] = value
     return old
+
+
+def in_new_names(lines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the lines of a file in the names of today."""
+    return [new_names(line) for line in lines] if are_old(lines) else [dict(line) for line in lines]
 
 
 def new_names(line: Mapping[str, Any]) -> dict[str, Any]:

@@ -61,8 +61,8 @@ def _check_arguments(cls: type[keras.optimizers.Optimizer], arguments: Mapping[s
         ConfigError: one is unknown, or is no number where the default is one; lists all of them.
     """
     known: dict[str, Any] = {}
-    for base in cls.__mro__:
-        for name, parameter in inspect.signature(base.__init__).parameters.items():
+    for init in filter(None, (vars(base).get("__init__") for base in cls.__mro__)):
+        for name, parameter in inspect.signature(init).parameters.items():
             known.setdefault(name, parameter.default)
     ours = [name for name in known if name not in {"self", "name", "args", "kwargs", *OF_TRAIN}]
     problems = []

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import click
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -37,11 +38,12 @@ def report(experiment: Experiment, folder: RunFolder, outcome: Outcome) -> None:
         folder.write({folder.picture.name: draw})
     sequences = f"on {outcome.final.sequences:,} test sequences"
     steps = f"{outcome.steps:,} in {outcome.seconds:.0f} s; best weights at step {outcome.best_step:,}"
+    ended = "interrupted" if outcome.interrupted else outcome.stopped and f"stopped early: {outcome.stopped}"
     rows = {
         "accuracy": f"{outcome.final.accuracy:.2%} {sequences}",
         "loss": f"{outcome.final.loss:.4g}",
         **{name: _figure(name, value) for name, value in outcome.final.metrics.items()},
-        "steps": steps + ("  (interrupted)" if outcome.interrupted else ""),
+        "steps": steps + (f"  ({ended})" if ended else ""),
         "run folder": str(folder.path),
         "picture": str(folder.picture),
         **({"not drawn": ", ".join(left_out)} if left_out else {}),
@@ -50,6 +52,12 @@ def report(experiment: Experiment, folder: RunFolder, outcome: Outcome) -> None:
     width = max(map(len, rows)) + 2
     for name, value in rows.items():
         console.print(Text.assemble((f"{printable(name):<{width}}", "bold"), printable(value)))
+    if outcome.best_step == 0:
+        warning = (
+            "the untrained network measured best, so the figures above and the saved model are of the weights "
+            f"before the first step; measure the trained ones: superloop eval {folder.path} --weights last"
+        )
+        click.echo(printable(f"warning: {warning}"), err=True)
 
 
 def print_evaluations(rows: Iterable[Evaluation], *, as_json: bool) -> None:

@@ -45,8 +45,8 @@ def read_metrics(run: str | Path) -> pandas.DataFrame:
 def read_summary(run: str | Path) -> dict[str, Any]:
     """Return the final figures of a run: ``test_loss``, ``test_accuracy``, ``test_NAME``, and facts about it.
 
-    The facts are ``steps``, ``seconds``, ``best_step``, ``complete``, ``seed`` and ``versions``. A folder of version
-    0.1 has no summary; what its metrics hold of this is returned, in the names of today.
+    The facts are ``steps``, ``seconds``, ``best_step``, ``complete``, ``stopped_early``, ``seed`` and
+    ``versions``. A folder of version 0.1 has no summary; what its metrics hold of this is returned, in the names of today.
 
     Args:
         run: its folder.
@@ -68,9 +68,8 @@ def read_summary(run: str | Path) -> dict[str, Any]:
 
 def _lines(folder: Path) -> list[dict[str, Any]]:
     """Return the lines of a run's metrics, in the names of today."""
-    from superloop_plugin_lab.figures import are_old, new_names
+    from superloop_plugin_lab.figures import in_new_names
     from superloop_plugin_lab.run_folder import RunFolder
 
     check_files(folder, "metrics.jsonl")
-    lines = RunFolder.find(folder).read_metrics()
-    return [new_names(line) for line in lines] if are_old(lines) else lines
+    return in_new_names(RunFolder.find(folder).read_metrics())

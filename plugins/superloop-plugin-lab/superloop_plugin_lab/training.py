@@ -15,6 +15,7 @@ from superloop_plugin_lab.checkpoint import Checkpoint, check_fits, optimizer_st
 from superloop_plugin_lab.diagnosis import TrainingError, find_not_finite
 from superloop_plugin_lab.experiment import Experiment
 from superloop_plugin_lab.feeding import TrainingBatches, measured_batches
+from superloop_plugin_lab.figures import prefixed
 from superloop_plugin_lab.interrupt import interrupts
 from superloop_plugin_lab.measurement import Measurement, measure
 from superloop_plugin_lab.progress import progress
@@ -22,19 +23,30 @@ from superloop_plugin_lab.recorder import Recorder
 from superloop_plugin_lab.run_folder import RunFolder
 from superloop_plugin_lab.schedules import learning_rate
 from superloop_plugin_lab.step import compiled_step, new_optimizer
+from superloop_plugin_lab.stopping import EarlyStopping
 from superloop_plugin_lab.summary import summary_of
 from superloop_plugin_lab.weights_file import save_weights
 
 
 @attrs.frozen(kw_only=True)
 class Outcome:
-    """The result of a training run; ``final`` was measured with the weights of ``best_step``."""
+    """The result of a training run.
+
+    Args:
+        final: measured with the weights of ``best_step``.
+        steps: training steps taken.
+        best_step: that of the best weights; 0: they are untrained.
+        seconds: of training.
+        interrupted: whether Ctrl-C ended it.
+        stopped: why it ended early; empty: it did not.
+    """
 
     final: Measurement
     steps: int
     best_step: int
     seconds: float
     interrupted: bool
+    stopped: str = ""
 
 
 def train(experiment: Experiment, folder: RunFolder, start: Checkpoint | None = None) -> Outcome:
@@ -113,13 +125,15 @@ class Run:
         step: training steps taken so far.
         recent: loss and accuracy of each step since the last line of the metrics.
         best: the best weights so far.
+        stopping: ends the run early.
         recorder: writes figures; open it before the first measurement.
     """
 
     def __init__(self, experiment: Experiment, folder: RunFolder):
         self.step = 0
         self.recent: list[tuple[float, float]] = []
-        self.best = BestWeights()
+        self.best = BestWeights.of(experiment)
+        self.stopping = EarlyStopping(experiment)
         self.recorder = Recorder(experiment, folder)
         self._experiment = experiment
         self._folder = folder
@@ -143,8 +157,8 @@ class Run:
 
     @property
     def is_complete(self) -> bool:
-        """Whether all steps are taken."""
-        return self.step >= self._settings.steps
+        """Whether all steps are taken, or the run ends early."""
+        return self.step >= self._settings.steps or self.stopping.is_over
 
     @property
     def is_time_to_log(self) -> bool:
@@ -173,15 +187,13 @@ class Run:
         put_back(optimizer_state(self._optimizer), start.optimizer, "an optimizer")
         self._batches.load(start.generator, start.position)
         self.step, self.recent = start.step, list(start.recent)
-        self.best = BestWeights.of(start)
+        self.best.load(start)
         self._began = time.monotonic() - start.seconds
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
         """Give the model the moving averages of its weights, which are measured and saved, if there are any."""
-        if not (
-            self._settings.ema and int(self._optimizer.iterations)
-        ):  # before the first update there are none
+        if not (self._settings.ema and int(self._optimizer.iterations)):  # there are none before an update
             yield
             return
         weights = self._model.trainable_variables
@@ -196,6 +208,7 @@ class Run:
         """Undo what was written after a checkpoint: later lines of the metrics, and later weights."""
         put_back(self._model.variables, start.best, "weights")
         self._folder.rewind(self._experiment.config, start, self._best_files())
+        self.stopping.read(self._folder.read_metrics())
         put_back(self._model.variables, start.variables, "weights")
         self._measured = self._last_file()
 
@@ -235,6 +248,8 @@ class Run:
                 raise self._failure(self.step, str(error), saved=saved, saved_step=at) from error
             is_best = self.best.update(self.step, measured, self._model)
         self.recorder.evaluation(self.step, measured.figures)
+        if self.is_time_to_measure:  # it is not where Ctrl-C ended the run
+            self.stopping.update(prefixed("validation", measured.figures))
         self._measured = self._last_file() | (self._best_files() if is_best else {})
 
     def save(self) -> None:
@@ -245,6 +260,8 @@ class Run:
             optimizer=[np.array(variable) for variable in optimizer_state(self._optimizer)],
             best=self.best.variables,
             best_step=self.best.step,
+            best_figure=self.best.figure,
+            best_sign=self.best.sign,
             merit=self.best.merit,
             recent=self.recent,
             generator=dict(self._batches.generator.bit_generator.state),
@@ -265,7 +282,8 @@ class Run:
         final = measure(self._experiment, batches)
         facts = {"steps": self.step, "seconds": round(seconds, 3), "best_step": self.best.step}
         self.recorder.finish(final.figures, **facts)
-        summary = summary_of(self._experiment, final, **facts, complete=self.is_complete)
+        ended = {"complete": self.is_complete, "stopped_early": self.stopping.is_over}
+        summary = summary_of(self._experiment, final, **facts, **ended)
         self._folder.write({self._folder.summary.name: summary}, closes=True)
         return Outcome(
             final=final,
@@ -273,6 +291,7 @@ class Run:
             best_step=self.best.step,
             seconds=seconds,
             interrupted=not self.is_complete,
+            stopped=self.stopping.reason if self.stopping.is_over else "",
         )
 
     def _learning_rate(self) -> float:

@@ -69,6 +69,14 @@ def test_a_metric_of_an_unknown_trace_is_rejected(small):
         read_experiment(config)
 
 
+@pytest.mark.parametrize("metric", ["token_accuracy", "wrong_bits"])
+def test_a_metric_of_tokens_is_refused_where_targets_are_none(small, metric):
+    with pytest.raises(ConfigError) as refused:
+        read_experiment(small | {"metrics": [{"use": metric}]})
+    assert f"task: metric {metric}: needs a task whose targets are tokens or bits" in str(refused.value)
+    assert "float32 of shape (2,); do without this metric" in str(refused.value)
+
+
 BAD_CURRICULA = {
     "a sample that takes no longest": (
         ["task.use=old_echo"],

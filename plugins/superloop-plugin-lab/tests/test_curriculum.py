@@ -4,6 +4,7 @@ import pytest
 from superloop_plugin_lab import CurriculumConfig
 from superloop_plugin_lab.evaluation import evaluate_run
 from superloop_plugin_lab.experiment import read_experiment
+from superloop_plugin_lab.measurement import measure
 
 GROWTH = {
     "linear": (CurriculumConfig(start=2, steps=8), 10, [2, 3, 4, 5, 6, 7, 8, 9, 10, 10]),
@@ -37,6 +38,12 @@ def test_a_batch_has_no_sequence_longer_than_its_step_allows(echo):
 def test_each_line_of_the_metrics_has_the_longest_length_of_its_step(taught):
     lines = [json.loads(line) for line in taught.metrics.read_text().splitlines()]
     assert {line["step"]: line["longest"] for line in lines[:-1]} == {0: 2, 2: 4, 3: 5, 4: 6, 6: 6, 7: 6}
+
+
+def test_the_best_weights_are_measured_on_all_lengths_from_the_start(echo):
+    experiment = read_experiment(echo, ["curriculum.start=2", "curriculum.steps=4"])
+    measure(experiment, experiment.generator("validation"), 64)
+    assert set(experiment.task.drawn.tolist()) == {2, 3, 4, 5, 6}
 
 
 def test_test_sequences_have_all_lengths(taught):

@@ -20,6 +20,11 @@ pytestmark = pytest.mark.slow
 
 LONG = ("train.steps=60", "train.evaluate_every=25", "train.log_every=8")
 DROPOUT = ("loop.cells.0.dropout=0.3", "loop.cells.0.recurrent_dropout=0.2")
+EVERYTHING = (
+    "train.optimizer={name = 'adamw', weight_decay = 0.01}",
+    *("train.warmup_steps=10", "train.schedule=linear", "train.accumulate=2", "train.clip_value=0.1"),
+    *("train.ema=0.9", "train.dtype=mixed_float16", "train.batch_size=4", "train.checkpoint_every=10"),
+)
 CURRICULUM = ("curriculum.start=2", "curriculum.steps=40", "train.optimizer=rmsprop", "train.xla=true")
 
 
@@ -76,10 +81,14 @@ def assert_same(folder, other):
 
 @pytest.fixture(scope="module")
 def configs(small, echo):
-    """Two configs: one with dropout; one with XLA and a curriculum over many lengths."""
+    """Configs: with dropout; with XLA and a curriculum over many lengths; with what else [train] has."""
     from superloop_core.config.files import apply_overrides
 
-    return {"dropout": apply_overrides(small, DROPOUT), "curriculum": apply_overrides(echo, CURRICULUM)}
+    return {
+        "dropout": apply_overrides(small, DROPOUT),
+        "curriculum": apply_overrides(echo, CURRICULUM),
+        "everything": apply_overrides(small, EVERYTHING),
+    }
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +113,7 @@ def copied(stopped, tmp_path):
     return copy
 
 
-@pytest.mark.parametrize("name", ["dropout", "curriculum"])
+@pytest.mark.parametrize("name", ["dropout", "curriculum", "everything"])
 def test_thirty_steps_and_thirty_more_equal_sixty_bit_by_bit(whole, copied, name):
     folder = copied(name)
     assert folder.read_checkpoint().step == 30

@@ -82,6 +82,8 @@ class LastTwoBeforeNine:
 class FinalDistance:
     """The absolute distance of a system's position at the last timestep from the target."""
 
+    higher_is_better = False
+
     def __init__(self, settings: FinalDistanceConfig):
         self.position = f"{settings.system}.position"
         self.traces = (self.position,)

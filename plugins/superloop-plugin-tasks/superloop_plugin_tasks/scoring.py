@@ -46,12 +46,18 @@ class TokenAccuracy:
     """The share of a sequence's tokens that are correct; a token of bits is correct if all its bits are."""
 
     traces: tuple[str, ...] = ()
+    higher_is_better = True
 
     def __init__(self, settings: TokenAccuracyConfig):
         del settings
 
     def __call__(self, targets: Any, results: Mapping[str, Any]) -> Any:
-        """Return the share for each sequence, ``(batch,)``; 1 for a sequence without targets."""
+        """Return the share for each sequence, ``(batch,)``; 1 for a sequence without targets.
+
+        Raises:
+            ConfigError: the targets are no tokens.
+        """
+        _check_tokens(targets, results)
         wrong, counted = _wrong(targets, results), targets >= 0
         if _are_bits(targets):
             wrong, counted = ops.any(wrong, axis=-1), ops.any(counted, axis=-1)
@@ -63,13 +69,34 @@ class WrongBits:
     """The number of wrong bits in a sequence; for a task with classes, of wrong tokens."""
 
     traces: tuple[str, ...] = ()
+    higher_is_better = False
 
     def __init__(self, settings: WrongBitsConfig):
         del settings
 
     def __call__(self, targets: Any, results: Mapping[str, Any]) -> Any:
-        """Return the number for each sequence, ``(batch,)``."""
+        """Return the number for each sequence, ``(batch,)``.
+
+        Raises:
+            ConfigError: the targets are no tokens.
+        """
+        _check_tokens(targets, results)
         return _count(_wrong(targets, results))
+
+
+def _check_tokens(targets: Any, results: Mapping[str, Any]) -> None:
+    """Check that targets are integers, one for each timestep, or one for each output of a timestep.
+
+    Raises:
+        ConfigError: they are not.
+    """
+    shape, outputs = tuple(targets.shape), tuple(results["outputs"].shape)
+    dtype = backend.standardize_dtype(targets.dtype)
+    if "int" not in dtype or shape not in (outputs[:2], outputs):
+        raise ConfigError(
+            f"needs a task whose targets are tokens or bits, integers of shape {outputs[:2]} or {outputs}: "
+            f"{dtype} of shape {shape}; do without this metric"
+        )
 
 
 def _wrong(targets: Any, results: Mapping[str, Any]) -> Any:
