@@ -95,7 +95,7 @@ def test_a_task_whose_files_are_missing_leaves_its_sizes_out(superloop, monkeypa
     monkeypatch.setattr(TaskSpec, "create", refuse)
     text = superloop("init", "copy", "stack").stdout
     assert "\n# inputs = ...\n" in text
-    assert text.count("left out: the task decides it") == 3
+    assert "left out: the task decides it" in text
 
 
 def test_a_name_that_two_have_is_written_with_its_distribution(superloop, tmp_plugin, tmp_path):

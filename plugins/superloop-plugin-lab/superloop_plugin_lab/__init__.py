@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
-from attrs.validators import ge, gt, lt
+from attrs.validators import ge, gt, le, lt
 
-from superloop_core import TableSpec, hookimpl
+from superloop_core import LoopConfig, TableSpec, hookimpl
 from superloop_core.errors import ConfigError, Problem, SuperloopError, nearest, short_repr
 from superloop_core.registry import load_registry
 from superloop_plugin_lab import hookspecs
@@ -52,7 +52,8 @@ OF_TRAIN = {
 }  # arguments of Keras's optimizers, and the keys of [train] in their place
 
 __all__ = [
-    "Callback", "CurriculumConfig", "EarlyStoppingConfig", "TrainConfig", "read_metrics", "read_summary",
+    "Callback", "CurriculumConfig", "EarlyStoppingConfig", "ModelConfig", "TrainConfig", "read_metrics",
+    "read_summary",
 ]  # fmt: skip
 
 
@@ -185,11 +186,51 @@ class EarlyStoppingConfig:
     mode: Literal["", "min", "max"] = ""
 
 
+def _needs_an_embedding(instance: ModelConfig, attribute: Any, value: bool) -> None:
+    if value and not instance.embedding:
+        raise ValueError(f"{attribute.name!r} needs an embedding >= 1: {instance.embedding}")
+
+
+def _is_the_only_head(instance: ModelConfig, attribute: Any, value: str) -> None:
+    if value != "none" and instance.tied:
+        raise ValueError(f"{attribute.name!r} must be 'none' where tied = true: {value!r}")
+
+
+def _has_a_head_after_it(instance: ModelConfig, attribute: Any, value: float) -> None:
+    if value and instance.head == "none" and not instance.tied:
+        what = 'must be 0 where nothing comes after it; set head = "dense" or tied = true'
+        raise ValueError(f"{attribute.name!r} {what}: {value}")
+
+
+@attrs.frozen(kw_only=True)
+class ModelConfig:
+    """The model around the loop.
+
+    Args:
+        embedding: size of the learned vector of a token, which is the loop's input; 0: tokens are one-hot.
+        tied: one output for each token, by the transpose of the embedding.
+        head: ``dense``: a dense layer from the outputs of the last loop to those of the task.
+        input_dropout: fraction of the loop's inputs to drop in training.
+        output_dropout: fraction of the last loop's outputs to drop in training, before the head.
+        bidirectional: run the loop over the inputs in both directions; its outputs are those of both.
+        loops: further loops; the inputs of each are the outputs of the one before.
+    """
+
+    embedding: int = attrs.field(default=0, validator=[ge(0), le(2**20)])
+    tied: bool = attrs.field(default=False, validator=_needs_an_embedding)
+    head: Literal["none", "dense"] = attrs.field(default="none", validator=_is_the_only_head)
+    input_dropout: float = attrs.field(default=0.0, validator=[ge(0), lt(1)])
+    output_dropout: float = attrs.field(default=0.0, validator=[ge(0), lt(1), _has_a_head_after_it])
+    bidirectional: bool = False
+    loops: tuple[LoopConfig, ...] = ()
+
+
 @hookimpl
 def superloop_config_tables() -> Iterator[TableSpec]:
-    """Own the tables ``[task]``, ``[[metrics]]``, ``[train]``, ``[curriculum]`` and ``[early_stopping]``."""
+    """Own ``task``, ``metrics``, ``model``, ``train``, ``curriculum`` and ``early_stopping``."""
     yield TableSpec(name="task", kind="task")
     yield TableSpec(name="metrics", kind="metric", many=True)
+    yield TableSpec(name="model", config=ModelConfig)
     yield TableSpec(name="train", config=TrainConfig)
     yield TableSpec(name="curriculum", config=CurriculumConfig)
     yield TableSpec(name="early_stopping", config=EarlyStoppingConfig)

@@ -9,7 +9,7 @@ import attrs
 import keras
 import numpy as np
 
-from superloop_core import ConfigError, LoopConfig, Superloop
+from superloop_core import ConfigError, LoopConfig
 from superloop_core.config import PartConfig
 from superloop_core.errors import Problem
 from superloop_core.task import Batch, Metric, Task
@@ -41,15 +41,22 @@ def check_curriculum(curriculum: CurriculumConfig, part: PartConfig, task: Task)
     raise ConfigError([Problem("curriculum", what)])
 
 
-def check_inputs(batch: Batch, layer: Superloop) -> None:
-    """Check that the loop takes a task's sequences.
+def check_inputs(
+    batch: Batch, loop: LoopConfig, needed: Mapping[str, Any], sources: Mapping[str, Any]
+) -> None:
+    """Check that the model takes a task's sequences.
+
+    Args:
+        batch: a task's.
+        loop: the first loop.
+        needed: shapes of the inputs that the model must have, by name, without the batch axis.
+        sources: shapes of the sources that it may have.
 
     Raises:
         ConfigError: an input is missing, is unknown to the loop, or has another shape; lists all of them.
     """
     provided = {name: array.shape[1:] for name, array in batch.inputs.items()}
-    loop, needed = layer.config, layer.input_shapes
-    known = {**needed, **loop.sources}  # those that may be left out, too
+    known = {**needed, **sources}
     problems = [
         f"provides no {name!r}, which the loop needs; it provides {_names(provided)}; {_move(loop, name, ())}"
         for name in needed.keys() - provided.keys()
@@ -70,15 +77,15 @@ def check_inputs(batch: Batch, layer: Superloop) -> None:
     _raise_problems(problems)
 
 
-def check_results(task: Task, metrics: Mapping[str, Metric], batch: Batch, layer: Superloop) -> None:
-    """Check that a task and the metrics can read the loop's results, on zeros of their shapes.
+def check_results(task: Task, metrics: Mapping[str, Metric], batch: Batch, model: keras.Model) -> None:
+    """Check that a task and the metrics can read the model's results, on zeros of their shapes.
 
     Raises:
         ConfigError: the loss, the accuracy or a metric cannot be computed or has a wrong shape; lists all.
     """
     placeholders = {name: keras.KerasTensor(array.shape, array.dtype) for name, array in batch.inputs.items()}
-    specs = as_dict(layer.compute_output_spec(placeholders))
-    results = as_float32({name: keras.ops.zeros(spec.shape, spec.dtype) for name, spec in specs.items()})
+    specs = model.compute_output_spec(placeholders)
+    results = {name: keras.ops.zeros(spec.shape, spec.dtype) for name, spec in specs.items()}
     rows = (len(batch.targets),)
     computed: dict[str, tuple[Callable[..., Any], tuple[int, ...]]] = {
         "loss": (task.loss, ()),

@@ -1,12 +1,12 @@
 """Where the first number that is not finite came from."""
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-from superloop_core import Superloop, SuperloopError
+from superloop_core import SuperloopError
 from superloop_core.layer import first_not_finite
 from superloop_core.task import Batch, Task
+from superloop_plugin_lab.network import Network
 from superloop_plugin_lab.tracing import compute_traces
 
 
@@ -14,16 +14,17 @@ class TrainingError(SuperloopError):
     """A loss, a gradient or a weight is not finite."""
 
 
-def find_not_finite(layer: Superloop, model: keras.Model, task: Task, batch: Batch) -> str:
+def find_not_finite(network: Network, task: Task, batch: Batch) -> str:
     """Name the first tensor that is not finite for a batch.
 
     They are searched in the order of computing: the sequences, the traces by timestep, the loss, the
     gradients, and last the updated weights.
     """
+    model = network.model
     for name, array in batch.inputs.items():
         if not np.isfinite(array).all():
             return f"the task's {name}"
-    if found := first_not_finite(compute_traces(layer, batch)):
+    if found := first_not_finite(compute_traces(network, batch)):
         timestep, names, _ = found
         return f"{', '.join(names)} at timestep {timestep}"
     with tf.GradientTape() as tape:

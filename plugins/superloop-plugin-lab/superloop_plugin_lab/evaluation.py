@@ -129,7 +129,7 @@ def trace_run(
     experiment = open_run(run, length=length, overrides=overrides)
     check_batch(experiment, sequences)
     batch = experiment.task.sample(_generator(experiment, seed, "picture"), sequences)
-    traces = compute_traces(experiment.layer, batch)
+    traces = compute_traces(experiment.network, batch)
     inputs = {f"inputs.{name}": array for name, array in batch.inputs.items()}
     arrays: dict[str, Any] = {"targets": batch.targets, **inputs, **traces}
     left_out: list[str] = []

@@ -9,22 +9,18 @@ import attrs
 import keras
 import numpy as np
 
-from superloop_core import ConfigError, Superloop, TraceError, __version__, check_memory
+from superloop_core import ConfigError, Superloop, __version__, check_memory
+from superloop_core.builder import dtype_policy
 from superloop_core.config import Config, apply_overrides, load_dict, read_config
 from superloop_core.errors import Problem, SuperloopError
 from superloop_core.layer import limited_build
 from superloop_core.limits import in_bytes, machine_memory
 from superloop_core.registry import Registry, load_registry
 from superloop_core.task import Batch, Metric, StoredTask, Task
-from superloop_plugin_lab import CurriculumConfig, TrainConfig
-from superloop_plugin_lab.compatibility import (
-    as_dict,
-    as_float32,
-    check_curriculum,
-    check_inputs,
-    check_results,
-)
+from superloop_plugin_lab import CurriculumConfig, ModelConfig, TrainConfig
+from superloop_plugin_lab.compatibility import check_curriculum, check_inputs, check_results
 from superloop_plugin_lab.figures import sign_of_best, sign_of_watched
+from superloop_plugin_lab.network import Network, Plan, check_model, make_layers
 from superloop_plugin_lab.optimizers import make_optimizer
 from superloop_plugin_lab.sizes import complete, make_task
 
@@ -46,8 +42,7 @@ class Experiment:
         task: draws the sequences.
         metrics: figures to measure besides loss and accuracy, by name.
         timesteps: the config's number; if that is 0, the number of timesteps of the task's inputs.
-        layer: the loop.
-        model: maps the loop's inputs to a dict of ``outputs`` and the traces that task and metrics read.
+        network: the model and its loops.
     """
 
     config: Config
@@ -56,8 +51,17 @@ class Experiment:
     task: Task
     metrics: Mapping[str, Metric]
     timesteps: int
-    layer: Superloop
-    model: keras.Model
+    network: Network
+
+    @property
+    def layer(self) -> Superloop:
+        """The loop, the first one of several."""
+        return self.network.loops[0]
+
+    @property
+    def model(self) -> keras.Model:
+        """The model: from the task's inputs to ``outputs`` and the traces that task and metrics read."""
+        return self.network.model
 
     def generator(self, purpose: str) -> np.random.Generator:
         """Return a generator of sequences for one of ``PURPOSES``, seeded by the config and the purpose."""
@@ -111,18 +115,23 @@ def read_experiment(
     metrics = _make_metrics(config, registry)
     batch = _sample(task, part)
     timesteps = config.loop.timesteps or batch.inputs["inputs"].shape[1]
+    model, sizes = config.tables["model"], getattr(task, "sizes", None)
+    traces = dict.fromkeys((*task.traces, *(trace for metric in metrics.values() for trace in metric.traces)))
+    check_model(config.loop, model, sizes, traces)
     if to_train:
         make_optimizer(settings)  # raises where it cannot
         sign_of_best(settings, metrics)  # so do these
         if "early_stopping" in config.tables:
             sign_of_watched(config.tables["early_stopping"], metrics)
-        check_memory(config.loop, timesteps, settings.batch_size)
+        for loop in (config.loop, *model.loops):
+            check_memory(loop, timesteps, settings.batch_size)
     keras.utils.set_random_seed(settings.seed)
-    with limited_build(config.loop, machine_memory()):
-        layer = _make_layer(config, task, metrics)
-        check_inputs(batch, layer)
-        model = _make_model(layer, batch)
-    check_results(task, metrics, batch, layer)
+    with limited_build(config.loop, machine_memory()), dtype_policy(settings.dtype):
+        layers = make_layers(config.loop, model, traces, "auto" if settings.xla else False)
+        plan = Plan(config=model, sizes=sizes, layers=layers)
+        check_inputs(batch, config.loop, plan.input_shapes, plan.sources)
+        network = plan.connect(batch)
+    check_results(task, metrics, batch, network.model)
     return Experiment(
         config=config,
         settings=settings,
@@ -130,8 +139,7 @@ def read_experiment(
         task=task,
         metrics=metrics,
         timesteps=timesteps,
-        layer=layer,
-        model=model,
+        network=network,
     )
 
 
@@ -171,7 +179,7 @@ def _check_bytes(needed: int, what: str) -> None:
 
 
 def _complete(config: Config, registry: Registry) -> Config:
-    """Add the defaults of ``[train]`` and the versions of all plugins in use.
+    """Add the defaults of ``[model]`` and ``[train]``, and the versions of all plugins in use.
 
     Raises:
         ConfigError: there is no table ``[task]``.
@@ -187,7 +195,7 @@ def _complete(config: Config, registry: Registry) -> Config:
     ]
     return attrs.evolve(
         config,
-        tables={**config.tables, "train": config.tables.get("train", TrainConfig())},
+        tables={"model": ModelConfig(), "train": TrainConfig(), **config.tables},
         plugins={"superloop-core": __version__} | {record.distribution: record.version for record in records},
     )
 
@@ -205,27 +213,3 @@ def _make_metrics(config: Config, registry: Registry) -> dict[str, Metric]:
         name = next(name for name in itertools.chain((base,), numbered) if name not in taken)
         metrics[name] = registry.resolve("metric", part.use).spec.create(part.settings)
     return metrics
-
-
-def _make_layer(config: Config, task: Task, metrics: Mapping[str, Metric]) -> Superloop:
-    """Make the loop, with the traces that the task and the metrics read."""
-    traces = dict.fromkeys((*task.traces, *(trace for metric in metrics.values() for trace in metric.traces)))
-    settings = config.tables["train"]
-    jit_compile = "auto" if settings.xla else False
-    return Superloop(
-        config.loop, traces=tuple(traces), jit_compile=jit_compile, dtype=settings.dtype, name="superloop"
-    )
-
-
-def _make_model(layer: Superloop, batch: Batch) -> keras.Model:
-    """Make the model around the loop; the task gets float32 whatever the policy.
-
-    Raises:
-        ConfigError: the loop has no trace of a name that the task or a metric reads.
-    """
-    inputs = layer.symbolic_inputs(lengths="lengths" in batch.inputs)
-    inputs = inputs if isinstance(inputs, Mapping) else {"inputs": inputs}
-    try:
-        return keras.Model(inputs, as_float32(as_dict(layer(inputs))))
-    except TraceError as error:
-        raise ConfigError([Problem("task", str(error))]) from error

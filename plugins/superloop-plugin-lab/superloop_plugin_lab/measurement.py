@@ -51,7 +51,7 @@ def measure(experiment: Experiment, batches: Iterable[Batch]) -> Measurement:
         results = experiment.model.predict_on_batch(dict(batch.inputs))
         loss = float(task.loss(batch.targets, results))
         if not np.isfinite(loss):
-            found = find_not_finite(experiment.layer, experiment.model, task, batch)
+            found = find_not_finite(experiment.network, task, batch)
             raise TrainingError(f"not finite on test sequences: {found}")
         losses.append(loss * rows)
         correct.append(_by_row("the task's correct", task.correct, batch, results))

@@ -28,7 +28,7 @@ PIPED_WIDTH = 200  # columns of a table that is not shown on a terminal, so that
 def report(experiment: Experiment, folder: RunFolder, outcome: Outcome) -> None:
     """Draw the picture of a run, and print its summary."""
     batch = experiment.task.sample(experiment.generator("picture"), PICTURED)
-    traces = compute_traces(experiment.layer, batch)
+    traces = compute_traces(experiment.network, batch)
     left_out: list[str] = []
 
     def draw(path: Path) -> None:

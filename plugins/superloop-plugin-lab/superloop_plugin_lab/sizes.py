@@ -1,18 +1,19 @@
-"""The sizes of a loop that a config leaves out, and its task decides."""
+"""The sizes of the loops that a config leaves out, and its task decides."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from superloop_core import Sizes, Task, start_tensorflow
-from superloop_core.config import PartConfig, read_table
+from superloop_core import ConfigError, LoopConfig, Sizes, Task, assemble, start_tensorflow
+from superloop_core.config import PartConfig, read_loop, read_table
 from superloop_core.errors import SuperloopError
 from superloop_core.registry import Registry
+from superloop_plugin_lab import ModelConfig
 
 UNKNOWN = {"inputs": 1}  # while the task cannot be made, so that the loop is checked for all other problems
 
 
 def complete(tables: Mapping[str, Any], registry: Registry) -> tuple[Mapping[str, Any], Task | None]:
-    """Fill in what ``[loop]`` leaves out of inputs, outputs and timesteps, where the task has ``sizes``.
+    """Fill in what the loops leave out of inputs, outputs and timesteps, where the task has ``sizes``.
 
     What is given stays, and what is wrong: the reading reports it.
 
@@ -24,18 +25,31 @@ def complete(tables: Mapping[str, Any], registry: Registry) -> tuple[Mapping[str
         the config, and its task if it was made for this.
     """
     loop = tables.get("loop")
-    names = ("inputs", "outputs", "timesteps")
-    if "task" not in tables or not isinstance(loop, Mapping) or all(name in loop for name in names):
+    if "task" not in tables or not isinstance(loop, Mapping):
         return tables, None
-    task = None
+    table = tables.get("model", {})
+    given = table.get("loops") if isinstance(table, Mapping) else None
+    given = given if isinstance(given, list) else []
+    further = [dict(one) for one in given if isinstance(one, Mapping)]
+    names = ("inputs", "outputs", "timesteps")
+    if all(name in loop for name in names) and all("inputs" in one and "outputs" in one for one in further):
+        return tables, None
+    task, decided, of_last = None, UNKNOWN, {}
     try:
         task = make_task(registry, read_table("task", tables["task"], registry))
     except SuperloopError:
-        decided = UNKNOWN
+        pass
     else:
         sizes: Sizes | None = getattr(task, "sizes", None)
-        decided = {} if sizes is None else sizes.loop
-    return {**tables, "loop": decided | dict(loop)}, task
+        model = _without_loops(table, registry)
+        decided = {} if sizes is None else _inputs(sizes, model)
+        of_last = {} if sizes is None else _outputs(sizes, model, bool(further))
+    loop = {**decided, **({} if further else of_last), **loop}
+    if not further or len(further) < len(given):
+        return {**tables, "loop": loop}, task
+    further[-1] = {**of_last, **further[-1]}
+    _fill_inputs(loop, further, table.get("bidirectional") is True, registry)
+    return {**tables, "loop": loop, "model": {**table, "loops": further}}, task
 
 
 def make_task(registry: Registry, part: PartConfig) -> Task:
@@ -48,3 +62,45 @@ def make_task(registry: Registry, part: PartConfig) -> Task:
     start_tensorflow()  # which a task imports, with notes that nobody needs
     task: Task = registry.resolve("task", part.use).spec.create(part.settings)
     return task
+
+
+def output_size(loop: LoopConfig) -> int:
+    """Return the size of a loop's output."""
+    return loop.outputs or assemble(loop).output_size
+
+
+def _without_loops(table: Any, registry: Registry) -> ModelConfig:
+    """Read the table ``[model]`` without its loops; its problems are reported later."""
+    own = {n: value for n, value in table.items() if n != "loops"} if isinstance(table, Mapping) else {}
+    try:
+        config: ModelConfig = read_table("model", own, registry)
+        return config
+    except ConfigError:
+        return ModelConfig()
+
+
+def _inputs(sizes: Sizes, model: ModelConfig) -> dict[str, int]:
+    of_tokens = {"inputs": model.embedding} if sizes.tokens and model.embedding else {}
+    return {name: size for name, size in sizes.loop.items() if name != "outputs"} | of_tokens
+
+
+def _outputs(sizes: Sizes, model: ModelConfig, are_further: bool) -> dict[str, int]:
+    """Return the outputs of the last loop; those of both directions are no loop's own."""
+    if model.tied:
+        return {"outputs": model.embedding}
+    is_open = model.head == "dense" or (model.bidirectional and not are_further)
+    return {} if is_open else {"outputs": sizes.outputs}
+
+
+def _fill_inputs(
+    loop: Mapping[str, Any], further: list[dict[str, Any]], bidirectional: bool, registry: Registry
+) -> None:
+    """Set the inputs of further loops to the outputs of the loop before, as long as that can be read."""
+    before, factor = loop, 2 if bidirectional else 1
+    for one in further:
+        try:
+            size = factor * output_size(read_loop(before, registry))
+        except SuperloopError:
+            size = UNKNOWN["inputs"]
+        one.setdefault("inputs", size)
+        before, factor = one, 1

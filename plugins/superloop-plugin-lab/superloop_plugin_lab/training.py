@@ -221,7 +221,7 @@ class Run:
         batch = self._batches.next(self.step + 1)
         loss, accuracy, finite = self._compiled_step(dict(batch.inputs), batch.targets)
         if not finite:
-            found = find_not_finite(self._experiment.layer, self._model, self._experiment.task, batch)
+            found = find_not_finite(self._experiment.network, self._experiment.task, batch)
             raise self._failure(self.step + 1, f"not finite: {found}", saved="last", saved_step=self.step)
         self.step += 1
         self.recent.append((float(loss), float(accuracy)))

@@ -4,6 +4,7 @@ import pytest
 from superloop_plugin_lab import CurriculumConfig
 from superloop_plugin_lab.evaluation import evaluate_run
 from superloop_plugin_lab.experiment import read_experiment
+from superloop_plugin_lab.feeding import measured_batches
 from superloop_plugin_lab.measurement import measure
 
 GROWTH = {
@@ -42,7 +43,7 @@ def test_each_line_of_the_metrics_has_the_longest_length_of_its_step(taught):
 
 def test_the_best_weights_are_measured_on_all_lengths_from_the_start(echo):
     experiment = read_experiment(echo, ["curriculum.start=2", "curriculum.steps=4"])
-    measure(experiment, experiment.generator("validation"), 64)
+    measure(experiment, measured_batches(experiment, "validation", 64))
     assert set(experiment.task.drawn.tolist()) == {2, 3, 4, 5, 6}
 
 

@@ -16,7 +16,7 @@ def batch(experiment):
 
 
 def found(experiment, batch, task=None):
-    return find_not_finite(experiment.layer, experiment.model, task or experiment.task, batch)
+    return find_not_finite(experiment.network, task or experiment.task, batch)
 
 
 class WithLoss:

@@ -1,5 +1,7 @@
 """Titles of panels, and labels of the slots that a task annotates."""
 
+import re
+
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
@@ -34,8 +36,8 @@ def words_of(name: str) -> str:
 
 
 def system_of(name: str) -> str:
-    """``stack.read_weights`` -> ``stack``"""
-    return name.partition(".")[0]
+    """``stack.read_weights`` -> ``stack``; ``loops.1.stack.read_weights`` -> ``loops.1.stack``"""
+    return re.match(r"(loops\.\d+\.)?[^.]*", name)[0]  # type: ignore[index]
 
 
 def _is_annotated(axes: Axes, name: str, note: Annotation) -> bool:

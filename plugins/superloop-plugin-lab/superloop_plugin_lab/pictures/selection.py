@@ -35,9 +35,11 @@ def select_traces(traces: Mapping[str, np.ndarray], annotated: Collection[str]) 
     rows = {
         name: int(np.prod(trace.shape[2:]))
         for name, trace in by_slots.items()
-        if name != "outputs" and name.rpartition(".")[2] not in NOT_DRAWN
+        if name.rpartition(".")[2] != "outputs" and name.rpartition(".")[2] not in NOT_DRAWN
     }
-    of_systems = {name: count for name, count in rows.items() if system_of(name) != "cells"}
+    of_systems = {
+        name: count for name, count in rows.items() if system_of(name).rpartition(".")[2] != "cells"
+    }
     if any(count <= MAX_ROWS for count in of_systems.values()):
         rows = of_systems
     candidates = sorted((name for name in rows if rows[name] <= MAX_ROWS), key=lambda name: -rows[name])
