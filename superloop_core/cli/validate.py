@@ -14,8 +14,8 @@ from superloop_core.cli.quiet import start_tensorflow
 from superloop_core.cli.streams import table_console
 from superloop_core.config.files import apply_overrides, load_dict
 from superloop_core.config.reader import read_config
-from superloop_core.config.schema import Config, LoopConfig
-from superloop_core.errors import ConfigError, printable
+from superloop_core.config.schema import Config, Fact, LoopConfig
+from superloop_core.errors import ConfigError, Problem, printable
 from superloop_core.registry.registry import Registry
 from superloop_core.system_settings import shape_in_words
 
@@ -46,7 +46,7 @@ def validate(
             read = read_config(registry.hook.superloop_complete_tables(tables=tables) or tables, registry)
             steps: int | None = read.loop.timesteps or timesteps
             size = _measured(read.loop, steps)
-            check_by_plugins(registry, read)
+            facts = check_by_plugins(registry, read)
     except ConfigError as error:
         if not as_json:
             count = len(error.problems)
@@ -66,6 +66,7 @@ def validate(
         "weights": size.weights,
         "state_size": size.state_size,
         "memory": _memory(size, steps, rows) if steps else None,
+        "facts": facts,
         "config": {name: table for name, table in read.to_dict().items() if name != "plugins" or table},
     }
     if as_json:
@@ -74,15 +75,19 @@ def validate(
         _print(config, report, read.loop)
 
 
-def check_by_plugins(registry: Registry, config: Config) -> None:
+def check_by_plugins(registry: Registry, config: Config) -> dict[str, str]:
     """Make the checks of plugins, such as whether a task fits its loop.
+
+    Returns:
+        what they know of the config, such as what was read of a file, by name.
 
     Raises:
         ConfigError: with every problem found.
     """
-    found = registry.hook.superloop_check_config(config=config)
-    if problems := [problem for of_plugin in found for problem in of_plugin]:
+    found = [one for of_plugin in registry.hook.superloop_check_config(config=config) for one in of_plugin]
+    if problems := [one for one in found if isinstance(one, Problem)]:
         raise ConfigError(problems)
+    return {str(fact.name): str(fact.text) for fact in found if isinstance(fact, Fact)}
 
 
 def _memory(size: "LoopSize", timesteps: int, rows: int) -> dict[str, int] | None:
@@ -134,9 +139,10 @@ def _print(path: Path, report: dict[str, Any], loop: LoopConfig) -> None:
         facts["memory"] = "not known, as the size of a state depends on the data"
     else:
         facts["memory"] = "not known, as loop.timesteps is 0; give the number of the longest: --timesteps N"
+    facts |= report["facts"]
     grid = Table.grid(padding=(0, 2))
     for name, fact in facts.items():
-        grid.add_row(Text(name, style="bold"), Text(fact))
+        grid.add_row(Text(printable(name), style="bold"), Text(printable(fact)))
     tables.print(grid)
 
 

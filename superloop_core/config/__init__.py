@@ -6,12 +6,13 @@ from superloop_core.config.schema import (
     RESERVED_IDS,
     CellConfig,
     Config,
+    Fact,
     LoopConfig,
     PartConfig,
     SystemConfig,
 )
 
 __all__ = [
-    "RESERVED_IDS", "CellConfig", "Config", "LoopConfig", "PartConfig", "SystemConfig",
+    "RESERVED_IDS", "CellConfig", "Config", "Fact", "LoopConfig", "PartConfig", "SystemConfig",
     "apply_overrides", "load_dict", "read_config", "read_loop", "read_table",
 ]  # fmt: skip

@@ -1,7 +1,7 @@
 """The schema of a config: frozen attrs classes, comparable and printable."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import attrs
 from attrs.validators import ge, le
@@ -173,6 +173,13 @@ def _table_to_dict(table: Any) -> Any:
     if isinstance(table, tuple):
         return [part.to_dict() for part in table]
     return table.to_dict() if isinstance(table, PartConfig) else settings_to_dict(table)
+
+
+class Fact(NamedTuple):
+    """What is known of a config besides its values: ``train``, ``48 examples``."""
+
+    name: str
+    text: str
 
 
 def named_sources(loop: LoopConfig) -> list[tuple[str, Source]]:

@@ -15,7 +15,7 @@ import pluggy
 if TYPE_CHECKING:
     import click
 
-    from superloop_core.config.schema import Config, PartConfig
+    from superloop_core.config.schema import Config, Fact, PartConfig
     from superloop_core.errors import Problem
     from superloop_core.registry.specs import PluginSpec, TableSpec
 
@@ -89,8 +89,10 @@ def superloop_complete_tables(tables: Mapping[str, Any]) -> Mapping[str, Any] | 
 
 
 @hookspec
-def superloop_check_config(config: Config) -> Iterable[Problem]:  # type: ignore[empty-body]
+def superloop_check_config(config: Config) -> Iterable[Problem | Fact]:  # type: ignore[empty-body]
     """Yield the problems of a config that is valid as such: what a command of yours would refuse it for.
+
+    Facts that it yields too, such as what was read of a file, are printed.
 
     Called by ``superloop validate``, and by ``superloop init`` with what it writes. Import what the check
     needs in the body.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import click
 
-    from superloop_core.config import Config
+    from superloop_core.config import Config, Fact
 
 OPTIMIZERS = {
     "adadelta": "Adadelta",
@@ -241,23 +241,30 @@ def superloop_complete_tables(tables: Mapping[str, Any]) -> Mapping[str, Any] | 
     """Fill in the sizes that a loop leaves out and its task decides."""
     if "task" not in tables:
         return None
+    from superloop_core import start_tensorflow
+
+    start_tensorflow()
     from superloop_plugin_lab.sizes import complete
 
     return complete(tables, load_registry())[0]
 
 
 @hookimpl
-def superloop_check_config(config: Config) -> Iterator[Problem]:
-    """Make the checks of train, where there is a task to train on."""
+def superloop_check_config(config: Config) -> Iterator[Problem | Fact]:
+    """Make the checks of train, where there is a task to train on, and say what a task has read."""
     if "task" not in config.tables:
         return
     from superloop_core import start_tensorflow
 
     start_tensorflow()
+    from superloop_core.config import Fact
+    from superloop_core.task import StoredTask
     from superloop_plugin_lab.experiment import read_experiment
 
     try:
-        read_experiment(config.to_dict(), to_train=True)
+        task = read_experiment(config.to_dict(), to_train=True).task
+        if isinstance(task, StoredTask):
+            yield from (Fact(name, text) for name, text in task.facts().items())
     except ConfigError as error:
         yield from error.problems
     except SuperloopError as error:
