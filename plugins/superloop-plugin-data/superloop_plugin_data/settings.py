@@ -165,6 +165,8 @@ class ForecastingConfig(DataConfig):
         target: the columns to forecast; empty: the inputs.
         horizon: number of timesteps ahead; all of them are forecast.
         window: timesteps of a part of a series.
+        stride: timesteps from the beginning of a training window to that of the next; 0: the window, so that
+            none overlap. Others never do.
         normalize: as for the inputs of other tasks; targets are always normalized.
         missing: what an empty number is: ``refuse``, or ``mean``, that of the training examples.
         tolerance: an answer is correct if each number is off by at most this many standard deviations.
@@ -174,6 +176,7 @@ class ForecastingConfig(DataConfig):
     target: tuple[str, ...] = ()
     horizon: int = attrs.field(default=1, validator=ge(1))
     window: int = attrs.field(default=64, validator=ge(2))
+    stride: int = attrs.field(default=0, validator=ge(0))
     normalize: bool = True
     missing: Literal["refuse", "mean"] = "refuse"
     tolerance: float = attrs.field(default=0.1, validator=ge(0))

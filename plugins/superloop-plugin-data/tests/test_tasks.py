@@ -353,3 +353,12 @@ def test_a_tokenizer_may_come_from_a_file(tmp_path):
         made("classification", **settings, tokens=str(tmp_path / "tokenizer.json"))
     with pytest.raises(ConfigError, match="must be characters, words, or the path of a tokenizer"):
         made("classification", **settings, tokens="letters")
+
+
+def test_training_windows_may_overlap_and_others_do_not(tmp_path):
+    path = tmp_path / "d.csv"
+    path.write_text("t\n" + "".join(f"{t}\n" for t in range(100)))
+    task = made("forecasting", data=str(path), inputs=["t"], window=10, stride=3, fractions=(0.5, 0.2, 0.3))
+    assert [(part.start, part.stop) for part in task.parts["train"]] == [(n, n + 11) for n in range(0, 40, 3)]
+    assert [(part.start, part.stop) for part in task.parts["validation"]] == [(50, 61), (60, 70)]
+    assert task.parts["test"][0].start == 70

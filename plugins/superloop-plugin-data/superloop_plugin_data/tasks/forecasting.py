@@ -53,8 +53,9 @@ class Forecasting(Stored):
         shares = np.array(shares) / np.sum(shares)
         for index in range(len(table)):
             timesteps = len(self.raw_of(Part(number, index)))
-            for parts, (start, stop) in zip(divided, in_order(timesteps, shares), strict=True):
-                parts += self._windows(number, index, start, stop)
+            for split, (start, stop) in enumerate(in_order(timesteps, shares)):
+                stride = 0 if split else self.settings.stride  # training comes first
+                divided[split] += self._windows(number, index, start, stop, stride)
         return divided
 
     def learn(self, parts: Sequence[Part]) -> None:
@@ -97,8 +98,10 @@ class Forecasting(Stored):
         """Return whether all values of a window are within the tolerance, ``(batch,)`` of bool."""
         return numbers_are_near(targets, outputs_of(results, self.sizes.outputs), self.settings.tolerance)
 
-    def _windows(self, table: int, index: int, start: int, stop: int) -> list[Part]:
+    def _windows(self, table: int, index: int, start: int, stop: int, stride: int = 0) -> list[Part]:
         """Cut the timesteps from ``start`` to ``stop`` into windows; the last one may be shorter."""
         horizon = self.settings.horizon
-        first = range(start, stop - horizon, self.settings.window)
+        first = range(start, stop - horizon, stride or self.settings.window)
+        if stride:  # whole windows only, of which there is one at least
+            first = range(start, max(stop - horizon - self.settings.window, start) + 1, stride)
         return [Part(table, index, at, min(at + self.settings.window + horizon, stop)) for at in first]
