@@ -6,12 +6,15 @@ from superloop_core.config.schema import (
     RESERVED_IDS,
     CellConfig,
     Config,
+    KerasObject,
     LoopConfig,
     PartConfig,
     SystemConfig,
+    WeightsConfig,
 )
 
 __all__ = [
-    "RESERVED_IDS", "CellConfig", "Config", "LoopConfig", "PartConfig", "SystemConfig",
+    "RESERVED_IDS", "CellConfig", "Config", "KerasObject", "LoopConfig", "PartConfig", "SystemConfig",
+    "WeightsConfig",
     "apply_overrides", "load_dict", "read_config", "read_loop", "read_table",
 ]  # fmt: skip

@@ -10,8 +10,9 @@ from superloop_core.builder.keras_cell import as_builder
 from superloop_core.builder.layer_names import LayerNames
 from superloop_core.builder.protocol import Builder
 from superloop_core.builder.system import System
-from superloop_core.config.schema import CellConfig, LoopConfig, PartConfig, SystemConfig
+from superloop_core.config.schema import CellConfig, LoopConfig, PartConfig, SystemConfig, WeightsConfig
 from superloop_core.errors import ConfigError, PluginError, Problem, short_repr
+from superloop_core.layer.keras_objects import keras_objects
 from superloop_core.loop.wiring import Wiring
 from superloop_core.registry.registry import load_registry
 from superloop_core.registry.specs import PluginSpec, place_of
@@ -64,10 +65,24 @@ def _wired(config: LoopConfig, policy: Any) -> Wiring:
             systems,
             outputs=config.outputs,
             outputs_read_systems=config.outputs_read_systems,
+            control_weights=_weights(config.control_weights, "loop.control_weights"),
+            output_weights=_weights(config.output_weights, "loop.output_weights"),
             learned=config.learned,
             layer_names=names,
             name="wiring",
         )
+
+
+def _weights(config: WeightsConfig | None, where: str) -> dict[str, Any]:
+    """Return the arguments of a projection.
+
+    Raises:
+        ConfigError: Keras has no such object.
+    """
+    try:
+        return {} if config is None else keras_objects(config)
+    except ConfigError as error:
+        raise ConfigError(Problem(where, problem.what) for problem in error.problems) from error
 
 
 def frozen_parts(wiring: Wiring) -> list[str]:

@@ -24,8 +24,8 @@ class Network:
     Args:
         loops: the first one, or its forward direction, and those of ``[[model.loops]]``.
         model: maps a task's inputs to a dict of ``outputs`` and traces.
-        feeds: maps them to the inputs of each loop, ``0.inputs`` and so on, without ``lengths``; None: they are
-            the first loop's, and there is no other.
+        feeds: maps them to the inputs of each loop, ``0.inputs`` and so on, without ``lengths``; None: they
+            are the first loop's, and there is no other.
     """
 
     loops: tuple[Superloop, ...]
