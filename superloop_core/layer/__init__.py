@@ -2,8 +2,8 @@
 
 from superloop_core.layer.finite import first_not_finite
 from superloop_core.layer.keras_config import check_keras_config
-from superloop_core.layer.keras_objects import keras_objects
 from superloop_core.layer.limited_variables import limited_build
+from superloop_core.layer.named_objects import keras_objects
 from superloop_core.layer.saving import load_model
 from superloop_core.layer.superloop import Superloop
 from superloop_core.layer.weights_file import load_weights

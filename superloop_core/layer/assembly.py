@@ -12,7 +12,7 @@ from superloop_core.builder.protocol import Builder
 from superloop_core.builder.system import System
 from superloop_core.config.schema import CellConfig, LoopConfig, PartConfig, SystemConfig, WeightsConfig
 from superloop_core.errors import ConfigError, PluginError, Problem, short_repr
-from superloop_core.layer.keras_objects import keras_objects
+from superloop_core.layer.named_objects import keras_objects
 from superloop_core.loop.wiring import Wiring
 from superloop_core.registry.registry import load_registry
 from superloop_core.registry.specs import PluginSpec, place_of

@@ -11,7 +11,7 @@ import tomlkit
 
 from superloop_core import CellConfig, ConfigError, PluginError, Superloop, SystemConfig, assemble, load_model
 from superloop_core.builder import Builder, System
-from superloop_core.cli.init import _lines
+from superloop_core.cli.init import _text
 from superloop_core.config import read_config, read_loop
 from superloop_core.config.reader import count_parts
 from superloop_core.describe.plugin import described
@@ -218,7 +218,7 @@ def test_describe_and_init_show_parts(registry):
     assert types["more"] == "a list of cells"
     assert types["named"] == "a table of cells"
     assert types["memory"] == "a system"
-    written = tomllib.loads("\n".join(_lines(registry, [record])))
+    written = tomllib.loads(_text(registry, [record]))
     assert read_config(written, load_registry()).loop.cells[0].settings.output_size == 3
 
 
