@@ -14,6 +14,7 @@ from superloop_core.builder import Builder, System
 from superloop_core.cli.init import _text
 from superloop_core.config import read_config, read_loop
 from superloop_core.config.reader import count_parts
+from superloop_core.config.settings import settings_to_dict
 from superloop_core.describe.plugin import described
 from superloop_core.registry import load_registry
 
@@ -226,5 +227,5 @@ def test_a_part_is_an_attrs_object():
     cell = read_loop(loop_of(), load_registry()).cells[0]
     assert attrs.evolve(cell, layers=2).to_dict()["cell"] == {
         "use": "superloop-plugin-cells:gru", "layers": 1, "learn_initial_state": False,
-        **attrs.asdict(cell.settings.cell.settings),
+        **settings_to_dict(cell.settings.cell.settings),
     }  # fmt: skip
