@@ -87,14 +87,14 @@ def _weights(config: WeightsConfig | None, where: str) -> dict[str, Any]:
 
 def frozen_parts(wiring: Wiring) -> list[str]:
     """Return the paths of the parts and projections that have weights, but none that is trained."""
-    layers = {path: part for path, part in wiring.parts.items() if isinstance(part, keras.layers.Layer)}
+    layers = {path: part for path, part in wiring.parts().items() if isinstance(part, keras.layers.Layer)}
     return [path for path, part in layers.items() if part.weights and not part.trainable_weights]
 
 
 def freeze_parts(wiring: Wiring, paths: Iterable[str]) -> None:
     """Freeze the parts and projections with some paths; a file may name some that are gone."""
     for path in paths:
-        if isinstance(part := wiring.parts.get(path), keras.layers.Layer):
+        if isinstance(part := wiring.parts().get(path), keras.layers.Layer):
             part.trainable = False
 
 

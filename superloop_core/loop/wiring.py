@@ -112,9 +112,11 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
             for name, shape in system.sources.items()
         }
 
-    @property
     def parts(self) -> dict[str, Any]:
-        """What may have weights, by path: ``cells.0``, ``tape``, ``tape.control``, ``outputs``."""
+        """Return what may have weights, by path: ``cells.0``, ``tape``, ``tape.control``, ``outputs``.
+
+        A method: Keras would name the weights of a saved model by a property.
+        """
         cells = {cell_path(index): cell for index, cell in enumerate(self.cells)}
         controls = {join(id, CONTROL): control for id, control in zip(self.ids, self.controls, strict=True)}
         projection = {} if self.projection is None else {OUTPUTS: self.projection}

@@ -237,7 +237,7 @@ def test_the_weights_of_the_quickstart_are_made():
     (table,) = (block for block in blocks(QUICKSTART, "toml") if "output_weights" in block)
     loop = superloop_core.Superloop(tomllib.loads(table))
     loop.build((None, 3, 2))
-    cell, projection = loop.wiring.parts["cells.0"], loop.wiring.projection
+    cell, projection = loop.wiring.parts()["cells.0"], loop.wiring.projection
     assert 0.08 < np.std(cell.weights[0]) < 0.12
     assert len(projection.losses) == 1
 

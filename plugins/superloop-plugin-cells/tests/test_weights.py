@@ -23,7 +23,7 @@ def loop_of(cell, **loop):
 def test_names_and_tables_of_keras_make_the_weights(use):
     normal = {"class_name": "RandomNormal", "config": {"mean": 5.0, "stddev": 0.01}}
     given = {"kernel_initializer": "ones", "bias_initializer": normal, "kernel_regularizer": "l2"}
-    cell = loop_of({"use": use, **given}).wiring.parts["cells.0"]
+    cell = loop_of({"use": use, **given}).wiring.parts()["cells.0"]
     kernels = [np.array(w) for w in cell.weights if w.name.endswith("kernel") and "recurrent" not in w.name]
     biases = [np.array(w) for w in cell.weights if w.name.endswith("bias") and w.name != "cell_bias"]
     assert len(kernels) == len(biases) == (2 if use == "sgu" else 1)
@@ -41,7 +41,7 @@ def test_recurrent_kernels_have_settings_of_their_own(use):
         "recurrent_regularizer": "l1",
         "recurrent_constraint": "unit_norm",
     }
-    cell = loop_of({"use": use, **given}).wiring.parts["cells.0"]
+    cell = loop_of({"use": use, **given}).wiring.parts()["cells.0"]
     (kernel,) = (weight for weight in cell.weights if weight.name == "recurrent_kernel")
     np.testing.assert_array_equal(kernel, np.ones_like(kernel))
     assert isinstance(kernel.constraint, keras.constraints.UnitNorm)
