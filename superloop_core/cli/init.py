@@ -250,7 +250,7 @@ def _other_tables(registry: Registry) -> Iterator[str]:
 def _table(name: str, config: type[Any]) -> Iterator[str]:
     yield f"[{name}]"
     for setting in settings_of(config):
-        prefix = "# " if setting.default is None else ""
+        prefix = "# " if setting.default in (None, []) else ""  # a list of tables is written otherwise
         yield from _setting(f"{prefix}{setting.name}", toml(setting.default), _meaning(setting))
 
 

@@ -7,12 +7,15 @@ from superloop_core.config.schema import (
     CellConfig,
     Config,
     Fact,
+    KerasObject,
     LoopConfig,
     PartConfig,
     SystemConfig,
+    WeightsConfig,
 )
 
 __all__ = [
-    "RESERVED_IDS", "CellConfig", "Config", "Fact", "LoopConfig", "PartConfig", "SystemConfig",
+    "RESERVED_IDS", "CellConfig", "Config", "Fact", "KerasObject", "LoopConfig", "PartConfig", "SystemConfig",
+    "WeightsConfig",
     "apply_overrides", "load_dict", "read_config", "read_loop", "read_table",
 ]  # fmt: skip

@@ -1,7 +1,7 @@
 """The schema of a config: frozen attrs classes, comparable and printable."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import attrs
 from attrs.validators import ge, le
@@ -90,6 +90,32 @@ class SystemConfig(PartConfig):
         return sources_of(self.settings)
 
 
+KerasObject: TypeAlias = str | dict[str, Any] | None  # a name of Keras, a saved config of it, or its default
+
+
+@attrs.frozen(kw_only=True, slots=False)  # a base of settings, beside another
+class WeightsConfig:
+    """The weights of a projection, in Keras's words.
+
+    Each setting is a name (``"he_normal"``, ``"l2"``), or a table with ``class_name`` and ``config``.
+
+    Args:
+        kernel_initializer: of the kernel.
+        bias_initializer: of the bias.
+        kernel_regularizer: adds a loss of the kernel.
+        bias_regularizer: adds a loss of the bias.
+        kernel_constraint: changes the kernel after each training step.
+        bias_constraint: changes the bias after each training step.
+    """
+
+    kernel_initializer: KerasObject = attrs.field(default=None, hash=False)
+    bias_initializer: KerasObject = attrs.field(default=None, hash=False)
+    kernel_regularizer: KerasObject = attrs.field(default=None, hash=False)
+    bias_regularizer: KerasObject = attrs.field(default=None, hash=False)
+    kernel_constraint: KerasObject = attrs.field(default=None, hash=False)
+    bias_constraint: KerasObject = attrs.field(default=None, hash=False)
+
+
 @attrs.frozen(kw_only=True)
 class LoopConfig:
     """A superloop: stacked cells, and the external systems that the loop closes through.
@@ -101,6 +127,8 @@ class LoopConfig:
             last cell's.
         suppress_output: number of timesteps at the start without output.
         outputs_read_systems: let the output at t also read the read vectors of t + 1, as in the DNC.
+        control_weights: of the projections to the controls of all systems; None: as each system has them.
+        output_weights: of the projection to the outputs; None: Keras's defaults.
         cells: the stack of recurrent cells, from the input up.
         systems: the external systems.
     """
@@ -110,6 +138,8 @@ class LoopConfig:
     outputs: int = attrs.field(default=0, validator=ge(0))
     suppress_output: int = attrs.field(default=0, validator=ge(0))
     outputs_read_systems: bool = False
+    control_weights: WeightsConfig | None = None
+    output_weights: WeightsConfig | None = None
     cells: tuple[CellConfig, ...] = ()
     systems: tuple[SystemConfig, ...] = ()
 
@@ -143,6 +173,9 @@ class LoopConfig:
     def to_dict(self) -> dict[str, Any]:
         """Return the loop as the ``[loop]`` table of a config file."""
         own = {field.name: getattr(self, field.name) for field in attrs.fields(LoopConfig)}
+        weights = ("control_weights", "output_weights")
+        own |= {name: settings_to_dict(own[name]) for name in weights if own[name] is not None}
+        own = {name: value for name, value in own.items() if value is not None}
         parts = {
             "cells": [cell.to_dict() for cell in self.cells],
             "systems": [system.to_dict() for system in self.systems],

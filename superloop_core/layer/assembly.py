@@ -10,8 +10,9 @@ from superloop_core.builder.keras_cell import as_builder
 from superloop_core.builder.layer_names import LayerNames
 from superloop_core.builder.protocol import Builder
 from superloop_core.builder.system import System
-from superloop_core.config.schema import CellConfig, LoopConfig, PartConfig, SystemConfig
+from superloop_core.config.schema import CellConfig, LoopConfig, PartConfig, SystemConfig, WeightsConfig
 from superloop_core.errors import ConfigError, PluginError, Problem, short_repr
+from superloop_core.layer.named_objects import keras_objects
 from superloop_core.loop.wiring import Wiring
 from superloop_core.registry.registry import load_registry
 from superloop_core.registry.specs import PluginSpec, place_of
@@ -64,22 +65,36 @@ def _wired(config: LoopConfig, policy: Any) -> Wiring:
             systems,
             outputs=config.outputs,
             outputs_read_systems=config.outputs_read_systems,
+            control_weights=_weights(config.control_weights, "loop.control_weights"),
+            output_weights=_weights(config.output_weights, "loop.output_weights"),
             learned=config.learned,
             layer_names=names,
             name="wiring",
         )
 
 
+def _weights(config: WeightsConfig | None, where: str) -> dict[str, Any]:
+    """Return the arguments of a projection.
+
+    Raises:
+        ConfigError: Keras has no such object.
+    """
+    try:
+        return {} if config is None else keras_objects(config)
+    except ConfigError as error:
+        raise ConfigError(Problem(where, problem.what) for problem in error.problems) from error
+
+
 def frozen_parts(wiring: Wiring) -> list[str]:
     """Return the paths of the parts and projections that have weights, but none that is trained."""
-    layers = {path: part for path, part in wiring.parts.items() if isinstance(part, keras.layers.Layer)}
+    layers = {path: part for path, part in wiring.parts().items() if isinstance(part, keras.layers.Layer)}
     return [path for path, part in layers.items() if part.weights and not part.trainable_weights]
 
 
 def freeze_parts(wiring: Wiring, paths: Iterable[str]) -> None:
     """Freeze the parts and projections with some paths; a file may name some that are gone."""
     for path in paths:
-        if isinstance(part := wiring.parts.get(path), keras.layers.Layer):
+        if isinstance(part := wiring.parts().get(path), keras.layers.Layer):
             part.trainable = False
 
 

@@ -85,6 +85,8 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         timesteps: likewise.
         suppress_output: likewise.
         outputs_read_systems: likewise.
+        control_weights: likewise.
+        output_weights: likewise.
         traces: names of the traces to record, such as ``"tape.position"``, or patterns, such as
             ``"tape.*"``; or ``"all"``.
         return_sequences: return the outputs of every timestep.
@@ -122,6 +124,8 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         timesteps: int | None = None,
         suppress_output: int | None = None,
         outputs_read_systems: bool | None = None,
+        control_weights: Mapping[str, Any] | None = None,
+        output_weights: Mapping[str, Any] | None = None,
         traces: Seq[str] | str = (),
         return_sequences: bool = True,
         return_state: bool = False,
@@ -145,6 +149,8 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
                 "timesteps": timesteps,
                 "suppress_output": suppress_output,
                 "outputs_read_systems": outputs_read_systems,
+                "control_weights": control_weights,
+                "output_weights": output_weights,
             },
         )
         self.traces = traces

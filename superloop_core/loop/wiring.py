@@ -56,6 +56,9 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
         outputs_read_systems: whether the output at t also reads the read vectors of t + 1.
         learned: paths of the parts of the state at t = 0 that are learned: ``cells.0``, ``tape``,
             ``tape.read``. What is learned is an offset, the same for all batch elements; it starts at 0.
+        control_weights: arguments of the projections to the controls, such as ``kernel_regularizer``; the
+            initializers are otherwise those of each system.
+        output_weights: arguments of the projection to the outputs.
         layer_names: counters of the names of layers that the parts make in ``build``.
     """
 
@@ -67,6 +70,8 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
         outputs: int = 0,
         outputs_read_systems: bool = False,
         learned: Iterable[str] = (),
+        control_weights: Mapping[str, Any] = MappingProxyType({}),
+        output_weights: Mapping[str, Any] = MappingProxyType({}),
         layer_names: LayerNames | None = None,
         name: str | None = None,
     ):
@@ -85,13 +90,16 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
         self.controls = tuple(
             keras.layers.Dense(
                 system.control_size,
-                kernel_initializer=_own(system.control_kernel_initializer),
-                bias_initializer=_own(system.control_bias_initializer),
                 name=f"control_{id}",
+                **{
+                    "kernel_initializer": _own(system.control_kernel_initializer),
+                    "bias_initializer": _own(system.control_bias_initializer),
+                    **{name: _own(value) for name, value in control_weights.items()},
+                },
             )
             for id, system in zip(self.ids, self.systems, strict=True)
         )
-        self.projection = keras.layers.Dense(outputs, name=OUTPUTS) if outputs else None
+        self.projection = keras.layers.Dense(outputs, name=OUTPUTS, **output_weights) if outputs else None
         self.offsets: Mapping[str, Mapping[str, Any]] = MappingProxyType({})  # learned weights, by path
 
     @property
@@ -104,9 +112,11 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
             for name, shape in system.sources.items()
         }
 
-    @property
     def parts(self) -> dict[str, Any]:
-        """What may have weights, by path: ``cells.0``, ``tape``, ``tape.control``, ``outputs``."""
+        """Return what may have weights, by path: ``cells.0``, ``tape``, ``tape.control``, ``outputs``.
+
+        A method: Keras would name the weights of a saved model by a property.
+        """
         cells = {cell_path(index): cell for index, cell in enumerate(self.cells)}
         controls = {join(id, CONTROL): control for id, control in zip(self.ids, self.controls, strict=True)}
         projection = {} if self.projection is None else {OUTPUTS: self.projection}

@@ -225,6 +225,24 @@ def test_the_quickstart_lists_every_key_of_train_with_its_default():
     assert tomllib.loads(table)["train"] == attrs.asdict(train())
 
 
+def test_the_quickstart_lists_every_key_of_model_with_its_default():
+    model = load_registry().resolve_table("model").config
+    keys, further = (tomllib.loads(block) for block in blocks(QUICKSTART, "toml") if "[model]" in block)
+    assert keys["model"] | {"loops": ()} == attrs.asdict(model())
+    copy = {"loop": {"cells": [{"use": "gru", "units": 3}]}, "task": {"use": "copy", "length": 3}}
+    results = read_experiment(copy | further).network.loops[1].config
+    assert (results.inputs, results.outputs, results.systems[0].id) == (3, 16, "stack")
+
+
+def test_the_weights_of_the_quickstart_are_made():
+    (table,) = (block for block in blocks(QUICKSTART, "toml") if "output_weights" in block)
+    loop = superloop_core.Superloop(tomllib.loads(table))
+    loop.build((None, 3, 2))
+    cell, projection = loop.wiring.parts()["cells.0"], loop.wiring.projection
+    assert 0.08 < np.std(cell.weights[0]) < 0.12
+    assert len(projection.losses) == 1
+
+
 def test_the_quickstart_shows_the_error_that_there_is():
     shown = re.search(r"    \$ superloop (train .*)\n((?:    .*\n)+)", QUICKSTART)
     done = subprocess.run(

@@ -300,7 +300,7 @@ def test_a_frozen_part_is_frozen_in_a_loaded_model(path, as_cell, tmp_path):
     config = {"inputs": 3, "outputs": 2, "cells": [GRU], "systems": [SCRATCH]}
     loop = (SuperloopCell if as_cell else Superloop)(config)
     model = as_model(keras.layers.RNN(loop, return_sequences=True) if as_cell else loop)
-    part = loop.wiring.parts[path]
+    part = loop.wiring.parts()[path]
     getattr(part, "cell", part).trainable = False
     model.save(tmp_path / "model.keras")
     trained = len(model.trainable_weights)

@@ -11,9 +11,10 @@ import tomlkit
 
 from superloop_core import CellConfig, ConfigError, PluginError, Superloop, SystemConfig, assemble, load_model
 from superloop_core.builder import Builder, System
-from superloop_core.cli.init import _lines
+from superloop_core.cli.init import _text
 from superloop_core.config import read_config, read_loop
 from superloop_core.config.reader import count_parts
+from superloop_core.config.settings import settings_to_dict
 from superloop_core.describe.plugin import described
 from superloop_core.registry import load_registry
 
@@ -218,7 +219,7 @@ def test_describe_and_init_show_parts(registry):
     assert types["more"] == "a list of cells"
     assert types["named"] == "a table of cells"
     assert types["memory"] == "a system"
-    written = tomllib.loads("\n".join(_lines(registry, [record])))
+    written = tomllib.loads(_text(registry, [record]))
     assert read_config(written, load_registry()).loop.cells[0].settings.output_size == 3
 
 
@@ -226,5 +227,5 @@ def test_a_part_is_an_attrs_object():
     cell = read_loop(loop_of(), load_registry()).cells[0]
     assert attrs.evolve(cell, layers=2).to_dict()["cell"] == {
         "use": "superloop-plugin-cells:gru", "layers": 1, "learn_initial_state": False,
-        **attrs.asdict(cell.settings.cell.settings),
+        **settings_to_dict(cell.settings.cell.settings),
     }  # fmt: skip

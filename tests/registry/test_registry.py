@@ -163,7 +163,8 @@ def test_a_broken_plugin_is_recorded_and_the_others_go_on(registry_of, text, rea
         (
             "size = 1",
             "PluginError: it has none of the hooks superloop_register, superloop_config_tables, "
-            "superloop_add_commands, superloop_add_hookspecs, superloop_part_of",
+            "superloop_add_commands, superloop_add_hookspecs, superloop_part_of, "
+            "superloop_complete_tables, superloop_check_config",
         ),
         (
             "from superloop_core import hookimpl\n@hookimpl\ndef superloop_register():\n    return {'a': 1}",

@@ -17,6 +17,7 @@ from superloop_plugin_cells.settings import (
     PeepholeLstmConfig,
     RegisteredConfig,
     SguConfig,
+    SimpleRnnConfig,
     UnitsConfig,
 )
 
@@ -31,6 +32,7 @@ __all__ = [
     "PeepholeLstmConfig",
     "RegisteredConfig",
     "SguConfig",
+    "SimpleRnnConfig",
     "UnitsConfig",
 ]
 
@@ -78,9 +80,9 @@ def superloop_register() -> Iterator[CellSpec]:
     )
     yield CellSpec(
         name="simple_rnn",
-        config=KerasCellConfig,
+        config=SimpleRnnConfig,
         factory="superloop_plugin_cells.keras_cells:simple_rnn",
-        summary="Fully connected recurrent cell with tanh (Elman, 1990)",
+        summary="Fully connected recurrent cell (Elman, 1990)",
         example={"units": 8},
         reference="Elman, 1990, https://doi.org/10.1207/s15516709cog1402_1",
     )

@@ -5,6 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from superloop_core.layer import keras_objects
+from superloop_plugin_cells.kernels import Kernels
 from superloop_plugin_cells.settings import IndRnnConfig
 
 
@@ -25,7 +27,7 @@ class Within(keras.constraints.Constraint):  # type: ignore[misc]
 
 
 @keras.saving.register_keras_serializable("superloop_plugin_cells")
-class IndRNNCell(keras.layers.Layer):  # type: ignore[misc]
+class IndRNNCell(Kernels):
     """A Keras RNN cell whose units each see their own state only.
 
     ::
@@ -58,14 +60,14 @@ class IndRNNCell(keras.layers.Layer):  # type: ignore[misc]
     def build(self, input_shape: tuple[Any, ...]) -> None:
         """Make the weights for inputs ``(batch, input_size)``."""
         limit = 2.0 ** (1 / self.timesteps) if self.timesteps else 1.0
-        self.kernel = self.add_weight(shape=(input_shape[-1], self.units), name="kernel")
+        self.kernel = self.add_kernel((input_shape[-1], self.units))
         self.recurrent = self.add_weight(
             shape=(self.units,),
             initializer=keras.initializers.RandomUniform(0.0, limit),
             constraint=Within(limit),
             name="recurrent",
         )
-        self.bias = self.add_weight(shape=(self.units,), initializer="zeros", name="bias")
+        self.bias = self.add_bias(self.units)
 
     def call(self, inputs: Any, states: Any, training: bool = False) -> tuple[Any, list[Any]]:
         """Take one timestep: inputs ``(batch, input_size)``, states ``[(batch, units)]``."""
@@ -86,4 +88,5 @@ class IndRNNCell(keras.layers.Layer):  # type: ignore[misc]
 
 def indrnn(settings: IndRnnConfig) -> IndRNNCell:
     """Return the cell that the settings describe."""
-    return IndRNNCell(settings.units, activation=settings.activation, timesteps=settings.timesteps)
+    arguments = keras_objects(settings) | {"activation": settings.activation}
+    return IndRNNCell(settings.units, timesteps=settings.timesteps, **arguments)

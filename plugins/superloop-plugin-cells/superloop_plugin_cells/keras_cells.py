@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from superloop_core import checkpoint
+from superloop_core.layer import keras_objects
 from superloop_plugin_cells.settings import KerasCellConfig
 
 
@@ -94,7 +95,7 @@ def lstm(settings: KerasCellConfig) -> LSTMCell:
     Reference: Hochreiter and Schmidhuber, "Long Short-Term Memory", 1997,
     https://doi.org/10.1162/neco.1997.9.8.1735
     """
-    return LSTMCell(settings.units, **_dropout(settings))
+    return LSTMCell(settings.units, **arguments(settings))
 
 
 def gru(settings: KerasCellConfig) -> GRUCell:
@@ -103,16 +104,22 @@ def gru(settings: KerasCellConfig) -> GRUCell:
     Reference: Cho et al., "Learning Phrase Representations using RNN Encoder-Decoder", 2014,
     https://arxiv.org/abs/1406.1078
     """
-    return GRUCell(settings.units, **_dropout(settings))
+    return GRUCell(settings.units, **arguments(settings))
 
 
 def simple_rnn(settings: KerasCellConfig) -> SimpleRNNCell:
-    """Fully connected cell with tanh; its state is ``h``, ``(batch, units)``.
+    """Fully connected cell; its state is ``h``, ``(batch, units)``.
 
     Reference: Elman, "Finding Structure in Time", 1990, https://doi.org/10.1207/s15516709cog1402_1
     """
-    return SimpleRNNCell(settings.units, **_dropout(settings))
+    return SimpleRNNCell(settings.units, **arguments(settings))
 
 
-def _dropout(settings: KerasCellConfig) -> dict[str, float]:
-    return {"dropout": settings.dropout, "recurrent_dropout": settings.recurrent_dropout}
+def arguments(settings: KerasCellConfig) -> dict[str, Any]:
+    """Return the arguments of a cell of Keras.
+
+    Raises:
+        ConfigError: Keras has no initializer, regularizer, constraint or activation of a name.
+    """
+    dropout = {"dropout": settings.dropout, "recurrent_dropout": settings.recurrent_dropout}
+    return dropout | keras_objects(settings)

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from superloop_plugin_cells.keras_cells import arguments
 from superloop_plugin_cells.settings import LayerNormLstmConfig
 
 EPSILON = 1e-5
@@ -76,6 +77,4 @@ def _normalized(z: Any, dtype: str) -> Any:
 
 def layer_norm_lstm(settings: LayerNormLstmConfig) -> LayerNormLSTMCell:
     """Return the cell that the settings describe."""
-    return LayerNormLSTMCell(
-        settings.units, dropout=settings.dropout, recurrent_dropout=settings.recurrent_dropout
-    )
+    return LayerNormLSTMCell(settings.units, **arguments(settings))

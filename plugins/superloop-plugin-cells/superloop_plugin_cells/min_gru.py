@@ -5,11 +5,13 @@ from typing import Any
 import keras
 from keras import ops
 
+from superloop_core.layer import keras_objects
+from superloop_plugin_cells.kernels import Kernels
 from superloop_plugin_cells.settings import MinGruConfig
 
 
 @keras.saving.register_keras_serializable("superloop_plugin_cells")
-class MinGRUCell(keras.layers.Layer):  # type: ignore[misc]
+class MinGRUCell(Kernels):
     """A Keras RNN cell, a gated unit whose gate and candidate see the inputs only, not the state.
 
     ::
@@ -40,8 +42,8 @@ class MinGRUCell(keras.layers.Layer):  # type: ignore[misc]
 
     def build(self, input_shape: tuple[Any, ...]) -> None:
         """Make the weights for inputs ``(batch, input_size)``: the gate's, then the candidate's."""
-        self.kernel = self.add_weight(shape=(input_shape[-1], 2 * self.units), name="kernel")
-        self.bias = self.add_weight(shape=(2 * self.units,), initializer="zeros", name="bias")
+        self.kernel = self.add_kernel((input_shape[-1], 2 * self.units))
+        self.bias = self.add_bias(2 * self.units)
 
     def call(self, inputs: Any, states: Any, training: bool = False) -> tuple[Any, list[Any]]:
         """Take one timestep: inputs ``(batch, input_size)``, states ``[(batch, units)]``."""
@@ -64,4 +66,4 @@ class MinGRUCell(keras.layers.Layer):  # type: ignore[misc]
 
 def min_gru(settings: MinGruConfig) -> MinGRUCell:
     """Return the cell that the settings describe."""
-    return MinGRUCell(settings.units, positive=settings.positive)
+    return MinGRUCell(settings.units, positive=settings.positive, **keras_objects(settings))

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from superloop_plugin_cells.keras_cells import FusedKernels
+from superloop_plugin_cells.keras_cells import FusedKernels, arguments
 from superloop_plugin_cells.settings import PeepholeLstmConfig
 
 
@@ -62,6 +62,4 @@ class PeepholeLSTMCell(FusedKernels, keras.layers.LSTMCell):  # type: ignore[mis
 
 def peephole_lstm(settings: PeepholeLstmConfig) -> PeepholeLSTMCell:
     """Return the cell that the settings describe."""
-    return PeepholeLSTMCell(
-        settings.units, dropout=settings.dropout, recurrent_dropout=settings.recurrent_dropout
-    )
+    return PeepholeLSTMCell(settings.units, **arguments(settings))

@@ -9,6 +9,7 @@ import attrs
 from attrs.validators import and_, ge, lt
 
 from superloop_core import ConfigError
+from superloop_core.config import KerasObject, WeightsConfig
 from superloop_core.errors import short_repr
 from superloop_core.registry import load_registry
 
@@ -54,12 +55,27 @@ class UnitsConfig:
 
 
 @attrs.frozen(kw_only=True)
-class SguConfig(UnitsConfig):
-    """Simple gated unit."""
+class KernelConfig(UnitsConfig, WeightsConfig):
+    """A cell with kernels and biases, whose settings are names of Keras, or tables.
+
+    Args:
+        units: size of the hidden state and of the output.
+        kernel_initializer: of the kernel; a name of Keras, or a table of class_name and config.
+        bias_initializer: of the bias.
+        kernel_regularizer: adds a loss of the kernel.
+        bias_regularizer: adds a loss of the bias.
+        kernel_constraint: changes the kernel after each training step.
+        bias_constraint: changes the bias after each training step.
+    """
 
 
 @attrs.frozen(kw_only=True)
-class MinGruConfig(UnitsConfig):
+class SguConfig(KernelConfig):
+    """Simple gated unit; the settings of the kernel are those of both kernels."""
+
+
+@attrs.frozen(kw_only=True)
+class MinGruConfig(KernelConfig):
     """Minimal gated unit. Its gate and candidate depend on the inputs only.
 
     Args:
@@ -70,7 +86,7 @@ class MinGruConfig(UnitsConfig):
 
 
 @attrs.frozen(kw_only=True)
-class IndRnnConfig(UnitsConfig):
+class IndRnnConfig(KernelConfig):
     """Independently recurrent cell: each unit sees its own state only.
 
     Args:
@@ -84,25 +100,55 @@ class IndRnnConfig(UnitsConfig):
 
 
 @attrs.frozen(kw_only=True)
-class KerasCellConfig(UnitsConfig):
+class KerasCellConfig(KernelConfig):
     """A cell of Keras.
 
     Args:
         dropout: fraction of the inputs to drop in training, with one mask for a whole sequence.
         recurrent_dropout: the same for the hidden state.
+        recurrent_initializer: of the kernel of the hidden state.
+        recurrent_regularizer: adds a loss of it.
+        recurrent_constraint: changes it after each training step.
     """
 
     dropout: float = attrs.field(default=0.0, validator=and_(ge(0), lt(1)))
     recurrent_dropout: float = attrs.field(default=0.0, validator=and_(ge(0), lt(1)))
+    recurrent_initializer: KerasObject = attrs.field(default=None, hash=False)
+    recurrent_regularizer: KerasObject = attrs.field(default=None, hash=False)
+    recurrent_constraint: KerasObject = attrs.field(default=None, hash=False)
 
 
 @attrs.frozen(kw_only=True)
-class GruConfig(KerasCellConfig):
+class SimpleRnnConfig(KerasCellConfig):
+    """Fully connected recurrent cell.
+
+    Args:
+        activation: of the hidden state, by Keras's name; tanh where it is left out.
+    """
+
+    activation: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class GatedConfig(KerasCellConfig):
+    """A cell of Keras with gates.
+
+    Args:
+        activation: of candidates, by Keras's name; tanh where it is left out.
+        recurrent_activation: of gates; sigmoid where it is left out.
+    """
+
+    activation: str | None = None
+    recurrent_activation: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class GruConfig(GatedConfig):
     """Gated recurrent unit."""
 
 
 @attrs.frozen(kw_only=True)
-class LstmConfig(KerasCellConfig):
+class LstmConfig(GatedConfig):
     """Long short-term memory."""
 
 

@@ -5,11 +5,13 @@ from typing import Any
 import keras
 from keras import ops
 
+from superloop_core.layer import keras_objects
+from superloop_plugin_cells.kernels import Kernels
 from superloop_plugin_cells.settings import SguConfig
 
 
 @keras.saving.register_keras_serializable("superloop_plugin_cells")
-class SGUCell(keras.layers.Layer):  # type: ignore[misc]
+class SGUCell(Kernels):
     """A simple gated unit, as the original superloop computes it; a Keras RNN cell.
 
     ::
@@ -34,10 +36,10 @@ class SGUCell(keras.layers.Layer):  # type: ignore[misc]
     def build(self, input_shape: tuple[Any, ...]) -> None:
         """Make the weights for inputs ``(batch, input_size)``."""
         size = input_shape[-1]
-        self.ctrl_kernel = self.add_weight(shape=(size + self.units, self.units), name="ctrl_kernel")
-        self.ctrl_bias = self.add_weight(shape=(self.units,), initializer="zeros", name="ctrl_bias")
-        self.in_kernel = self.add_weight(shape=(size, self.units), name="in_kernel")
-        self.in_bias = self.add_weight(shape=(self.units,), initializer="zeros", name="in_bias")
+        self.ctrl_kernel = self.add_kernel((size + self.units, self.units), "ctrl_kernel")
+        self.ctrl_bias = self.add_bias(self.units, "ctrl_bias")
+        self.in_kernel = self.add_kernel((size, self.units), "in_kernel")
+        self.in_bias = self.add_bias(self.units, "in_bias")
 
     def prepare(self) -> tuple[Any, Any]:
         """Return one kernel for ``[x ; h]``, with zeros for ``W_in`` of h, and one bias."""
@@ -77,4 +79,4 @@ class SGUCell(keras.layers.Layer):  # type: ignore[misc]
 
 def sgu(settings: SguConfig) -> SGUCell:
     """Return the cell that the settings describe."""
-    return SGUCell(settings.units)
+    return SGUCell(settings.units, **keras_objects(settings))

@@ -229,7 +229,7 @@ def test_a_model_trains_resumes_and_is_measured(tmp_path, small, train_to, super
     code, out, _ = superloop("trace", part.path, "--out", tmp_path / "traces.npz")
     assert code == 0, out
     with np.load(tmp_path / "traces.npz") as traces:
-        assert traces["loops.1.stack.cells"].shape == (4, 7, 2, 2)
+        assert traces["loops.1.stack.cells"].shape == (4, 7, 1, 2, 2)
 
 
 def test_a_plain_table_is_the_loop_alone(small):
