@@ -4,8 +4,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import attrs
-
 from superloop_plugin_lab.experiment import Experiment
 from superloop_plugin_lab.figures import in_new_names, sign_of_watched
 

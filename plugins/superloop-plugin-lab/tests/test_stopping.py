@@ -144,7 +144,7 @@ def test_an_untrained_network_that_measured_best_is_a_warning(
     assert "warning: the untrained network measured best, so the figures" in capfd.readouterr().err
     losses = {}
     for weights in ("best", "last"):
-        code, out, _ = superloop("eval", folder.path, "--weights", weights, "--sequences", 64, "--json")
+        _, out, _ = superloop("eval", folder.path, "--weights", weights, "--sequences", 64, "--json")
         losses[weights] = json.loads(out)[0]["loss"]
     assert losses["best"] != losses["last"]
     RunFolder.open(folder.path).weights("last").unlink()
