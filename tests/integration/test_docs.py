@@ -221,8 +221,12 @@ def test_the_links_lead_somewhere():
 
 def test_the_quickstart_lists_every_key_of_train_with_its_default():
     train = load_registry().tables["train"].config
-    (table,) = (block for block in blocks(QUICKSTART, "toml") if "[train]" in block)
-    assert tomllib.loads(table)["train"] == attrs.asdict(train())
+    tables = [tomllib.loads(block) for block in blocks(QUICKSTART, "toml")]
+    every, with_arguments = (table["train"] for table in tables if "train" in table)
+    assert every == attrs.asdict(train())
+    assert train(**with_arguments).optimizer["weight_decay"] == 0.01
+    (early_stopping,) = (table["early_stopping"] for table in tables if "early_stopping" in table)
+    assert early_stopping == attrs.asdict(load_registry().tables["early_stopping"].config(patience=5))
 
 
 def test_the_quickstart_lists_every_key_of_model_with_its_default():

@@ -49,7 +49,7 @@ class BestWeights:
         """
         if (self.figure, self.sign) != (checkpoint.best_figure, checkpoint.best_sign):
             raise WeightsError(
-                f"the checkpoint holds the weights of the best {checkpoint.best_figure}, so that train.best and "
+                f"the checkpoint holds the weights of the best {checkpoint.best_figure}, so train.best and "
                 f"train.best_mode cannot change: {self.figure!r}; undo --set"
             )
         self.step, self.merit, self.variables = checkpoint.best_step, checkpoint.merit, checkpoint.best

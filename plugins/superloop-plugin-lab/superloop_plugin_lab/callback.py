@@ -27,8 +27,8 @@ class Callback:
 
         Args:
             step: training steps taken so far.
-            figures: ``train_loss`` and ``train_accuracy``, means since the last call; the ``learning_rate`` of
-                this step; with a curriculum ``longest``.
+            figures: ``train_loss`` and ``train_accuracy``, means since the last call; the step's
+                ``learning_rate``; with a curriculum ``longest``.
         """
 
     def evaluation(self, step: int, figures: Mapping[str, float]) -> None:

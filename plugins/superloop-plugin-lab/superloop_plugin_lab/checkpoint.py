@@ -139,8 +139,14 @@ def variables_of(model: keras.Model) -> list[np.ndarray]:
 
 
 def optimizer_state(optimizer: keras.optimizers.Optimizer) -> list[Any]:
-    """Return an optimizer's variables without the learning rate, which the config sets."""
-    return [variable for variable in optimizer.variables if variable.name != "learning_rate"]
+    """Return an optimizer's variables without the learning rate, which the config sets.
+
+    Keras's Nadam has one that its ``variables`` lack.
+    """
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    variables = {id(variable): variable for variable in optimizer.variables}
+    variables |= {id(held): held for held in vars(inner).values() if isinstance(held, keras.Variable)}
+    return [variable for variable in variables.values() if variable.name != "learning_rate"]
 
 
 def check_fits(variables: Sequence[Any], saved: Sequence[np.ndarray], whose: str) -> None:

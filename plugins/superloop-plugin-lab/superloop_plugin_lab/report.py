@@ -54,8 +54,9 @@ def report(experiment: Experiment, folder: RunFolder, outcome: Outcome) -> None:
         console.print(Text.assemble((f"{printable(name):<{width}}", "bold"), printable(value)))
     if outcome.best_step == 0:
         warning = (
-            "the untrained network measured best, so the figures above and the saved model are of the weights "
-            f"before the first step; measure the trained ones: superloop eval {folder.path} --weights last"
+            "the untrained network measured best, so the figures above and the saved model are of the "
+            f"weights before the first step; measure those of the last: superloop eval {folder.path} "
+            "--weights last"
         )
         click.echo(printable(f"warning: {warning}"), err=True)
 

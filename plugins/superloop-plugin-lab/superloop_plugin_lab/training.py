@@ -192,7 +192,7 @@ class Run:
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
-        """Give the model the moving averages of its weights, which are measured and saved, if there are any."""
+        """Give the model the moving averages of its weights, if there are any, to measure and save them."""
         if not (self._settings.ema and int(self._optimizer.iterations)):  # there are none before an update
             yield
             return

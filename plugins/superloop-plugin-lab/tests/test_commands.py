@@ -28,7 +28,7 @@ def test_train_takes_steps_seed_and_settings_from_the_command_line(superloop, sm
     assert config["loop"]["cells"][0]["units"] == 3
     final = json.loads((out / "metrics.jsonl").read_text().splitlines()[-1])
     assert final["steps"] == 2
-    assert f"{final['accuracy']:.2%} on 8 test sequences" in shown
+    assert f"{final['test_accuracy']:.2%} on 8 test sequences" in shown
     assert str(out / "traces.png") in shown
     assert len(imread(out / "traces.png")) > 100
     assert "2/2" in err

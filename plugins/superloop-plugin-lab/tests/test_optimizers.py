@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from superloop_plugin_lab import OF_TRAIN, OPTIMIZERS, TrainConfig
+from superloop_plugin_lab.checkpoint import optimizer_state
 from superloop_plugin_lab.optimizers import make_optimizer
 
 from superloop_core import ConfigError
@@ -31,6 +32,28 @@ def test_every_optimizer_moves_a_weight(name):
         optimizer.apply([np.full((3, 4), 0.5, "float32")])
     assert np.isfinite(weight.numpy()).all()
     assert (weight.numpy() < 1).all()
+
+
+@pytest.mark.parametrize("ema", [0.0, 0.9])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_the_state_of_an_optimizer_is_whole(name, ema):
+    rng, settings = np.random.default_rng(0), TrainConfig(optimizer=name, learning_rate=0.1, ema=ema)
+    gradients = rng.normal(size=(4, 3, 4)).astype("float32")
+    first = rng.normal(size=(3, 4)).astype("float32")
+
+    def steps(gradients, weight, state=()):
+        optimizer, variable = make_optimizer(settings), keras.Variable(weight)
+        optimizer.build([variable])
+        for held, value in zip(optimizer_state(optimizer), state, strict=False):
+            held.assign(value)
+        for gradient in gradients:
+            optimizer.apply([gradient])
+        return variable.numpy(), [np.array(held) for held in optimizer_state(optimizer)]
+
+    whole, half = steps(gradients, first), steps(gradients[:2], first)
+    resumed = steps(gradients[2:], *half)
+    for one, other in zip([whole[0], *whole[1]], [resumed[0], *resumed[1]], strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_arguments_are_those_of_keras():

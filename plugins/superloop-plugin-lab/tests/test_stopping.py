@@ -130,9 +130,7 @@ def test_the_figure_that_decides_the_best_weights_cannot_change_in_a_run(small, 
     by_loss = ["train.best=loss", "train.steps=2", "train.evaluate_every=1"]
     assert train(read_experiment(small, by_loss), folder).best_step == 1
     changed = read_experiment(folder.config, ["train.best=accuracy"])
-    with pytest.raises(
-        WeightsError, match=r"the best loss, so that train.best and .*: 'accuracy'; undo --set"
-    ):
+    with pytest.raises(WeightsError, match=r"the best loss, so train.best and .*: 'accuracy'; undo --set"):
         train(changed, folder, folder.read_checkpoint())
 
 
@@ -144,7 +142,7 @@ def test_an_untrained_network_that_measured_best_is_a_warning(
     assert "warning: the untrained network measured best, so the figures" in capfd.readouterr().err
     losses = {}
     for weights in ("best", "last"):
-        code, out, _ = superloop("eval", folder.path, "--weights", weights, "--sequences", 64, "--json")
+        _, out, _ = superloop("eval", folder.path, "--weights", weights, "--sequences", 64, "--json")
         losses[weights] = json.loads(out)[0]["loss"]
     assert losses["best"] != losses["last"]
     RunFolder.open(folder.path).weights("last").unlink()
