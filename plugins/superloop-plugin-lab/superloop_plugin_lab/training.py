@@ -21,7 +21,7 @@ from superloop_plugin_lab.progress import progress
 from superloop_plugin_lab.recorder import Recorder
 from superloop_plugin_lab.run_folder import RunFolder
 from superloop_plugin_lab.schedules import learning_rate
-from superloop_plugin_lab.step import compiled_step, new_optimizer
+from superloop_plugin_lab.step import Compiled, compiled_step, new_optimizer
 from superloop_plugin_lab.summary import summary_of
 from superloop_plugin_lab.weights_file import save_weights
 
@@ -37,7 +37,12 @@ class Outcome:
     interrupted: bool
 
 
-def train(experiment: Experiment, folder: RunFolder, start: Checkpoint | None = None) -> Outcome:
+def train(
+    experiment: Experiment,
+    folder: RunFolder,
+    start: Checkpoint | None = None,
+    compiled: Compiled | None = None,
+) -> Outcome:
     """Train a model; once the untrained model is measured, the run folder is usable whenever training ends.
 
     Ctrl-C ends the run after the current step, and the model so far is measured; a second Ctrl-C raises
@@ -47,6 +52,7 @@ def train(experiment: Experiment, folder: RunFolder, start: Checkpoint | None = 
         experiment: the model, its task and the settings of training.
         folder: receives the files of the run.
         start: the checkpoint of the same folder to resume from; None: start anew.
+        compiled: the optimizer and the step of the experiment's model; None: make them.
 
     Raises:
         RunFolderError: the folder is damaged, in use by another process, or cannot be written.
@@ -54,7 +60,7 @@ def train(experiment: Experiment, folder: RunFolder, start: Checkpoint | None = 
         WeightsError: the checkpoint belongs to another model.
     """
     _check_clock()
-    run = Run(experiment, folder)
+    run = Run(experiment, folder, compiled)
     if start is not None:
         run.load(start)
     with folder.writing():
@@ -108,6 +114,7 @@ class Run:
     Args:
         experiment: the model, its task and the settings of training.
         folder: receives the files of the run.
+        compiled: the optimizer and the step of the experiment's model; None: make them.
 
     Attributes:
         step: training steps taken so far.
@@ -116,7 +123,7 @@ class Run:
         recorder: writes figures; open it before the first measurement.
     """
 
-    def __init__(self, experiment: Experiment, folder: RunFolder):
+    def __init__(self, experiment: Experiment, folder: RunFolder, compiled: Compiled | None = None):
         self.step = 0
         self.recent: list[tuple[float, float]] = []
         self.best = BestWeights()
@@ -125,8 +132,10 @@ class Run:
         self._folder = folder
         self._model = experiment.model
         self._settings = experiment.settings
-        self._optimizer = new_optimizer(experiment)
-        self._compiled_step = compiled_step(experiment, self._optimizer)
+        if compiled is None:
+            optimizer = new_optimizer(experiment)
+            compiled = Compiled(optimizer, compiled_step(experiment, optimizer))
+        self._optimizer, self._compiled_step = compiled
         self._batches = TrainingBatches(experiment)
         self._began = time.monotonic()
         self._measured: dict[str, Callable[[Path], Any]] = {}  # files to write
