@@ -83,7 +83,7 @@ def train(
     given = {"train.steps": steps, "train.seed": seed}
     overrides += tuple(f"{key}={value}" for key, value in given.items() if value is not None)
     name = folder_name(_name(config), overrides)
-    _start()
+    begin()
     if seeds:
         _train_seeds(config, overrides, seeds, out or Path("runs") / f"{name}+seeds")
         return
@@ -125,7 +125,7 @@ def resume(run: Path, steps: int | None, overrides: tuple[str, ...]) -> None:
     """
     if steps is not None:
         overrides += (f"train.steps={steps}",)
-    _start()
+    begin()
     from superloop_plugin_lab.evaluation import warn_of_other_versions
     from superloop_plugin_lab.experiment import read_experiment
     from superloop_plugin_lab.report import report
@@ -149,7 +149,7 @@ def resume(run: Path, steps: int | None, overrides: tuple[str, ...]) -> None:
         sys.exit(130)
 
 
-def _start() -> None:
+def begin() -> None:
     """Start TensorFlow; Matplotlib needs no backend for a file, so a wrong name of one does no harm."""
     from superloop_core import start_tensorflow
 
@@ -226,7 +226,7 @@ def evaluate(
     Each RUN_DIR is a folder that train wrote. With a length, all sequences have exactly that length; without
     one, their lengths are drawn as in training.
     """
-    _start()
+    begin()
     from superloop_plugin_lab.evaluation import evaluate_run
     from superloop_plugin_lab.pictures.curves import check_plot, draw_curves
     from superloop_plugin_lab.progress import progress
@@ -272,7 +272,7 @@ def trace(
     run: Path, out: Path, sequences: int, length: int | None, seed: int | None, overrides: tuple[str, ...]
 ) -> None:
     """Save the traces of every cell and system on test sequences, as arrays and as a picture."""
-    _start()
+    begin()
     from superloop_plugin_lab.evaluation import trace_run
 
     arrays, picture, left_out = trace_run(

@@ -120,3 +120,10 @@ def statistics_of(summaries: Iterable[Mapping[str, Any]]) -> dict[str, Statistic
             worst=worst,
         )
     return found
+
+
+def figure_text(name: str, value: float | None) -> str:
+    """Return a figure in words: an accuracy in percent, another with four digits, None as nothing."""
+    if value is None:
+        return ""
+    return f"{value:.2%}" if name.endswith("accuracy") else f"{value:.4g}"

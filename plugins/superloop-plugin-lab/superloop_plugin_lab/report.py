@@ -14,7 +14,7 @@ from rich.text import Text
 from superloop_core.errors import printable
 from superloop_plugin_lab.evaluation import Evaluation
 from superloop_plugin_lab.experiment import Experiment
-from superloop_plugin_lab.grouping import statistics_of
+from superloop_plugin_lab.grouping import figure_text, statistics_of
 from superloop_plugin_lab.pictures.curves import run_names
 from superloop_plugin_lab.pictures.traces import draw_traces, slot_names
 from superloop_plugin_lab.run_folder import RunFolder
@@ -91,17 +91,24 @@ def print_evaluations(rows: Iterable[Evaluation], *, as_json: bool) -> None:
     Console(width=None if sys.stdout.isatty() else PIPED_WIDTH).print(table)
 
 
+def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], left: int) -> None:
+    """Print a table whose first ``left`` columns are words, and the others numbers."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for index, name in enumerate(header):
+        table.add_column(Text(printable(name)), justify="left" if index < left else "right")
+    for row in rows:
+        table.add_row(*(Text(printable(text)) for text in row))
+    Console(width=None if sys.stdout.isatty() else PIPED_WIDTH).print(table)
+
+
 def print_seeds(runs: Sequence["SeedRun"]) -> None:
     """Print the statistics of runs of many seeds, and below them the runs that failed."""
     done = [run.summary for run in runs if run.summary is not None and not run.interrupted]
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("figure")
-    for name in ("runs", "mean", "deviation", "median", "best", "worst"):
-        table.add_column(name, justify="right")
+    rows = []
     for name, found in statistics_of(done).items():
         numbers = (found.mean, found.deviation, found.median, found.best, found.worst)
-        table.add_row(Text(printable(name)), str(found.count), *(figure_text(name, n) for n in numbers))
-    Console(width=None if sys.stdout.isatty() else PIPED_WIDTH).print(table)
+        rows.append([name, str(found.count), *(figure_text(name, number) for number in numbers)])
+    print_table(["figure", "runs", "mean", "deviation", "median", "best", "worst"], rows, left=1)
     console = Console(soft_wrap=True)
     for run in runs:
         if run.error:
@@ -110,13 +117,6 @@ def print_seeds(runs: Sequence["SeedRun"]) -> None:
     console.print(
         Text(f"{len(done)} of {len(runs)} runs complete" + (f", {failed} failed" if failed else ""))
     )
-
-
-def figure_text(name: str, value: float | None) -> str:
-    """Return a figure in words: an accuracy in percent, another with four digits, None as nothing."""
-    if value is None:
-        return ""
-    return f"{value:.2%}" if name.endswith("accuracy") else f"{value:.4g}"
 
 
 def _flat(row: Evaluation) -> dict[str, Any]:

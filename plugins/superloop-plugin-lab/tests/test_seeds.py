@@ -114,21 +114,11 @@ def test_a_command_that_was_killed_is_repeated(small, tmp_path):
     config = tmp_path / "small.toml"
     long = small | {"train": small["train"] | {"steps": 400, "checkpoint_every": 20}}
     config.write_text(tomli_w.dumps(long))
-    command = [
-        sys.executable,
-        "-m",
-        "superloop_core.cli",
-        "train",
-        config,
-        "--seeds",
-        "0:2",
-        "--out",
-        tmp_path / "all",
-    ]
-    options = {"capture_output": True, "text": True, "env": os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"}}
-    process = subprocess.Popen(
-        command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=options["env"]
-    )
+    train = [sys.executable, "-m", "superloop_core.cli", "train", config]
+    train = [sys.executable, "-m", "superloop_core.cli", "train", config]
+    command = [*train, "--seeds", "0:2", "--out", tmp_path / "all"]
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"}
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
     while not (tmp_path / "all/seed-1/checkpoint.npz").is_file() and process.poll() is None:
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
