@@ -85,6 +85,12 @@ def test_the_final_figures_are_those_of_the_test_split_and_eval_gives_them_again
     final = lines[-1]
     assert row["sequences"] == 6
     assert row["loss"] == final.get("test_loss", final.get("loss"))
+    task = (folder / "run/task.json").read_text()
+    (folder / "run/task.json").write_text(task.replace("sine", "cosine"))
+    for command in ("eval", "resume"):
+        run(command, "run", exits=1)
+        assert "task.json: has " in capsys.readouterr().err
+    (folder / "run/task.json").write_text(task)
     text = (folder / "waves.csv").read_text()
     (folder / "waves.csv").write_text(text.rpartition("0")[0] + "1" + text.rpartition("0")[2])
     run("eval", "run", exits=2)

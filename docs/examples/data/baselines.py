@@ -1,4 +1,4 @@
-"""Measure a linear model and a plain LSTM of Keras on the examples of a config, split as superloop splits them.
+"""Measure a linear model and a plain LSTM of Keras on the examples of a config, in the same splits.
 
 python baselines.py digits.toml
 """

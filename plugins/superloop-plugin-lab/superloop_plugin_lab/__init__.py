@@ -273,10 +273,11 @@ def superloop_check_config(config: Config) -> Iterator[Problem | Fact]:
 
 @hookimpl
 def superloop_add_commands(cli: click.Group) -> None:
-    """Add train, resume, eval and trace."""
-    from superloop_plugin_lab import commands
+    """Add train, resume, eval, trace and compare."""
+    from superloop_plugin_lab import commands, experiment_commands
 
-    for command in (commands.train, commands.resume, commands.evaluate, commands.trace):
+    ours = (commands.train, commands.resume, commands.evaluate, commands.trace)
+    for command in (*ours, experiment_commands.compare):
         cli.add_command(command)
 
 

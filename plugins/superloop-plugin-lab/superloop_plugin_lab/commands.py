@@ -9,6 +9,7 @@ import click
 
 from superloop_core import output_to_stderr
 from superloop_core.errors import ConfigError, printable
+from superloop_plugin_lab.grouping import folder_name
 
 RUN = click.argument("run", type=click.Path(path_type=Path), metavar="RUN_DIR")
 SET = click.option(
@@ -23,19 +24,50 @@ SEED = click.option(
 )
 MAX_COUNT = 2**31 - 1  # TensorFlow counts in 32 bits
 MAX_LENGTHS = 10_000
+MAX_SEEDS = 10_000
 COUNT = click.IntRange(1, MAX_COUNT)
 LENGTH = "Length of all sequences; a fixed number of timesteps is scaled with it.  [default: as in training]"
 
 
+def seed_range(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[int, ...]:
+    """``0:3`` -> 0, 1, 2: a range that excludes its end, as Python's; ``0,3,7`` -> 0, 3, 7; None -> nothing.
+
+    Raises:
+        click.BadParameter: the text is no such range or list.
+    """
+    del context, parameter
+    if text is None:
+        return ()
+    numbers = [int(part) if part.isdecimal() else -1 for part in text.replace(":", ",").split(",")]
+    is_range = ":" in text
+    if min(numbers) < 0 or max(numbers) > 2**32 or (is_range and ("," in text or len(numbers) != 2)):
+        raise click.BadParameter(
+            f"{text!r} must be START:STOP or a list of whole numbers from 0, such as 0:10 or 0,3,7"
+        )
+    if is_range and not 0 < numbers[1] - numbers[0] <= MAX_SEEDS:
+        raise click.BadParameter(f"{text!r} must have 1 to {MAX_SEEDS:,} seeds, from START to before STOP")
+    return tuple(range(*numbers)) if is_range else tuple(dict.fromkeys(numbers))
+
+
 @click.command()
 @click.argument("config", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="Run folder to create.  [default: runs/CONFIG]")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Run folder to create.  [default: runs/CONFIG, and the changes of it]",
+)
 @click.option("--steps", type=int, help="Number of training steps.  [default: the config's]")
 @click.option("--seed", type=int, help="Seed.  [default: the config's]")
 @click.option(
     "--dry-run",
     is_flag=True,
     help="Take two steps, measure and save in a temporary folder, print the times, and delete it.",
+)
+@click.option(
+    "--seeds",
+    callback=seed_range,
+    metavar="START:STOP",
+    help="A run for each seed, into OUT/seed-N, and a table: 0:10 is 0 to 9; or a list, 0,3,7.",
 )
 @SET
 def train(
@@ -44,12 +76,23 @@ def train(
     steps: int | None,
     seed: int | None,
     dry_run: bool,
+    seeds: tuple[int, ...],
     overrides: tuple[str, ...],
 ) -> None:
-    """Train the model that CONFIG describes, and write a run folder."""
+    """Train the model that CONFIG describes, and write a run folder.
+
+    With --seeds, a folder that holds a run folder for each seed. Run the command again after a kill: runs
+    that are complete are kept, and others resumed. Exit status 1: a run failed, and the others are there.
+    """
+    if seeds and seed is not None:
+        raise click.UsageError("--seed and --seeds exclude each other; give one of them")
     given = {"train.steps": steps, "train.seed": seed}
     overrides += tuple(f"{key}={value}" for key, value in given.items() if value is not None)
-    _start()
+    name = folder_name(_name(config), overrides)
+    begin()
+    if seeds:
+        _train_seeds(config, overrides, seeds, out or Path("runs") / f"{name}+seeds")
+        return
     from superloop_plugin_lab.experiment import read_experiment
     from superloop_plugin_lab.report import report
     from superloop_plugin_lab.run_folder import RunFolder
@@ -60,12 +103,24 @@ def train(
         from superloop_plugin_lab.dry_run import print_dry_run
 
         return print_dry_run(experiment)
-    folder = RunFolder.create(out, default=Path("runs") / _name(config))
+    folder = RunFolder.create(out, default=Path("runs") / name)
     with folder.writing():
         outcome = train(experiment, folder)
         report(experiment, folder, outcome)
     if outcome.interrupted:
         sys.exit(130)
+
+
+def _train_seeds(config: Path, overrides: tuple[str, ...], seeds: tuple[int, ...], out: Path) -> None:
+    from superloop_plugin_lab.report import print_seeds
+    from superloop_plugin_lab.seeds import train_seeds
+
+    runs = list(train_seeds(config, overrides, seeds, out))
+    print_seeds(runs)
+    if runs[-1].interrupted:
+        sys.exit(130)
+    if any(run.error for run in runs):
+        sys.exit(1)
 
 
 @click.command()
@@ -81,7 +136,7 @@ def resume(run: Path, steps: int | None, overrides: tuple[str, ...]) -> None:
     """
     if steps is not None:
         overrides += (f"train.steps={steps}",)
-    _start()
+    begin()
     from superloop_plugin_lab import read_summary
     from superloop_plugin_lab.evaluation import warn_of_other_versions
     from superloop_plugin_lab.experiment import read_experiment
@@ -115,7 +170,7 @@ def resume(run: Path, steps: int | None, overrides: tuple[str, ...]) -> None:
         sys.exit(130)
 
 
-def _start() -> None:
+def begin() -> None:
     """Start TensorFlow; Matplotlib needs no backend for a file, so a wrong name of one does no harm."""
     from superloop_core import start_tensorflow
 
@@ -200,7 +255,7 @@ def evaluate(
     Each RUN_DIR is a folder that train wrote. With a length, all sequences have exactly that length; without
     one, their lengths are drawn as in training.
     """
-    _start()
+    begin()
     from superloop_plugin_lab.evaluation import evaluate_run
     from superloop_plugin_lab.pictures.curves import check_plot, draw_curves
     from superloop_plugin_lab.progress import progress
@@ -252,7 +307,7 @@ def trace(
     run: Path, out: Path, sequences: int, length: int | None, seed: int | None, overrides: tuple[str, ...]
 ) -> None:
     """Save the traces of every cell and system on test sequences, as arrays and as a picture."""
-    _start()
+    begin()
     from superloop_plugin_lab.evaluation import trace_run
 
     arrays, picture, left_out = trace_run(

@@ -39,7 +39,8 @@ class TrainingBatches:
 
     def next(self, step: int) -> Batch:
         """Return the batch of a training step."""
-        task, size = self._experiment.task, self._experiment.settings.batch_size
+        task, settings = self._experiment.task, self._experiment.settings
+        size = settings.batch_size * settings.accumulate
         if not isinstance(task, StoredTask):
             return self._experiment.training_batch(self.generator, step)
         if self._epoch is None:

@@ -3,9 +3,9 @@
 import json
 import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -15,20 +15,30 @@ from rich.text import Text
 from superloop_core.errors import printable
 from superloop_plugin_lab.evaluation import Evaluation
 from superloop_plugin_lab.experiment import Experiment
+from superloop_plugin_lab.grouping import figure_text, statistics_of
 from superloop_plugin_lab.pictures.curves import run_names
 from superloop_plugin_lab.pictures.traces import draw_traces, slot_names
 from superloop_plugin_lab.run_folder import RunFolder
-from superloop_plugin_lab.tracing import compute_traces
+from superloop_plugin_lab.tracing import Tracer
 from superloop_plugin_lab.training import Outcome
+
+if TYPE_CHECKING:
+    from superloop_plugin_lab.seeds import SeedRun
 
 PICTURED = 4  # sequences
 PIPED_WIDTH = 200  # columns of a table that is not shown on a terminal, so that no name is cut
 
 
-def report(experiment: Experiment, folder: RunFolder, outcome: Outcome) -> None:
-    """Draw the picture of a run, and print its summary."""
+def draw_picture(experiment: Experiment, folder: RunFolder, tracer: Tracer | None = None) -> list[str]:
+    """Draw the picture of a run, and return the names of the traces that it leaves out.
+
+    Args:
+        experiment: with the best weights.
+        folder: of the run.
+        tracer: of the experiment's network; None: make it.
+    """
     batch = experiment.task.sample(experiment.generator("picture"), PICTURED)
-    traces = compute_traces(experiment.network, batch)
+    traces = (tracer or Tracer(experiment.network))(batch)
     left_out: list[str] = []
 
     def draw(path: Path) -> None:
@@ -36,13 +46,19 @@ def report(experiment: Experiment, folder: RunFolder, outcome: Outcome) -> None:
 
     with folder.writing():
         folder.write({folder.picture.name: draw})
+    return left_out
+
+
+def report(experiment: Experiment, folder: RunFolder, outcome: Outcome) -> None:
+    """Draw the picture of a run, and print its summary."""
+    left_out = draw_picture(experiment, folder)
     sequences = f"on {outcome.final.sequences:,} test sequences"
     steps = f"{outcome.steps:,} in {outcome.seconds:.0f} s; best weights at step {outcome.best_step:,}"
     ended = "interrupted" if outcome.interrupted else outcome.stopped and f"stopped early: {outcome.stopped}"
     rows = {
         "accuracy": f"{outcome.final.accuracy:.2%} {sequences}",
         "loss": f"{outcome.final.loss:.4g}",
-        **{name: _figure(name, value) for name, value in outcome.final.metrics.items()},
+        **{name: figure_text(name, value) for name, value in outcome.final.metrics.items()},
         "steps": steps + (f"  ({ended})" if ended else ""),
         "run folder": str(folder.path),
         "picture": str(folder.picture),
@@ -79,13 +95,37 @@ def print_evaluations(rows: Iterable[Evaluation], *, as_json: bool) -> None:
         length = "" if row.length is None else str(row.length)
         figures = (f"{row.measured.loss:.4g}", f"{row.measured.accuracy:.2%}")
         of_row = row.measured.metrics
-        others = [_figure(name, of_row[name]) if name in of_row else "" for name in metrics]
+        others = [figure_text(name, of_row[name]) if name in of_row else "" for name in metrics]
         table.add_row(*run, length, str(row.timesteps), f"{row.sequences:,}", *figures, *others)
     Console(width=None if sys.stdout.isatty() else PIPED_WIDTH).print(table)
 
 
-def _figure(name: str, value: float) -> str:
-    return f"{value:.2%}" if name.endswith("accuracy") else f"{value:.4g}"
+def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], left: int) -> None:
+    """Print a table whose first ``left`` columns are words, and the others numbers."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for index, name in enumerate(header):
+        table.add_column(Text(printable(name)), justify="left" if index < left else "right")
+    for row in rows:
+        table.add_row(*(Text(printable(text)) for text in row))
+    Console(width=None if sys.stdout.isatty() else PIPED_WIDTH).print(table)
+
+
+def print_seeds(runs: Sequence["SeedRun"]) -> None:
+    """Print the statistics of runs of many seeds, and below them the runs that failed."""
+    done = [run.summary for run in runs if run.summary is not None and not run.interrupted]
+    rows = []
+    for name, found in statistics_of(done).items():
+        numbers = (found.mean, found.deviation, found.median, found.best, found.worst)
+        rows.append([name, str(found.count), *(figure_text(name, number) for number in numbers)])
+    print_table(["figure", "runs", "mean", "deviation", "median", "best", "worst"], rows, left=1)
+    console = Console(soft_wrap=True)
+    for run in runs:
+        if run.error:
+            console.print(Text(printable(f"failed: seed {run.seed}: {run.error}")))
+    failed = sum(bool(run.error) for run in runs)
+    console.print(
+        Text(f"{len(done)} of {len(runs)} runs complete" + (f", {failed} failed" if failed else ""))
+    )
 
 
 def _flat(row: Evaluation) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def read_metrics(run: str | Path) -> pandas.DataFrame:
         what = "read_metrics needs pandas: pip install superloop-plugin-lab[pandas]"
         raise ImportError(what) from error
     rows: dict[int, dict[str, Any]] = {}
-    for line in _lines(Path(run)):
+    for line in metric_lines(Path(run)):
         if "step" in line and "failed" not in line:
             rows.setdefault(line["step"], {}).update(line)
     frame = pandas.DataFrame(list(rows.values()), columns=None if rows else ["step"])
@@ -61,14 +61,19 @@ def read_summary(run: str | Path) -> dict[str, Any]:
     if (folder / "summary.json").is_file():
         summary: dict[str, Any] = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
         return summary
-    final = next((line for line in _lines(folder) if "final" in line), None)
+    final = next((line for line in metric_lines(folder) if "final" in line), None)
     if final is None:
         raise ConfigError(f"{folder}: training has not ended; end it: superloop resume {folder}")
     return {name: value for name, value in final.items() if name != "final"}
 
 
-def _lines(folder: Path) -> list[dict[str, Any]]:
-    """Return the lines of a run's metrics, in the names of today."""
+def metric_lines(folder: Path) -> list[dict[str, Any]]:
+    """Return the lines of a run's metrics, in the names of today.
+
+    Raises:
+        ConfigError: there is no run folder.
+        RunFolderError: the metrics are not as the run wrote them.
+    """
     from superloop_plugin_lab.figures import in_new_names
     from superloop_plugin_lab.run_folder import RunFolder
 

@@ -174,7 +174,12 @@ class RunFolder:
         """Whether the final figures are in the metrics, and no file that was written by then is missing."""
         weights = (self.model, self.weights("best"), self.weights("last"))
         made = (self.metrics, self.summary, self.picture, *weights)
-        if not all(path.is_file() for path in made):
+        return all(path.is_file() for path in made) and self.is_final
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the final figures are in the metrics."""
+        if not self.metrics.is_file():
             return False
         lines = self.metrics.read_bytes().splitlines()
         try:

@@ -1,7 +1,7 @@
 """The training step: the optimizer, and one compiled update that leaves bad weights alone."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import keras
 import tensorflow as tf
@@ -10,6 +10,13 @@ from superloop_plugin_lab.experiment import Experiment
 from superloop_plugin_lab.optimizers import make_optimizer
 
 Step: TypeAlias = Callable[[Mapping[str, Any], Any], tuple[Any, Any, Any]]
+
+
+class Compiled(NamedTuple):
+    """An optimizer, and the compiled step that updates a model with it."""
+
+    optimizer: keras.optimizers.Optimizer
+    step: Step
 
 
 def new_optimizer(experiment: Experiment) -> keras.optimizers.Optimizer:

@@ -22,7 +22,7 @@ from superloop_plugin_lab.progress import progress
 from superloop_plugin_lab.recorder import Recorder
 from superloop_plugin_lab.run_folder import RunFolder
 from superloop_plugin_lab.schedules import learning_rate
-from superloop_plugin_lab.step import compiled_step, new_optimizer
+from superloop_plugin_lab.step import Compiled, compiled_step, new_optimizer
 from superloop_plugin_lab.stopping import EarlyStopping
 from superloop_plugin_lab.summary import summary_of
 from superloop_plugin_lab.weights_file import save_weights
@@ -49,7 +49,12 @@ class Outcome:
     stopped: str = ""
 
 
-def train(experiment: Experiment, folder: RunFolder, start: Checkpoint | None = None) -> Outcome:
+def train(
+    experiment: Experiment,
+    folder: RunFolder,
+    start: Checkpoint | None = None,
+    compiled: Compiled | None = None,
+) -> Outcome:
     """Train a model; once the untrained model is measured, the run folder is usable whenever training ends.
 
     Ctrl-C ends the run after the current step, and the model so far is measured; a second Ctrl-C raises
@@ -59,6 +64,7 @@ def train(experiment: Experiment, folder: RunFolder, start: Checkpoint | None = 
         experiment: the model, its task and the settings of training.
         folder: receives the files of the run.
         start: the checkpoint of the same folder to resume from; None: start anew.
+        compiled: the optimizer and the step of the experiment's model; None: make them.
 
     Raises:
         RunFolderError: the folder is damaged, in use by another process, or cannot be written.
@@ -66,7 +72,7 @@ def train(experiment: Experiment, folder: RunFolder, start: Checkpoint | None = 
         WeightsError: the checkpoint belongs to another model.
     """
     _check_clock()
-    run = Run(experiment, folder)
+    run = Run(experiment, folder, compiled)
     if start is not None:
         run.load(start)
     with folder.writing():
@@ -120,6 +126,7 @@ class Run:
     Args:
         experiment: the model, its task and the settings of training.
         folder: receives the files of the run.
+        compiled: the optimizer and the step of the experiment's model; None: make them.
 
     Attributes:
         step: training steps taken so far.
@@ -129,7 +136,7 @@ class Run:
         recorder: writes figures; open it before the first measurement.
     """
 
-    def __init__(self, experiment: Experiment, folder: RunFolder):
+    def __init__(self, experiment: Experiment, folder: RunFolder, compiled: Compiled | None = None):
         self.step = 0
         self.recent: list[tuple[float, float]] = []
         self.best = BestWeights.of(experiment)
@@ -139,8 +146,10 @@ class Run:
         self._folder = folder
         self._model = experiment.model
         self._settings = experiment.settings
-        self._optimizer = new_optimizer(experiment)
-        self._compiled_step = compiled_step(experiment, self._optimizer)
+        if compiled is None:
+            optimizer = new_optimizer(experiment)
+            compiled = Compiled(optimizer, compiled_step(experiment, optimizer))
+        self._optimizer, self._compiled_step = compiled
         self._batches = TrainingBatches(experiment)
         self._began = time.monotonic()
         self._measured: dict[str, Callable[[Path], Any]] = {}  # files to write

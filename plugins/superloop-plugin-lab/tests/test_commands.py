@@ -36,14 +36,15 @@ def test_train_takes_steps_seed_and_settings_from_the_command_line(superloop, sm
     assert "accuracy" in err
 
 
-def test_train_names_the_folder_after_the_config_and_numbers_it_if_it_exists(
+def test_train_names_the_folder_after_the_config_and_its_changes_and_numbers_it_if_it_exists(
     superloop, small_file, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "runs/small").mkdir(parents=True)
+    name = "small+final_on=8+evaluate_on=8+steps=1"
+    (tmp_path / "runs" / name).mkdir(parents=True)
     assert superloop("train", small_file, "--steps", 1, *SHORT)[0] == 0
-    assert (tmp_path / "runs/small-2/config.toml").is_file()
-    assert not list((tmp_path / "runs/small").iterdir())
+    assert (tmp_path / f"runs/{name}-2/config.toml").is_file()
+    assert not list((tmp_path / "runs" / name).iterdir())
 
 
 def test_train_rejects_a_folder_that_is_not_empty_and_leaves_it_alone(superloop, small_file, tmp_path):
@@ -298,7 +299,8 @@ def test_eval_warns_of_other_versions_than_in_training(superloop, run, tmp_path)
 def test_a_run_from_the_config_of_a_run_is_named_after_its_folder(superloop, run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert superloop("train", run.config, "--steps", 1, *SHORT)[0] == 0
-    assert (tmp_path / "runs" / run.path.name / "config.toml").is_file()
+    (made,) = (tmp_path / "runs").iterdir()
+    assert made.name == f"{run.path.name}+final_on=8+evaluate_on=8+steps=1"
 
 
 def test_help_names_the_commands(superloop):

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from superloop_core import ConfigError
@@ -21,6 +22,7 @@ from superloop_plugin_lab.run_folder import RunFolder
 LINES = ("#2f74ad", "#e4572e", "#2a9d78", "#8861b3", "#cf9500", "#5f6873", "#b8336a", "#12847f")
 ENDINGS = (".png", ".pdf", ".svg")
 SHADE = "#eef1f4"
+MAX_LEGEND = 90  # characters in a line of the legend
 Z = 1.96  # of the normal distribution, for 95%
 
 
@@ -47,21 +49,14 @@ def draw_curves(rows: Sequence[Evaluation], path: Path) -> None:
     with styled_figure(7.2, 1 + 2.9 * len(panels), w_pad=0.12, h_pad=0.1, hspace=0.04) as figure:
         grid: list[Axes] = list(figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0])
         for axes, name in zip(grid, panels, strict=True):
-            _style_axes(axes, "sequence accuracy" if name == "accuracy" else name.replace("_", " "))
+            style_axes(axes, "sequence accuracy" if name == "accuracy" else name.replace("_", " "))
             for color, (run, of_run) in zip(itertools.cycle(LINES), runs.items(), strict=False):
                 if measured := [row for row in of_run if name in row.measured.figures]:
                     _draw_line(axes, name, labels[run], measured, color)
-        _mark_trained(grid, [_length(row) for row in rows], trained)
+        mark_trained(grid, [_length(row) for row in rows], trained)
         grid[-1].set_xlabel("length", color=FAINT)
-        lines = [line for line in grid[0].get_lines() if line.get_label() in labels.values()]
-        place: dict[str, Any] = {"loc": "outside upper left", "ncols": 3, "frameon": False}
-        legend = figure.legend(lines, ["run"] * len(lines), handlelength=1.6, **place)
-        for text, line in zip(legend.get_texts(), lines, strict=True):
-            text.set_text(line.get_label())  # given to the legend, one that begins with _ would be left out
-        try:
-            replace_file(path, figure.savefig)
-        except OSError as error:
-            raise _cannot_be_written(path, error) from error
+        add_legend(figure, grid[0], list(labels.values()))
+        save_picture(figure, path, "--plot")
 
 
 def check_plot(path: Path, runs: Sequence[Path]) -> None:
@@ -70,19 +65,50 @@ def check_plot(path: Path, runs: Sequence[Path]) -> None:
     Raises:
         ConfigError: it cannot be written, or a run's task has no setting ``length``.
     """
-    if path.suffix not in ENDINGS:
-        raise ConfigError(f"--plot {path}: the file name must end in {' or '.join(ENDINGS)}")
     for run in runs:
         if "length" not in load_dict(RunFolder.open(run).config)["task"]:
             raise ConfigError(f"--plot {path}: the task of {run} has no setting 'length' to draw against")
+    check_picture(path, "--plot")
+
+
+def check_picture(path: Path, option: str) -> None:
+    """Check that a picture can have a name, and create its folder.
+
+    Raises:
+        ConfigError: its format is unknown, or the folder cannot be created.
+    """
+    if path.suffix not in ENDINGS:
+        raise ConfigError(f"{option} {path}: the file name must end in {' or '.join(ENDINGS)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _cannot_be_written(path, error) from error
+        raise _cannot_be_written(path, option, error) from error
 
 
-def _cannot_be_written(path: Path, error: OSError) -> ConfigError:
-    return ConfigError(f"--plot {path}: cannot be written: {os_reason(error)}")
+def save_picture(figure: Figure, path: Path, option: str) -> None:
+    """Write a figure in the format that the path's ending names.
+
+    Raises:
+        ConfigError: the file cannot be written.
+    """
+    try:
+        replace_file(path, figure.savefig)
+    except OSError as error:
+        raise _cannot_be_written(path, option, error) from error
+
+
+def add_legend(figure: Figure, axes: Axes, labels: Sequence[str]) -> None:
+    """Name the lines of a panel above it, those whose label is one of ``labels``."""
+    lines = [line for line in axes.get_lines() if line.get_label() in labels]
+    across = max(1, min(3, MAX_LEGEND // max(map(len, labels), default=1)))
+    place: dict[str, Any] = {"loc": "outside upper left", "ncols": across, "frameon": False}
+    legend = figure.legend(lines, ["run"] * len(lines), handlelength=1.6, **place)
+    for text, line in zip(legend.get_texts(), lines, strict=True):
+        text.set_text(line.get_label())  # given to the legend, one that begins with _ would be left out
+
+
+def _cannot_be_written(path: Path, option: str, error: OSError) -> ConfigError:
+    return ConfigError(f"{option} {path}: cannot be written: {os_reason(error)}")
 
 
 def run_names(rows: Sequence[Evaluation]) -> dict[Path, str]:
@@ -105,11 +131,13 @@ def _length(row: Evaluation) -> int:
     return row.length
 
 
-def _style_axes(axes: Axes, title: str) -> None:
+def style_axes(axes: Axes, title: str, *, share: bool = True) -> None:
+    """Give a panel of curves its labels and grid; ``share``: from 0 to 100%."""
     axes.set_ylabel(title, color=FAINT)
-    axes.set_ylim(-0.03, 1.03)
-    axes.set_yticks(np.linspace(0, 1, 5))
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    if share:
+        axes.set_ylim(-0.03, 1.03)
+        axes.set_yticks(np.linspace(0, 1, 5))
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True, steps=(1, 2, 5, 10)))
     axes.grid(axis="y", color=RULE, linewidth=0.8)
     axes.set_axisbelow(True)
@@ -138,10 +166,10 @@ def _interval(accuracy: np.ndarray, sequences: np.ndarray) -> tuple[np.ndarray, 
     return middle - half, middle + half
 
 
-def _mark_trained(
+def mark_trained(
     panels: Sequence[Axes], lengths: list[int], trained: Mapping[str, tuple[int, int] | None]
 ) -> None:
-    """Shade the trained lengths, or if runs differ in them mark the longest of each run."""
+    """Set the axis of lengths; shade the trained ones, or if runs differ in them mark each run's longest."""
     low, high = min(lengths + [of_run[0] for of_run in trained.values() if of_run]), max(lengths)
     margin = max(1, 0.015 * (high - low))
     panels[0].set_xlim(low - margin, high + margin)

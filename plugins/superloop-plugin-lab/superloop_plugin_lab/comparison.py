@@ -1,0 +1,230 @@
+"""Runs beside each other: grouped over seeds, by what differs in their configs."""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from superloop_core import ConfigError
+from superloop_core.config import load_dict
+from superloop_core.errors import os_reason
+from superloop_plugin_lab.grouping import (
+    Statistics,
+    differences,
+    figure_text,
+    flat,
+    short_keys,
+    statistics_of,
+)
+from superloop_plugin_lab.results import metric_lines, read_summary
+from superloop_plugin_lab.run_folder import RunFolder
+
+SEED = "train.seed"
+
+
+@attrs.frozen(kw_only=True)
+class Group:
+    """Runs whose configs differ in nothing but the seed.
+
+    Args:
+        settings: the values of the keys in which the groups differ.
+        runs: the folders, and the summary of each; None: the run is not complete.
+    """
+
+    settings: Mapping[str, Any]
+    runs: Mapping[Path, Mapping[str, Any] | None]
+
+    @property
+    def complete(self) -> int:
+        """The number of runs that are complete."""
+        return sum(summary is not None for summary in self.runs.values())
+
+    @property
+    def statistics(self) -> dict[str, Statistics]:
+        """Of each final figure, over the runs that are complete."""
+        return statistics_of(summary for summary in self.runs.values() if summary is not None)
+
+
+def find_runs(paths: Iterable[Path]) -> list[Path]:
+    """Return the run folders at paths, and those in folders at them, each once.
+
+    Raises:
+        ConfigError: there is none at or in one of them.
+    """
+    found: dict[Path, Path] = {}
+    for path in paths:
+        runs = list(_runs_in(path))
+        if not runs:
+            raise ConfigError(
+                f"{path}: no run folder is there or in it; give folders that `superloop train` wrote"
+            )
+        found.update({run.resolve(): run for run in runs if run.resolve() not in found})
+    return list(found.values())
+
+
+def _runs_in(path: Path) -> Iterator[Path]:
+    if RunFolder(path).config.is_file():
+        yield path
+        return
+    try:
+        folders = [entry for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {os_reason(error)}") from error
+    for folder in sorted(folders, key=_by_number):
+        yield from _runs_in(folder)
+
+
+def _by_number(path: Path) -> list[tuple[int, str]]:
+    """``trial-2`` before ``trial-10``."""
+    words = re.findall(r"\d+|\D+", path.name)
+    return [(int(word), "") if word.isdecimal() else (-1, word) for word in words]
+
+
+def group_runs(runs: Iterable[Path]) -> list[Group]:
+    """Group runs whose configs differ in nothing but the seed, in the order of the runs."""
+    configs = {run: load_dict(RunFolder.find(run).config) for run in runs}
+    keys = [key for key in differences(list(configs.values())) if key != SEED]
+    groups: dict[str, dict[Path, dict[str, Any]]] = {}
+    for run, config in configs.items():
+        leaves = flat(config)
+        settings = {key: leaves.get(key, "") for key in keys}
+        groups.setdefault(repr(settings), {})[run] = settings
+    return [
+        Group(settings=next(iter(members.values())), runs={run: _summary(run) for run in members})
+        for members in groups.values()
+    ]
+
+
+def _summary(run: Path) -> dict[str, Any] | None:
+    """Return the summary of a run that is complete, else None."""
+    if not RunFolder(run).is_final:
+        return None
+    summary = read_summary(run)
+    return summary if summary.get("complete", True) else None
+
+
+def group_names(groups: Sequence[Group]) -> list[str]:
+    """Return a name for each group: its settings by short keys, ``units=16, kernel=cosine``."""
+    short = short_keys(groups[0].settings)
+    return [
+        ", ".join(f"{short[key]}={text_of(value)}" for key, value in group.settings.items())
+        or next(iter(group.runs)).resolve().name
+        for group in groups
+    ]
+
+
+def text_of(value: Any) -> str:
+    """Return a setting in words: a string as it is, another value as in JSON."""
+    return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def table_of(groups: Sequence[Group]) -> tuple[list[str], list[list[str]], int]:
+    """Return the header of a table of groups, its rows, and the number of columns that are settings."""
+    names = figure_names(groups)
+    settings = list(short_keys(groups[0].settings).values())
+    header = [*settings, "runs", *names]
+    rows = []
+    for group in groups:
+        found = group.statistics
+        whole = group.complete == len(group.runs)
+        runs = str(len(group.runs)) if whole else f"{group.complete} of {len(group.runs)}"
+        figures = [_mean_text(name, found[name]) if name in found else "" for name in names]
+        rows.append([*map(text_of, group.settings.values()), runs, *figures])
+    return header, rows, len(settings)
+
+
+def _mean_text(name: str, found: Statistics) -> str:
+    mean = figure_text(name, found.mean)
+    return mean if found.deviation is None else f"{mean} ± {figure_text(name, found.deviation)}"
+
+
+def read_curve(run: Path, name: str) -> dict[int, float]:
+    """Return a figure of a run by training step; a figure that is not finite is left out.
+
+    Raises:
+        ConfigError: the run has no figure of the name.
+    """
+    lines = [line for line in metric_lines(run) if "step" in line and "failed" not in line]
+    curve = {line["step"]: float(line[name]) for line in lines if line.get(name) is not None}
+    if not curve and lines:
+        names = dict.fromkeys(key for line in lines for key in line if key != "step")
+        raise ConfigError(f"--metric {name}: {run} has no such figure; it has {', '.join(names)}")
+    return curve
+
+
+def figure_names(groups: Iterable[Group]) -> list[str]:
+    """Return the names of all final figures of groups."""
+    return list(dict.fromkeys(name for group in groups for name in group.statistics))
+
+
+def as_json(groups: Iterable[Group]) -> str:
+    """Return groups as JSON: settings, runs and statistics."""
+    rows = [
+        {
+            "settings": dict(group.settings),
+            "runs": [str(run) for run in group.runs],
+            "complete": group.complete,
+            "figures": {name: attrs.asdict(found) for name, found in group.statistics.items()},
+        }
+        for group in groups
+    ]
+    return json.dumps(rows, indent=2, allow_nan=False, default=str)
+
+
+def as_csv(groups: Sequence[Group]) -> str:
+    """Return groups as CSV: a column for each key that differs and for each statistic of each figure."""
+    fields = [field.name for field in attrs.fields(Statistics)]
+    names = figure_names(groups)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(
+        [
+            *groups[0].settings,
+            *("runs", "complete"),
+            *(f"{name}_{field}" for name in names for field in fields),
+        ]
+    )
+    for group in groups:
+        found = group.statistics
+        numbers = [getattr(found.get(name), field, None) for name in names for field in fields]
+        settings = [text_of(value) for value in group.settings.values()]
+        writer.writerow([*settings, len(group.runs), group.complete, *numbers])
+    return text.getvalue().rstrip("\n")
+
+
+def as_latex(header: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> str:
+    """Return a table in LaTeX, for the package booktabs.
+
+    Args:
+        header: names of the columns.
+        rows: their texts.
+        left: the first columns, which are words and not numbers.
+    """
+    columns = "l" * left + "r" * (len(header) - left)
+    lines = [" & ".join(map(_escaped, row)) + r" \\" for row in (header, *rows)]
+    table = [
+        rf"\begin{{tabular}}{{{columns}}}",
+        *(r"\toprule", lines[0], r"\midrule"),
+        *lines[1:],
+        *(r"\bottomrule", r"\end{tabular}"),
+    ]
+    return "\n".join(table)
+
+
+LATEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "±": r"$\pm$",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+} | {character: f"\\{character}" for character in "&%$#_{}"}
+
+
+def _escaped(text: str) -> str:
+    return "".join(LATEX.get(character, character) for character in text)

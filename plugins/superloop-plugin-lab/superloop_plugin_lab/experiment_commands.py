@@ -1,0 +1,123 @@
+"""The commands about many runs; each imports Keras only when it runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from superloop_core import output_to_stderr
+from superloop_core.errors import printable
+from superloop_plugin_lab.commands import COUNT, begin, length_range
+
+if TYPE_CHECKING:
+    from superloop_plugin_lab.pictures.bands import Band
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
+@click.option("--csv", "form", flag_value="csv", help="Print CSV, with every statistic.")
+@click.option("--json", "form", flag_value="json", help="Print JSON, with every statistic.")
+@click.option("--latex", "form", flag_value="latex", help="Print a table for LaTeX, with booktabs.")
+@click.option(
+    "--curves",
+    type=FILE,
+    metavar="FILE.png",
+    help="Draw a figure against training steps, as .png, .pdf or .svg.",
+)
+@click.option(
+    "--metric",
+    default="validation_accuracy",
+    show_default=True,
+    metavar="NAME",
+    help="The figure of --curves: a name in metrics.jsonl.",
+)
+@click.option("--plot", type=FILE, metavar="FILE.png", help="Draw accuracy against the lengths of --lengths.")
+@click.option(
+    "--lengths",
+    type=length_range,
+    metavar="START:STOP:STEP",
+    help="The lengths of --plot: 40:500:20 is 40, 60, and so on up to 500.",
+)
+@click.option(
+    "--sequences", type=COUNT, default=1024, show_default=True, help="Number of sequences of each length."
+)
+@click.option(
+    "--band",
+    type=click.Choice(["deviation", "quantiles"]),
+    default="deviation",
+    show_default=True,
+    help="In pictures: mean and standard deviation, or median and the half of the runs around it.",
+)
+def compare(
+    runs: tuple[Path, ...],
+    form: str | None,
+    curves: Path | None,
+    metric: str,
+    plot: Path | None,
+    lengths: range | None,
+    sequences: int,
+    band: Band,
+) -> None:
+    """Compare runs, grouped over seeds, by what differs in their configs.
+
+    Each RUN is a run folder, or a folder that holds some, such as those of train --seeds and of sweep. The
+    figures are the mean and the standard deviation (n - 1) over the runs of a group that are complete.
+    """
+    if (plot is None) != (lengths is None):
+        raise click.UsageError("--plot and --lengths need each other; give both or none")
+    begin()
+    from superloop_plugin_lab import comparison
+    from superloop_plugin_lab.evaluation import evaluate_run
+    from superloop_plugin_lab.pictures.bands import draw_bands
+    from superloop_plugin_lab.pictures.curves import check_picture, check_plot
+    from superloop_plugin_lab.progress import progress
+    from superloop_plugin_lab.report import print_table
+
+    groups = comparison.group_runs(comparison.find_runs(runs))
+    named = dict(zip(comparison.group_names(groups), groups, strict=True))
+    if curves is not None:
+        check_picture(curves, "--curves")
+        learning = {
+            name: [curve for run in group.runs if (curve := comparison.read_curve(run, metric))]
+            for name, group in named.items()
+        }
+    if plot is not None:
+        complete = {
+            name: [run for run, summary in group.runs.items() if summary is not None]
+            for name, group in named.items()
+        }
+        check_plot(plot, [run for of_group in complete.values() for run in of_group])
+    if form is None or form == "latex":
+        table = comparison.table_of(groups)
+        print_table(*table) if form is None else click.echo(comparison.as_latex(*table))
+    else:
+        click.echo(comparison.as_json(groups) if form == "json" else comparison.as_csv(groups))
+    if curves is not None:
+        draw_bands(learning, curves, option="--curves", figure_name=metric, axis="training step", band=band)
+        click.echo(printable(str(curves)), err=form is not None)
+    if plot is not None and lengths is not None:
+        measured: dict[str, list[dict[int, float]]] = {}
+        trained: dict[str, tuple[int, int] | None] = {}
+        count = sum(map(len, complete.values()))
+        with output_to_stderr(), progress("measuring", count, leaves_no_trace=True) as show:
+            for name, of_group in complete.items():
+                for run in of_group:
+                    rows = list(evaluate_run(run, lengths, sequences=sequences))
+                    accuracy = {row.length: row.measured.accuracy for row in rows if row.length}
+                    measured.setdefault(name, []).append(accuracy)
+                    trained[name] = rows[0].trained
+                    show(sum(map(len, measured.values())), printable(str(run)))
+        draw_bands(
+            measured,
+            plot,
+            option="--plot",
+            figure_name="sequence accuracy",
+            axis="length",
+            band=band,
+            trained=trained,
+        )
+        click.echo(printable(str(plot)), err=form is not None)
