@@ -142,6 +142,13 @@ def test_a_run_that_ended_at_once_resumes_from_its_last_measurement(whole, confi
     assert_same(folder, whole("dropout"))
 
 
+def test_a_run_that_ended_at_once_resumes_from_a_checkpoint_between_measurements(whole, configs, tmp_path):
+    folder = trained(configs["everything"], tmp_path / "run", stop=24, times=2)
+    assert folder.read_checkpoint().step == 20
+    resumed(folder)
+    assert_same(folder, whole("everything"))
+
+
 def test_a_resumed_run_can_be_stopped_again(whole, copied):
     folder = copied("dropout")
     experiment = read_experiment(folder.config)

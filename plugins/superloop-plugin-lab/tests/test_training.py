@@ -4,10 +4,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from superloop_plugin_lab import training
+from superloop_plugin_lab.checkpoint import variables_of
 from superloop_plugin_lab.diagnosis import TrainingError
 from superloop_plugin_lab.evaluation import evaluate_run, open_run
 from superloop_plugin_lab.experiment import read_experiment
-from superloop_plugin_lab.measurement import Measurement
+from superloop_plugin_lab.measurement import Measurement, measure
 from superloop_plugin_lab.run_folder import RunFolder
 from superloop_plugin_lab.training import train
 
@@ -68,6 +69,28 @@ def test_the_best_weights_are_those_of_the_highest_accuracy_then_of_the_lowest_l
     assert_equal(weights_measured[-1], weights_measured[2])  # the final figures are of the best weights
     assert_equal(weights(experiment, folder, "best"), weights_measured[2])
     assert_equal(weights(experiment, folder, "last"), weights_measured[4])
+
+
+def test_the_averages_are_measured_and_saved_and_training_goes_on_with_the_weights(
+    small, folder, monkeypatch
+):
+    measured = []
+
+    def noted(experiment, *others):
+        measured.append(variables_of(experiment.model))
+        return measure(experiment, *others)
+
+    monkeypatch.setattr(training, "measure", noted)
+    settings = ["train.ema=0.9", "train.best=loss", "train.evaluate_every=7", "train.learning_rate=0.03"]
+    experiment = read_experiment(small, settings)
+    assert train(experiment, folder).best_step == 7
+    weights(experiment, folder, "last")  # loads them
+    checkpoint, last = folder.read_checkpoint(), variables_of(experiment.model)
+    assert any((one != other).any() for one, other in zip(last, checkpoint.variables, strict=True))
+    assert_equal(last, checkpoint.best)
+    trained = {array.tobytes() for array in checkpoint.optimizer}  # the averages are among its variables
+    assert all(np.array(variable).tobytes() in trained for variable in experiment.model.trainable_variables)
+    assert_equal(measured[1], last)
 
 
 def poison(at, size=8):
