@@ -3,7 +3,6 @@
 import json
 import sys
 import textwrap
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from superloop_core.cli.streams import table_console
 from superloop_core.config.files import apply_overrides, load_dict
 from superloop_core.config.reader import read_config
 from superloop_core.config.schema import Config, LoopConfig
-from superloop_core.errors import ConfigError, PluginError, Problem, printable, short_repr
+from superloop_core.errors import ConfigError, printable
 from superloop_core.registry.registry import Registry
 from superloop_core.system_settings import shape_in_words
 
@@ -80,14 +79,9 @@ def check_by_plugins(registry: Registry, config: Config) -> None:
 
     Raises:
         ConfigError: with every problem found.
-        PluginError: a plugin yields something else.
     """
-    problems: list[Problem] = []
-    for found in registry.hook.superloop_check_config(config=config):
-        problems += found if isinstance(found, Iterable) else [found]
-    if odd := [problem for problem in problems if not isinstance(problem, Problem)]:
-        raise PluginError(f"superloop_check_config must yield Problem objects: {short_repr(odd[0])}")
-    if problems:
+    found = registry.hook.superloop_check_config(config=config)
+    if problems := [problem for of_plugin in found for problem in of_plugin]:
         raise ConfigError(problems)
 
 

@@ -91,14 +91,6 @@ def test_a_plugin_fills_in_and_checks_its_own_tables(superloop, tmp_plugin, tmp_
     assert told["problems"] == [{"where": "odd", "what": "'size' must be odd: 2"}]
 
 
-def test_a_check_that_fails_or_yields_something_else_is_the_plugins_fault(superloop, tmp_plugin, tmp_path):
-    tmp_plugin("superloop-plugin-odd", {"odd_light": CHECKING + "yield config.tables['odd']\n"})
-    path = tmp_path / "config.toml"
-    path.write_text('[loop]\ninputs = 2\n[[loop.cells]]\nuse = "gru"\nunits = 3\n[odd]\nsize = 2\n')
-    done = superloop("validate", path, status=1)
-    assert "superloop_check_config must yield Problem objects: Config(size=2)" in str(done.exception)
-
-
 def test_sizes_that_the_task_decides_may_be_left_out(superloop, tmp_path):
     path = tmp_path / "config.toml"
     path.write_text('[[loop.cells]]\nuse = "gru"\nunits = 3\n[task]\nuse = "copy"\nwidth = 2\n')
