@@ -71,7 +71,8 @@ def test_the_checks_of_train_are_made_where_there_is_a_task(superloop, tmp_path)
 
 
 CHECKING = (
-    "import attrs\nfrom superloop_core import TableSpec, hookimpl\nfrom superloop_core.errors import Problem\n"
+    "import attrs\nfrom superloop_core import TableSpec, hookimpl\n"
+    "from superloop_core.errors import Problem\n"
     "@attrs.frozen(kw_only=True)\nclass Config:\n    size: int = 1\n"
     "@hookimpl\ndef superloop_config_tables():\n    yield TableSpec(name='odd', config=Config)\n"
     "@hookimpl\ndef superloop_complete_tables(tables):\n"
