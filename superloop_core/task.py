@@ -107,8 +107,8 @@ class Task(Protocol):
 class StoredTask(Task, Protocol):
     """A task with a fixed number of examples, in three splits; its ``sample`` draws training examples.
 
-    What is trained on is never measured: ``validation`` decides the best weights, and ``test`` gives the final
-    figures.
+    What is trained on is never measured: ``validation`` decides the best weights, and ``test`` gives the
+    final figures.
 
     Attributes:
         sizes: what the data decide of a model.
