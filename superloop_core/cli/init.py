@@ -160,7 +160,8 @@ def _systems(registry: Registry, records: Iterable[PluginRecord], task: _Task | 
         SuperloopError: one reads what the task does not provide, or none reads what it provides.
     """
     tables = [] if task is None else task.loop.get("systems", ())
-    provided = {table["id"]: table for table in tables if _sources(registry, table)}
+    readers = [table for table in tables if _sources(registry, table)]
+    provided = {table.get("id", table["use"].rpartition(":")[2]): table for table in readers}
     ids, of_task = set(provided), "" if task is None else f"{task.record.name} provides"
     for record in records:
         written = {s.name: record.spec.example.get(s.name) for s in described(record).settings if s.required}

@@ -70,6 +70,28 @@ def test_the_checks_of_train_are_made_where_there_is_a_task(superloop, tmp_path)
     assert "train: 'optimizer' must be" in optimizer.stderr
 
 
+CHECKING = (
+    "import attrs\nfrom superloop_core import TableSpec, hookimpl\n"
+    "from superloop_core.errors import Problem\n"
+    "@attrs.frozen(kw_only=True)\nclass Config:\n    size: int = 1\n"
+    "@hookimpl\ndef superloop_config_tables():\n    yield TableSpec(name='odd', config=Config)\n"
+    "@hookimpl\ndef superloop_complete_tables(tables):\n"
+    "    return {**tables, 'loop': {'inputs': 2, **tables['loop']}}\n"
+    "@hookimpl\ndef superloop_check_config(config):\n"
+    "    if 'odd' in config.tables and config.tables['odd'].size % 2 == 0:\n        "
+)
+
+
+def test_a_plugin_fills_in_and_checks_its_own_tables(superloop, tmp_plugin, tmp_path):
+    problem = "yield Problem('odd', f\"'size' must be odd: {config.tables['odd'].size}\")\n"
+    tmp_plugin("superloop-plugin-odd", {"odd_light": CHECKING + problem})
+    path = tmp_path / "config.toml"
+    path.write_text('[[loop.cells]]\nuse = "gru"\nunits = 3\n[odd]\n')
+    assert json.loads(superloop("validate", path, "--json").stdout)["inputs"] == {"inputs": [None, None, 2]}
+    told = json.loads(superloop("validate", path, "--set", "odd.size=2", "--json", status=2).stdout)
+    assert told["problems"] == [{"where": "odd", "what": "'size' must be odd: 2"}]
+
+
 def test_sizes_that_the_task_decides_may_be_left_out(superloop, tmp_path):
     path = tmp_path / "config.toml"
     path.write_text('[[loop.cells]]\nuse = "gru"\nunits = 3\n[task]\nuse = "copy"\nwidth = 2\n')
