@@ -88,7 +88,7 @@ def test_the_final_figures_are_those_of_the_test_split_and_eval_gives_them_again
     task = (folder / "run/task.json").read_text()
     (folder / "run/task.json").write_text(task.replace("sine", "cosine"))
     for command in ("eval", "resume"):
-        run(command, "run", exits=1)
+        run(command, "run", exits=2)
         assert "task.json: has " in capsys.readouterr().err
     (folder / "run/task.json").write_text(task)
     text = (folder / "waves.csv").read_text()
