@@ -58,6 +58,8 @@ CAUGHT = [
     ("no_loop", "fits_its_loop", "its spec must have an example_loop"),
     ("notdifferentiable", "can_be_learned", "no gradient of the loss reaches a weight"),
     ("wrongsystem", "annotates", "it labels slots of 'tape', but the loop has echo"),
+    ("drawnagain", "splits", "an epoch of 'train' has the example [0] twice"),
+    ("forgetful", "splits", "another instance with its state gives other test examples"),
     ("traceless", "can_be_made", "'traces' must be a tuple of names"),
     ("once", "noise", "a step at t = 1 and at t = 2 uses the same noise"),
     ("inbuild", "noise", "another seed changes nothing"),
@@ -117,6 +119,7 @@ RIGHT = (
     "right_wave",
     "right_silent",
     "right_task",
+    "stored",
     "right_metric",
 )
 

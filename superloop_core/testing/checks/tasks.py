@@ -1,5 +1,7 @@
 """Checks of tasks and metrics."""
 
+import json
+from collections import Counter
 from typing import Any
 
 import keras
@@ -8,7 +10,7 @@ import tensorflow as tf
 
 from superloop_core.layer.superloop import Superloop
 from superloop_core.registry.records import PluginRecord
-from superloop_core.task import Annotation, Batch
+from superloop_core.task import Annotation, Batch, Split, StoredTask
 from superloop_core.testing.checks.settings import example_of
 from superloop_core.testing.place import reason_of
 from superloop_core.testing.report import CheckFailed
@@ -16,6 +18,7 @@ from superloop_core.testing.require import require, require_close
 from superloop_core.testing.subject import draw_weights
 
 ROWS, STEPS, CLASSES = 3, 5, 4
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 
 def samples(record: PluginRecord) -> None:
@@ -75,6 +78,38 @@ def annotates(record: PluginRecord) -> None:
         require(known, f"it labels slots of {annotation.system!r}, but the loop has {', '.join(ids)}")
 
 
+def splits(record: PluginRecord) -> None:
+    """With stored examples, an epoch has each once, in the order of its seed; its state restores another."""
+    task = _task(record)
+    if not isinstance(task, StoredTask):
+        return
+    require(all(isinstance(text, str) for text in task.facts().values()), "'facts' must be texts by name")
+    for split in SPLITS:
+        epochs = {seed: list(task.batches(split, ROWS, seed=seed)) for seed in (None, 0, 1)}
+        counts = {
+            seed: Counter(id for batch in epoch for id in _ids(batch, split))
+            for seed, epoch in epochs.items()
+        }
+        require(counts[None], f"the split {split!r} has no example")
+        twice = [id for count in counts.values() for id, times in count.items() if times > 1]
+        require(not twice, f"an epoch of {split!r} has the example {twice[:1]} twice")
+        same = counts[0] == counts[1] == counts[None]
+        require(same, f"epochs of {split!r} with another seed have other examples")
+        again = list(task.batches(split, ROWS, seed=1))
+        repeated = len(again) == len(epochs[1]) and all(map(_equal, again, epochs[1]))
+        require(repeated, f"one seed gives two different epochs of {split!r}")
+    state = json.loads(json.dumps(task.state()))
+    other = _task(record)
+    other.set_state(state)
+    one, restored = (next(iter(of.batches("test", ROWS))) for of in (task, other))
+    require(_equal(one, restored), "another instance with its state gives other test examples")
+
+
+def _ids(batch: Batch, split: str) -> list[Any]:
+    require(batch.ids is not None, f"batches of {split!r} must have the ids of their examples")
+    return list(np.asarray(batch.ids).tolist())
+
+
 def can_be_made(record: PluginRecord) -> None:
     """Its factory returns a callable that declares the traces it reads."""
     metric = _task(record)
@@ -106,7 +141,7 @@ def measures(record: PluginRecord) -> None:
     raise CheckFailed(f"it can read no targets that the kit draws; {what}: {reason_of(error)}") from error
 
 
-CHECKS = (samples, seeded, fits_its_loop, can_be_learned, annotates)
+CHECKS = (samples, seeded, fits_its_loop, can_be_learned, annotates, splits)
 METRIC_CHECKS = (can_be_made, measures)
 
 
@@ -169,6 +204,5 @@ def _results(layer: Superloop, batch: Batch) -> dict[str, Any]:
 
 
 def _equal(one: Batch, other: Batch) -> bool:
-    return np.array_equal(one.targets, other.targets) and all(
-        np.array_equal(array, other.inputs[name]) for name, array in one.inputs.items()
-    )
+    pairs = [(one.targets, other.targets)] + [(a, other.inputs[name]) for name, a in one.inputs.items()]
+    return all(np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in pairs)

@@ -187,7 +187,10 @@ def superloop_register():
     yield cell("deaf_cell", "DeafCell")
     yield task("right_task", "Copy")
     yield task("no_loop", "Copy", example_loop={})
-    for name in ("OneRow", "Unseeded", "LossOfEachRow", "HowRight", "NotDifferentiable", "WrongSystem"):
+    for name in (
+        "OneRow", "Unseeded", "LossOfEachRow", "HowRight", "NotDifferentiable", "WrongSystem",
+        "Stored", "DrawnAgain", "Forgetful",
+    ):  # fmt: skip
         yield task(name.lower(), name)
     yield MetricSpec(name="right_metric", config=Nothing, factory=f"{TASKS}:Error", summary="How wrong")
     yield MetricSpec(name="of_batch", config=Nothing, factory=f"{TASKS}:OfBatch", summary="How wrong")

@@ -1,9 +1,10 @@
 """Tasks and metrics that are wrong, each in one way."""
 
+import attrs
 import numpy as np
 from keras import ops
 
-from superloop_core import Annotation, Batch
+from superloop_core import Annotation, Batch, Sizes
 
 
 class Copy:
@@ -51,6 +52,40 @@ class HowRight(Copy):
 class NotDifferentiable(Copy):
     def loss(self, targets, results):
         return ops.mean(ops.round(results["outputs"] - targets))
+
+
+class Stored(Copy):
+    """Ten stored examples; this one is right."""
+
+    sizes = Sizes(inputs=2, outputs=2)
+    shift = 1.0
+
+    def batches(self, split, batch_size, *, seed=None):
+        order = np.arange(10) if seed is None else np.random.default_rng(seed).permutation(10)
+        for start in range(0, 10, batch_size):
+            ids = order[start : start + batch_size]
+            shown = np.stack([np.full((4, 2), id + self.shift, "float32") for id in ids])
+            yield Batch(inputs={"inputs": shown}, targets=shown, ids=ids)
+
+    def facts(self):
+        return {"train": "10 examples"}
+
+    def state(self):
+        return {"shift": self.shift}
+
+    def set_state(self, state):
+        self.shift = state["shift"]
+
+
+class DrawnAgain(Stored):
+    def batches(self, split, batch_size, *, seed=None):
+        for batch in super().batches(split, batch_size, seed=seed):
+            yield attrs.evolve(batch, ids=np.zeros_like(batch.ids))
+
+
+class Forgetful(Stored):
+    def set_state(self, state):
+        self.shift = 0.0
 
 
 class WrongSystem(Copy):
