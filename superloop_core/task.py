@@ -125,6 +125,9 @@ class StoredTask(Task, Protocol):
             seed: of the order, which is the same for the same seed; None: that of the files.
         """
 
+    def count(self, split: Split) -> int:
+        """Return the number of examples of a split."""
+
     def facts(self) -> Mapping[str, str]:
         """Return what was read, in words, by name: ``train``: ``48 examples, 10 to 16 timesteps``."""
 

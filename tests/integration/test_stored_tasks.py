@@ -74,6 +74,25 @@ def test_a_run_that_stops_within_an_epoch_goes_on_at_the_same_example(folder, ru
         np.testing.assert_array_equal(array, half[name], err_msg=name)
 
 
+def test_epochs_are_turned_into_steps_and_asked_of_files_only(folder, run, capsys):
+    run("train", "c.toml", "--out", "run", "--set", "train.epochs=2")
+    text = (folder / "run/config.toml").read_text()
+    assert "steps = 6\n" in text  # 48 examples, 15 in a batch
+    assert "epochs = 0\n" in text
+    assert json.loads((folder / "run/summary.json").read_text())["steps"] == 6
+    run(
+        "train",
+        "c.toml",
+        "--set",
+        "train.epochs=2",
+        "--set",
+        "task={use='copy'}",
+        "--set",
+        "loop.inputs=8",
+        exits=2,
+    )
+
+
 def test_the_final_figures_are_those_of_the_test_split_and_eval_gives_them_again(folder, run, capsys):
     run("train", "c.toml", "--out", "run")
     assert "on 6 test sequences" in capsys.readouterr().out

@@ -25,11 +25,11 @@ def whole(task: StoredTask, split: Any) -> tuple[np.ndarray, np.ndarray, np.ndar
     return inputs, batch.inputs["lengths"], batch.targets
 
 
-def model_of(task: StoredTask, kind: str, per_timestep: bool, lags: int = 8) -> keras.Model:
+def model_of(task: StoredTask, kind: str, per_timestep: bool, units: int, lags: int = 8) -> keras.Model:
     """Make a model: ``linear`` in the last timesteps, or of the whole of a short sequence; or ``lstm``."""
     inputs = keras.Input((None, task.sizes.tokens or task.sizes.inputs))
     if kind == "lstm":
-        x = keras.layers.LSTM(64, return_sequences=True)(inputs)
+        x = keras.layers.LSTM(units, return_sequences=True)(inputs)
         x = keras.layers.Dense(task.sizes.outputs)(x)
     else:
         x = keras.layers.Conv1D(task.sizes.outputs, lags, padding="causal")(inputs)
@@ -42,9 +42,10 @@ def main(config: str) -> None:
     task: Any = experiment.task
     train, validation, test = (whole(task, split) for split in ("train", "validation", "test"))
     per_timestep = train[2].ndim > 1 and train[2].shape[1:2] == train[0].shape[1:2]
+    units = experiment.config.loop.cells[0].settings.units
     for kind in ("linear", "lstm"):
         keras.utils.set_random_seed(0)
-        model = model_of(task, kind, per_timestep)
+        model = model_of(task, kind, per_timestep, units)
         model.compile(
             keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(3e-3, STEPS)),
             lambda targets, outputs: task.loss(

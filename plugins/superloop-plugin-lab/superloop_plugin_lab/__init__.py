@@ -79,6 +79,8 @@ class TrainConfig:
 
     Args:
         steps: training steps. Each updates the weights once.
+        epochs: times that each stored example is trained on, in the place of ``steps``; 0: ``steps`` decides.
+            The run's own config has the steps.
         batch_size: sequences in a batch.
         accumulate: batches in a step. Their gradients are averaged, so that a step needs the memory of one
             batch; it equals a step of one large batch where the task's loss is a mean over sequences.
@@ -110,6 +112,7 @@ class TrainConfig:
     """
 
     steps: int = attrs.field(default=1500, validator=ge(1))
+    epochs: int = attrs.field(default=0, validator=ge(0))
     batch_size: int = attrs.field(default=128, validator=ge(1))
     accumulate: int = attrs.field(default=1, validator=ge(1))
     optimizer: str | dict[str, Any] = attrs.field(default="adam", validator=_names_an_optimizer)

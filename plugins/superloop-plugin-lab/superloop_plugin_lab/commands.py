@@ -86,7 +86,7 @@ def train(
     """
     if seeds and seed is not None:
         raise click.UsageError("--seed and --seeds exclude each other; give one of them")
-    given = {"train.steps": steps, "train.seed": seed}
+    given = {"train.steps": steps, "train.epochs": None if steps is None else 0, "train.seed": seed}
     overrides += tuple(f"{key}={value}" for key, value in given.items() if value is not None)
     name = folder_name(_name(config), overrides)
     begin()

@@ -110,6 +110,9 @@ def read_experiment(
     task = task or make_task(registry, part)
     if task_state is not None and isinstance(task, StoredTask):
         task.set_state(task_state)
+    if settings.epochs:
+        settings = attrs.evolve(settings, steps=steps_of(settings, task), epochs=0)
+        config = attrs.evolve(config, tables={**config.tables, "train": settings})
     if curriculum is not None:
         check_curriculum(curriculum, part, task)
     metrics = _make_metrics(config, registry)
@@ -141,6 +144,19 @@ def read_experiment(
         timesteps=timesteps,
         network=network,
     )
+
+
+def steps_of(settings: TrainConfig, task: Task) -> int:
+    """Return the training steps in ``epochs``: a smaller last batch of an epoch is left out.
+
+    Raises:
+        ConfigError: the task has no stored examples.
+    """
+    if not isinstance(task, StoredTask):
+        what = f"'epochs' must be 0, as the task draws new sequences: {settings.epochs}; set 'steps'"
+        raise ConfigError([Problem("train", what)])
+    size = settings.batch_size * settings.accumulate
+    return settings.epochs * max(1, task.count("train") // size)
 
 
 def check_batch(experiment: Experiment, sequences: int) -> None:

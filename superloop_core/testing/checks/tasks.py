@@ -93,6 +93,11 @@ def splits(record: PluginRecord) -> None:
         require(counts[None], f"the split {split!r} has no example")
         twice = [id for count in counts.values() for id, times in count.items() if times > 1]
         require(not twice, f"an epoch of {split!r} has the example {twice[:1]} twice")
+        number = len(counts[None])
+        require(
+            task.count(split) == number,
+            f"{split!r} has {number} examples, and 'count' is {task.count(split)}",
+        )
         same = counts[0] == counts[1] == counts[None]
         require(same, f"epochs of {split!r} with another seed have other examples")
         again = list(task.batches(split, ROWS, seed=1))

@@ -139,6 +139,10 @@ class Stored(abc.ABC):
 
     # What the lab calls.
 
+    def count(self, split: Split) -> int:
+        """Return the number of examples of a split."""
+        return len(self.parts[split])
+
     def sample(self, rng: np.random.Generator, batch_size: int) -> Batch:
         """Draw training examples."""
         chosen = rng.integers(0, len(self.parts["train"]), size=batch_size)
