@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,8 @@ import click
 
 from superloop_core import output_to_stderr
 from superloop_core.errors import printable
-from superloop_plugin_lab.commands import COUNT, begin, length_range
+from superloop_plugin_lab.commands import COUNT, SET, begin, length_range, name_of
+from superloop_plugin_lab.grouping import folder_name
 
 if TYPE_CHECKING:
     from superloop_plugin_lab.pictures.bands import Band
@@ -121,3 +123,36 @@ def compare(
             trained=trained,
         )
         click.echo(printable(str(plot)), err=form is not None)
+
+
+@click.command()
+@click.argument("config", type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder of the trials.  [default: runs/CONFIG+sweep, and the changes of the config]",
+)
+@click.option("--trials", type=COUNT, help="Number of trials in all.  [default: the config's]")
+@SET
+def sweep(config: Path, out: Path | None, trials: int | None, overrides: tuple[str, ...]) -> None:
+    """Search for the best settings: run the trials that the table [sweep] of CONFIG describes.
+
+    Each trial is a run folder, OUT/trial-N, or a folder of one for each seed. Run the command again after a
+    kill, and on other machines that see OUT at the same time: all of them share the trials.
+    """
+    begin()
+    from superloop_plugin_lab.report import print_trials
+    from superloop_plugin_lab.sweeping import Sweep
+
+    changes = [change for change in overrides if not change.strip().startswith("sweep.")]
+    out = out or Path("runs") / f"{folder_name(name_of(config), changes)}+sweep"
+    if trials is not None:
+        overrides += (f"sweep.trials={trials}",)
+    opened = Sweep.open(config, overrides, out)
+    for _ in opened.run():
+        pass
+    print_trials(opened)
+    if opened.interrupted:
+        sys.exit(130)
+    if all(not trial.values for trial in opened.study.get_trials(deepcopy=False)):
+        sys.exit(1)
