@@ -1,4 +1,4 @@
-"""The commands train, resume, eval and trace, and the tables of a config that they need."""
+"""The commands train, resume, eval, trace, compare, sweep and export, and the tables that they need."""
 
 from __future__ import annotations
 
@@ -265,11 +265,11 @@ def superloop_check_config(config: Config) -> Iterator[Problem]:
 
 @hookimpl
 def superloop_add_commands(cli: click.Group) -> None:
-    """Add train, resume, eval, trace, compare and sweep."""
+    """Add train, resume, eval, trace, compare, sweep and export."""
     from superloop_plugin_lab import commands, experiment_commands
 
-    ours = (commands.train, commands.resume, commands.evaluate, commands.trace)
-    for command in (*ours, experiment_commands.compare, experiment_commands.sweep):
+    of_many = (experiment_commands.compare, experiment_commands.sweep, experiment_commands.export)
+    for command in (commands.train, commands.resume, commands.evaluate, commands.trace, *of_many):
         cli.add_command(command)
 
 

@@ -10,7 +10,7 @@ import click
 
 from superloop_core import output_to_stderr
 from superloop_core.errors import printable
-from superloop_plugin_lab.commands import COUNT, SET, begin, length_range, name_of
+from superloop_plugin_lab.commands import COUNT, LENGTH, RUN, SET, begin, length_range, name_of
 from superloop_plugin_lab.grouping import folder_name
 
 if TYPE_CHECKING:
@@ -156,3 +156,36 @@ def sweep(config: Path, out: Path | None, trials: int | None, overrides: tuple[s
         sys.exit(130)
     if all(not trial.values for trial in opened.study.get_trials(deepcopy=False)):
         sys.exit(1)
+
+
+@click.command()
+@RUN
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["saved_model", "tflite", "onnx", "safetensors"]),
+    required=True,
+    help="What to write.",
+)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The file or folder to write.")
+@click.option("--length", type=COUNT, help=LENGTH)
+def export(run: Path, form: str, out: Path, length: int | None) -> None:
+    """Export a run's model, and check the file: its answers on drawn sequences must be the model's.
+
+    Exported is the model with the best weights: as a SavedModel, for TFLite (one sequence at a time) or ONNX,
+    or the weights alone as safetensors.
+    """
+    begin()
+    from superloop_plugin_lab.exporting import export_run
+
+    with output_to_stderr():  # what converters print
+        exported = export_run(run, form, out, length=length)
+    shapes = [
+        f"{name} ({', '.join('any' if size is None else str(size) for size in shape)})"
+        for name, shape in exported.inputs.items()
+    ]
+    difference = f"answers differ by {exported.difference:.2g} at most (tolerance {exported.tolerance:g})"
+    click.echo(printable(str(exported.path)))
+    if form != "safetensors":
+        click.echo(printable(f"inputs: {', '.join(shapes)}; outputs: {', '.join(exported.outputs)}"))
+    click.echo(difference)

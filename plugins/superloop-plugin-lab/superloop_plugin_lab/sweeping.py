@@ -18,7 +18,7 @@ import numpy as np
 
 from superloop_core import ConfigError, RunFolderError
 from superloop_core.config import apply_overrides, load_dict, read_table
-from superloop_core.errors import Problem, message, os_reason, printable
+from superloop_core.errors import Problem, message, os_reason, printable, reason
 from superloop_core.registry import load_registry
 from superloop_core.runs import locked
 from superloop_plugin_lab import SweepConfig
@@ -169,7 +169,7 @@ class Sweep:
             self.study.tell(number, state=State.PRUNED)
             return
         except ConfigError as error:  # these settings do not fit together
-            runs, errors = [], [message(error)]
+            runs, errors = [], [printable(reason(error))]
         else:
             errors = [run.error for run in runs if run.error]
         if any(run.interrupted for run in runs):
