@@ -10,7 +10,7 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import attrs
 import click
@@ -37,7 +37,7 @@ except ImportError as error:
 LOCKS = ".locks"  # a folder for each trial, which the process that runs it holds
 CONFIG = "superloop_config"  # names of attributes of a study and its trials
 ERROR = "superloop_error"
-Trial = optuna.trial.FrozenTrial
+Trial: TypeAlias = Any  # FrozenTrial of Optuna, which need not be installed where types are checked
 State = optuna.trial.TrialState
 
 
@@ -290,7 +290,7 @@ def _sampler(settings: SweepConfig, number: int) -> optuna.samplers.BaseSampler:
     return optuna.samplers.RandomSampler(seed=seed)
 
 
-class _Point(optuna.samplers.RandomSampler):
+class _Point(optuna.samplers.RandomSampler):  # type: ignore[misc]
     """Chooses the given values."""
 
     def __init__(self, values: Mapping[str, Any]):
