@@ -1,5 +1,6 @@
 """Every example in the README and the docs runs, and says what is so."""
 
+import importlib.util
 import json
 import os
 import re
@@ -13,11 +14,13 @@ import attrs
 import keras
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from superloop_plugin_lab.experiment import read_experiment
 from superloop_plugin_lab.feeding import measured_batches
 from superloop_plugin_lab.measurement import measure
 
 import superloop_core
+from superloop_core.cli import cli
 from superloop_core.config import read_config
 from superloop_core.registry import load_registry, registry, registry_in_use
 from superloop_core.testing import check_plugin, conformance
@@ -295,6 +298,33 @@ def test_the_page_on_the_contract_has_a_hook_that_trains(tmp_path, monkeypatch):
     latest.begin([])
     latest.evaluation(250, {"validation_accuracy": 0.5})
     assert (tmp_path / "latest/accuracy.txt").read_text() == "250 0.5"
+
+
+def test_the_commands_of_the_page_on_experiments_run(tmp_path, monkeypatch):
+    page = (ROOT / "docs/experiments.md").read_text()
+    monkeypatch.chdir(tmp_path)
+    for name, text in files(page).items():
+        (tmp_path / name).write_text(text)
+    commands = re.findall(r"^    superloop (.+)$", page, flags=re.MULTILINE)
+    assert len(commands) == 10
+    load_registry().add_commands(cli)
+    for command in commands:
+        if "sweep" in command and importlib.util.find_spec("optuna") is None:
+            continue
+        done = CliRunner().invoke(cli, command.split(), catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *("parity.toml", "runs", "exported"),
+        *("learning.png", "losses.pdf", "lengths.png"),
+    }
+
+
+def test_the_page_on_experiments_lists_every_key_of_sweep_with_its_default():
+    page = (ROOT / "docs/experiments.md").read_text()
+    (table,) = (block for block in blocks(page, "toml") if "storage" in block)
+    listed = tomllib.loads(table)["sweep"]
+    sweep = load_registry().tables["sweep"].config
+    assert listed == attrs.asdict(sweep(search=listed["search"]))
 
 
 def test_the_quickstart_systems_are_two_of_a_kind():

@@ -1,4 +1,4 @@
-"""The commands train, resume, eval and trace, and the tables of a config that they need."""
+"""The commands train, resume, eval, trace, compare, sweep and export, and the tables that they need."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
-from attrs.validators import ge, gt, le, lt
+from attrs.validators import ge, gt, le, lt, matches_re
 
 from superloop_core import LoopConfig, TableSpec, hookimpl
 from superloop_core.errors import ConfigError, Problem, SuperloopError, nearest, short_repr
 from superloop_core.registry import load_registry
 from superloop_plugin_lab import hookspecs
-from superloop_plugin_lab.callback import Callback
+from superloop_plugin_lab.callback import Callback, watcher
 from superloop_plugin_lab.results import read_metrics, read_summary
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ OF_TRAIN = {
 }  # arguments of Keras's optimizers, and the keys of [train] in their place
 
 __all__ = [
-    "Callback", "CurriculumConfig", "EarlyStoppingConfig", "ModelConfig", "TrainConfig", "read_metrics",
-    "read_summary",
+    "Callback", "CurriculumConfig", "EarlyStoppingConfig", "ModelConfig", "SweepConfig", "TrainConfig",
+    "read_metrics", "read_summary",
 ]  # fmt: skip
 
 
@@ -228,15 +228,80 @@ class ModelConfig:
     loops: tuple[LoopConfig, ...] = ()
 
 
+def _is_a_search(instance: Any, attribute: Any, search: dict[str, Any]) -> None:
+    del instance, attribute
+    if not search:
+        raise ValueError("'search' must have a key, such as \"loop.cells.0.units\" = [16, 32]: {}")
+    for key, values in search.items():
+        given = f"'search' {key!r}: {short_repr(values)}"
+        if isinstance(values, list):
+            if not values or not all(isinstance(value, (bool, int, float, str)) for value in values):
+                raise ValueError(f"{given} must hold numbers, strings or booleans")
+        elif isinstance(values, dict):
+            _check_range(given, values)
+        else:
+            raise ValueError(f"{given} must be a list, or a range {{ low = 1e-4, high = 1e-2, log = true }}")
+
+
+def _check_range(given: str, values: dict[str, Any]) -> None:
+    if unknown := values.keys() - {"low", "high", "log", "step"}:
+        raise ValueError(f"{given} has {', '.join(sorted(unknown))}; a range has low, high, log and step")
+    numbers = [values.get(name) for name in ("low", "high", *(["step"] if "step" in values else []))]
+    if not all(type(number) in (int, float) for number in numbers) or values["low"] > values["high"]:
+        raise ValueError(f"{given} must have numbers low <= high")
+    log = values.get("log", False)
+    if not isinstance(log, bool) or (log and (values["low"] <= 0 or "step" in values)):
+        raise ValueError(f"{given}: log must be true or false, and needs low > 0 and no step")
+    if "step" in values and values["step"] <= 0:
+        raise ValueError(f"{given}: step must be > 0")
+
+
+@attrs.frozen(kw_only=True)
+class SweepConfig:
+    """A search for the best settings: many trials, each a run, or a run for each of some seeds.
+
+    Args:
+        search: what is tried for each key of the config, as in ``--set``: a list, or a range
+            ``{ low = 1e-4, high = 1e-2, log = true }``; with ``step`` every step-th number; of two integers:
+            integers.
+        trials: number of trials, on all machines together.
+        seeds: runs of each trial, whose figures are averaged: ``train.seed`` and the seeds after it.
+        metric: the figure: ``validation_NAME`` of the best weights, or ``test_NAME``.
+        direction: ``auto``: an accuracy is maximized, and every other figure minimized.
+        sampler: ``tpe`` learns from the trials so far; ``random``; ``grid``: every combination of lists once.
+        pruner: stops trials early, by the measurements of the first seed: ``median``: one that is worse than
+            half of the others at the same step; ``hyperband``: by successive halving.
+        storage: of Optuna: a file, ``NAME.journal``, or a URL such as ``sqlite:///sweep.db``; empty:
+            ``sweep.journal`` in the folder of the sweep.
+        seed: of the sampler. Trial number n tries the same whether the sweep was stopped or not.
+    """
+
+    search: dict[str, Any] = attrs.field(validator=_is_a_search)
+    trials: int = attrs.field(default=20, validator=ge(1))
+    seeds: int = attrs.field(default=1, validator=ge(1))
+    metric: str = attrs.field(default="validation_accuracy", validator=matches_re("(validation|test)_.+"))
+    direction: Literal["auto", "maximize", "minimize"] = "auto"
+    sampler: Literal["tpe", "random", "grid"] = "tpe"
+    pruner: Literal["none", "median", "hyperband"] = "none"
+    storage: str = ""
+    seed: int = attrs.field(default=0, validator=ge(0))
+
+    def __attrs_post_init__(self) -> None:
+        for key, values in self.search.items():
+            if self.sampler == "grid" and not isinstance(values, list):
+                raise ValueError(f"the sampler grid needs lists; 'search' {key!r}: {short_repr(values)}")
+
+
 @hookimpl
 def superloop_config_tables() -> Iterator[TableSpec]:
-    """Own ``task``, ``metrics``, ``model``, ``train``, ``curriculum`` and ``early_stopping``."""
+    """Own the tables of a config that training needs."""
     yield TableSpec(name="task", kind="task")
     yield TableSpec(name="metrics", kind="metric", many=True)
     yield TableSpec(name="model", config=ModelConfig)
     yield TableSpec(name="train", config=TrainConfig)
     yield TableSpec(name="curriculum", config=CurriculumConfig)
     yield TableSpec(name="early_stopping", config=EarlyStoppingConfig)
+    yield TableSpec(name="sweep", config=SweepConfig)
 
 
 @hookimpl
@@ -276,11 +341,11 @@ def superloop_check_config(config: Config) -> Iterator[Problem | Fact]:
 
 @hookimpl
 def superloop_add_commands(cli: click.Group) -> None:
-    """Add train, resume, eval, trace and compare."""
+    """Add train, resume, eval, trace, compare, sweep and export."""
     from superloop_plugin_lab import commands, experiment_commands
 
-    ours = (commands.train, commands.resume, commands.evaluate, commands.trace)
-    for command in (*ours, experiment_commands.compare):
+    of_many = (experiment_commands.compare, experiment_commands.sweep, experiment_commands.export)
+    for command in (commands.train, commands.resume, commands.evaluate, commands.trace, *of_many):
         cli.add_command(command)
 
 
@@ -291,9 +356,11 @@ def superloop_add_hookspecs() -> ModuleType:
 
 
 @hookimpl(tryfirst=True)
-def superloop_add_callbacks(config: Config, folder: Path) -> Callback:
-    """Write TensorBoard's events."""
+def superloop_add_callbacks(config: Config, folder: Path) -> Iterator[Callback]:
+    """Write TensorBoard's events, and call the watcher of the run if there is one."""
     from superloop_plugin_lab.events import Events
 
     del config
-    return Events(folder / "tensorboard")
+    yield Events(folder / "tensorboard")
+    if (watching := watcher.get()) is not None:
+        yield watching

@@ -1,7 +1,12 @@
 """Callback, the base class of what plugins do while a model trains."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from typing import Any
+
+watcher: ContextVar[Callback | None] = ContextVar("watcher", default=None)  # of the runs that a sweep makes
 
 
 class Callback:

@@ -88,7 +88,7 @@ def train(
         raise click.UsageError("--seed and --seeds exclude each other; give one of them")
     given = {"train.steps": steps, "train.epochs": None if steps is None else 0, "train.seed": seed}
     overrides += tuple(f"{key}={value}" for key, value in given.items() if value is not None)
-    name = folder_name(_name(config), overrides)
+    name = folder_name(name_of(config), overrides)
     begin()
     if seeds:
         _train_seeds(config, overrides, seeds, out or Path("runs") / f"{name}+seeds")
@@ -178,7 +178,7 @@ def begin() -> None:
     start_tensorflow()
 
 
-def _name(config: Path) -> str:
+def name_of(config: Path) -> str:
     """Return the name of a config's file, or of a run's own config.toml the name of its folder."""
     return config.absolute().parent.name if config.name == "config.toml" else config.stem
 

@@ -119,7 +119,9 @@ def group_names(groups: Sequence[Group]) -> list[str]:
 
 
 def text_of(value: Any) -> str:
-    """Return a setting in words: a string as it is, another value as in JSON."""
+    """Return a setting in words: a string as it is, a float with four digits, another value as in JSON."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
     return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
@@ -192,7 +194,9 @@ def as_csv(groups: Sequence[Group]) -> str:
     for group in groups:
         found = group.statistics
         numbers = [getattr(found.get(name), field, None) for name in names for field in fields]
-        settings = [text_of(value) for value in group.settings.values()]
+        settings = [
+            value if isinstance(value, float) else text_of(value) for value in group.settings.values()
+        ]
         writer.writerow([*settings, len(group.runs), group.complete, *numbers])
     return text.getvalue().rstrip("\n")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,8 @@ import click
 
 from superloop_core import output_to_stderr
 from superloop_core.errors import printable
-from superloop_plugin_lab.commands import COUNT, begin, length_range
+from superloop_plugin_lab.commands import COUNT, LENGTH, RUN, SET, begin, length_range, name_of
+from superloop_plugin_lab.grouping import folder_name
 
 if TYPE_CHECKING:
     from superloop_plugin_lab.pictures.bands import Band
@@ -121,3 +123,69 @@ def compare(
             trained=trained,
         )
         click.echo(printable(str(plot)), err=form is not None)
+
+
+@click.command()
+@click.argument("config", type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder of the trials.  [default: runs/CONFIG+sweep, and the changes of the config]",
+)
+@click.option("--trials", type=COUNT, help="Number of trials in all.  [default: the config's]")
+@SET
+def sweep(config: Path, out: Path | None, trials: int | None, overrides: tuple[str, ...]) -> None:
+    """Search for the best settings: run the trials that the table [sweep] of CONFIG describes.
+
+    Each trial is a run folder, OUT/trial-N, or a folder of one for each seed. Run the command again after a
+    kill, and on other machines that see OUT at the same time: all of them share the trials.
+    """
+    begin()
+    from superloop_plugin_lab.report import print_trials
+    from superloop_plugin_lab.sweeping import Sweep
+
+    changes = [change for change in overrides if not change.strip().startswith("sweep.")]
+    out = out or Path("runs") / f"{folder_name(name_of(config), changes)}+sweep"
+    if trials is not None:
+        overrides += (f"sweep.trials={trials}",)
+    opened = Sweep.open(config, overrides, out)
+    for _ in opened.run():
+        pass
+    print_trials(opened)
+    if opened.interrupted:
+        sys.exit(130)
+    if all(not trial.values for trial in opened.study.get_trials(deepcopy=False)):
+        sys.exit(1)
+
+
+@click.command()
+@RUN
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["saved_model", "tflite", "onnx", "safetensors"]),
+    required=True,
+    help="What to write.",
+)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The file or folder to write.")
+@click.option("--length", type=COUNT, help=LENGTH)
+def export(run: Path, form: str, out: Path, length: int | None) -> None:
+    """Export a run's model, and check the file: its answers on drawn sequences must be the model's.
+
+    Exported is the model with the best weights: as a SavedModel, for TFLite (one sequence at a time) or ONNX,
+    or the weights alone as safetensors.
+    """
+    begin()
+    from superloop_plugin_lab.exporting import export_run
+
+    with output_to_stderr():  # what converters print
+        exported = export_run(run, form, out, length=length)
+    shapes = [
+        f"{name} ({', '.join('any' if size is None else str(size) for size in shape)})"
+        for name, shape in exported.inputs.items()
+    ]
+    difference = f"answers differ by {exported.difference:.2g} at most (tolerance {exported.tolerance:g})"
+    click.echo(printable(str(exported.path)))
+    if form != "safetensors":
+        click.echo(printable(f"inputs: {', '.join(shapes)}; outputs: {', '.join(exported.outputs)}"))
+    click.echo(difference)

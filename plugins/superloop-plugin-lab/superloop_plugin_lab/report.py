@@ -13,9 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from superloop_core.errors import printable
+from superloop_plugin_lab.comparison import text_of
 from superloop_plugin_lab.evaluation import Evaluation
 from superloop_plugin_lab.experiment import Experiment
-from superloop_plugin_lab.grouping import figure_text, statistics_of
+from superloop_plugin_lab.grouping import figure_text, short_keys, statistics_of
 from superloop_plugin_lab.pictures.curves import run_names
 from superloop_plugin_lab.pictures.traces import draw_traces, slot_names
 from superloop_plugin_lab.run_folder import RunFolder
@@ -24,6 +25,7 @@ from superloop_plugin_lab.training import Outcome
 
 if TYPE_CHECKING:
     from superloop_plugin_lab.seeds import SeedRun
+    from superloop_plugin_lab.sweeping import Sweep
 
 PICTURED = 4  # sequences
 PIPED_WIDTH = 200  # columns of a table that is not shown on a terminal, so that no name is cut
@@ -126,6 +128,30 @@ def print_seeds(runs: Sequence["SeedRun"]) -> None:
     console.print(
         Text(f"{len(done)} of {len(runs)} runs complete" + (f", {failed} failed" if failed else ""))
     )
+
+
+def print_trials(sweep: "Sweep") -> None:
+    """Print the trials of a sweep, the best first, and why others failed."""
+    trials = sweep.study.get_trials(deepcopy=False)
+    high = sweep.study.direction.name == "MAXIMIZE"
+    keys = list(short_keys(sweep.settings.search).items())
+
+    def merit(trial: Any) -> float:
+        if trial.state.name != "COMPLETE":
+            return math.inf
+        return float(-trial.value if high else trial.value)
+
+    rows = []
+    for trial in sorted(trials, key=merit):
+        settings = [text_of(trial.params.get(key, "")) for key, _ in keys]
+        value = figure_text(sweep.settings.metric, trial.value) if trial.state.name == "COMPLETE" else ""
+        rows.append([str(trial.number), *settings, trial.state.name.lower(), value])
+    header = ["trial", *(short for _, short in keys), "state", sweep.settings.metric]
+    print_table(header, rows, left=len(header) - 1)
+    console = Console(soft_wrap=True)
+    for trial in trials:
+        if (error := trial.user_attrs.get("superloop_error")) is not None:
+            console.print(Text(printable(f"failed: trial {trial.number}: {error}")))
 
 
 def _flat(row: Evaluation) -> dict[str, Any]:

@@ -63,15 +63,15 @@ def train_seeds(
     paths = {seed: out / f"seed-{seed}" for seed in seeds}
     for seed, path in paths.items():
         _check_config(path, first, seed)
-    model = _LentModel()
+    model = LentModel()
     for seed, path in paths.items():
-        run = _train_seed(model, source, (*overrides, f"train.seed={seed}"), seed, path)
+        run = train_seed(model, source, overrides, seed, path)
         yield run
         if run.interrupted:
             return
 
 
-class _LentModel:
+class LentModel:
     """The model that the runs share, made anew where it cannot be."""
 
     def __init__(self) -> None:
@@ -93,15 +93,24 @@ class _LentModel:
         self._shared = None
 
 
-def _train_seed(
-    model: _LentModel, source: Path | Mapping[str, Any], overrides: Sequence[str], seed: int, path: Path
+def train_seed(
+    model: LentModel, source: Path | Mapping[str, Any], overrides: Sequence[str], seed: int, path: Path
 ) -> SeedRun:
+    """Train the run of a seed, resume it where it was stopped, or read its figures where it is complete.
+
+    Args:
+        model: shared by the runs of a config.
+        source: a config file, or its tables.
+        overrides: changes of the config, each ``KEY=VALUE``.
+        seed: of the run.
+        path: its folder.
+    """
     run = SeedRun(seed=seed, path=path)
     try:
         if (summary := finished(path)) is not None:
             return attrs.evolve(run, summary=summary)
         click.echo(printable(f"seed {seed}: {path}"), err=True)
-        interrupted = _train_folder(model, source, overrides, path)
+        interrupted = _train_folder(model, source, (*overrides, f"train.seed={seed}"), path)
         return attrs.evolve(run, summary=read_summary(path), interrupted=interrupted)
     except Exception as error:  # a run that fails does not end the others
         model.drop()
@@ -109,7 +118,7 @@ def _train_seed(
 
 
 def _train_folder(
-    model: _LentModel, source: Path | Mapping[str, Any], overrides: Sequence[str], path: Path
+    model: LentModel, source: Path | Mapping[str, Any], overrides: Sequence[str], path: Path
 ) -> bool:
     """Train a new run, or resume the one at a path; return whether Ctrl-C ended it."""
     if not RunFolder(path).config.is_file():
