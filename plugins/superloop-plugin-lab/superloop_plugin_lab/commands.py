@@ -86,9 +86,12 @@ def train(
     """
     if seeds and seed is not None:
         raise click.UsageError("--seed and --seeds exclude each other; give one of them")
-    given = {"train.steps": steps, "train.epochs": None if steps is None else 0, "train.seed": seed}
+    if seeds and dry_run:
+        raise click.UsageError("--dry-run is for one seed; leave --seeds out")
+    given = {"train.steps": steps, "train.seed": seed}
     overrides += tuple(f"{key}={value}" for key, value in given.items() if value is not None)
     name = folder_name(name_of(config), overrides)
+    overrides += () if steps is None else ("train.epochs=0",)
     begin()
     if seeds:
         _train_seeds(config, overrides, seeds, out or Path("runs") / f"{name}+seeds")

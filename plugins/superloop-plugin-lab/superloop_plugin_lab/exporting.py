@@ -66,7 +66,7 @@ def export_run(run: Path, form: str, out: Path, *, length: int | None = None) ->
     """
     write = FORMATS[form]
     experiment = open_run(run, length=length, overrides=["train.xla=false"])
-    if experiment.layer.wiring.stochastic is True:
+    if any(loop.wiring.stochastic is True for loop in experiment.network.loops):
         raise ConfigError(f"{run}: its loop draws noise in each answer, so the answers cannot be compared")
     batch = experiment.task.sample(np.random.default_rng(0), COMPARED)
     function = _function(experiment)
