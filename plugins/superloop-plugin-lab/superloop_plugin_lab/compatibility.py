@@ -13,7 +13,7 @@ from superloop_core import ConfigError, LoopConfig
 from superloop_core.config import PartConfig
 from superloop_core.errors import Problem
 from superloop_core.task import Batch, Metric, Task
-from superloop_plugin_lab import CurriculumConfig
+from superloop_plugin_lab.settings import CurriculumConfig
 
 CHANGE = "change the task's settings, or a system's id or settings"
 

@@ -17,11 +17,11 @@ from superloop_core.layer import limited_build
 from superloop_core.limits import in_bytes, machine_memory
 from superloop_core.registry import Registry, load_registry
 from superloop_core.task import Batch, Metric, StoredTask, Task
-from superloop_plugin_lab import CurriculumConfig, ModelConfig, TrainConfig
 from superloop_plugin_lab.compatibility import check_curriculum, check_inputs, check_results
 from superloop_plugin_lab.figures import sign_of_best, sign_of_watched
 from superloop_plugin_lab.network import Network, Plan, check_model, make_layers
 from superloop_plugin_lab.optimizers import make_optimizer
+from superloop_plugin_lab.settings import CurriculumConfig, ModelConfig, TrainConfig
 from superloop_plugin_lab.sizes import complete, make_task
 
 TAKEN = (

@@ -11,7 +11,7 @@ from typing import Any
 from superloop_core import ConfigError
 from superloop_core.errors import Problem, nearest
 from superloop_core.task import Metric
-from superloop_plugin_lab import EarlyStoppingConfig, TrainConfig
+from superloop_plugin_lab.settings import EarlyStoppingConfig, TrainConfig
 
 FACTS = ("step", "longest", "learning_rate", "final", "failed", "steps", "seconds", "best_step")
 OLD = "fresh_"

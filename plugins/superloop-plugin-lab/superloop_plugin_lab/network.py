@@ -10,8 +10,8 @@ import keras
 from superloop_core import ConfigError, LoopConfig, Sizes, Superloop, TraceError
 from superloop_core.errors import Problem
 from superloop_core.task import Batch
-from superloop_plugin_lab import ModelConfig
 from superloop_plugin_lab.compatibility import as_dict, as_float32
+from superloop_plugin_lab.settings import ModelConfig
 from superloop_plugin_lab.sizes import output_size
 
 Shape = tuple[int | None, ...]

@@ -8,8 +8,8 @@ import keras
 
 from superloop_core import ConfigError
 from superloop_core.errors import Problem, message, nearest, short_repr
-from superloop_plugin_lab import OF_TRAIN, OPTIMIZERS, TrainConfig
 from superloop_plugin_lab.schedules import learning_rate
+from superloop_plugin_lab.settings import OF_TRAIN, OPTIMIZERS, TrainConfig
 
 
 def make_optimizer(settings: TrainConfig) -> keras.optimizers.Optimizer:

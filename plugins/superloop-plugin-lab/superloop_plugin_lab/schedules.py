@@ -10,7 +10,7 @@ from keras.optimizers.schedules import (
     PolynomialDecay,
 )
 
-from superloop_plugin_lab import TrainConfig
+from superloop_plugin_lab.settings import TrainConfig
 
 
 def learning_rate(settings: TrainConfig) -> Any:

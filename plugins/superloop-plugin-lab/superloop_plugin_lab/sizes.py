@@ -7,7 +7,7 @@ from superloop_core import ConfigError, LoopConfig, Sizes, Task, assemble, start
 from superloop_core.config import PartConfig, read_loop, read_table
 from superloop_core.errors import SuperloopError
 from superloop_core.registry import Registry
-from superloop_plugin_lab import ModelConfig
+from superloop_plugin_lab.settings import ModelConfig
 
 UNKNOWN = {"inputs": 1}  # while the task cannot be made, so that the loop is checked for all other problems
 

@@ -21,12 +21,12 @@ from superloop_core.config import apply_overrides, load_dict, read_table
 from superloop_core.errors import Problem, message, os_reason, printable, reason
 from superloop_core.registry import load_registry
 from superloop_core.runs import locked
-from superloop_plugin_lab import SweepConfig
 from superloop_plugin_lab.callback import Callback, watcher
 from superloop_plugin_lab.comparison import read_curve, text_of
 from superloop_plugin_lab.experiment import read_experiment
 from superloop_plugin_lab.grouping import differences, is_high_better
 from superloop_plugin_lab.seeds import LentModel, SeedRun, train_seed, train_seeds
+from superloop_plugin_lab.settings import SweepConfig
 
 try:
     import optuna

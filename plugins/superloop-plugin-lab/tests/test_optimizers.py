@@ -3,9 +3,9 @@ import inspect
 import keras
 import numpy as np
 import pytest
-from superloop_plugin_lab import OF_TRAIN, OPTIMIZERS, TrainConfig
 from superloop_plugin_lab.checkpoint import optimizer_state
 from superloop_plugin_lab.optimizers import make_optimizer
+from superloop_plugin_lab.settings import OF_TRAIN, OPTIMIZERS, TrainConfig
 
 from superloop_core import ConfigError
 
