@@ -2,22 +2,21 @@
 
 import math
 import sys
+from types import SimpleNamespace
 
 import pytest
 import tomlkit
-from superloop_plugin_trackers import TrackConfig
-from superloop_plugin_trackers.stores import mlflow_store
+from superloop_plugin_trackers import MlflowConfig, TrackioConfig
+from superloop_plugin_trackers.stores.mlflow_store import MlflowStore
+from superloop_plugin_trackers.stores.trackio_store import TrackioStore
 from superloop_plugin_trackers.tracking import Tracking
 
-from superloop_core.config import Config
-from superloop_core.registry import load_registry
 from superloop_core.runs import Manifest
 
 pytestmark = [
     pytest.mark.xdist_group("trackers"),
     pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy"),  # in MLflow, with SQLAlchemy 2.1
 ]
-FACTS = ("final", "step")
 slow_mlflow = pytest.param("mlflow", marks=pytest.mark.slow)  # it takes seconds to make a store
 both = pytest.mark.parametrize("reader", [slow_mlflow, "trackio"], indirect=True)
 each = pytest.mark.parametrize("reader", [slow_mlflow, "trackio", "wandb"], indirect=True)
@@ -70,8 +69,8 @@ def test_a_tracker_has_each_point_once_also_after_a_resume(reader, superloop, co
 @pytest.mark.slow
 @pytest.mark.parametrize("reader", ["mlflow"], indirect=True)
 def test_mlflow_keeps_a_parameter_and_has_its_new_value_as_a_tag(reader, tracking):
-    tracking(reader.settings, [], {"train": {"steps": 4}}).end({"steps": 0})
-    tracking(reader.settings, [], {"train": {"steps": 6}}).end(None)
+    tracking(reader.settings, []).end({"steps": 0})
+    tracking(reader.settings, [], steps=6).end(None)
     (run,) = reader.runs()
     assert run["parameters"]["train.steps"] == "4"
     assert run["tags"]["train.steps"] == "6"
@@ -86,31 +85,17 @@ def tracking(tmp_path):
     folder.mkdir()
     Manifest(folder=folder).write({}, {})
 
-    def begin(settings, lines, tables=()):
-        registry = load_registry()
-        table = _table(settings)
-        config = Config(loop=None, tables={"track": table, **dict(tables)}, plugins={})
-        hook = registry.hook.superloop_add_callbacks(config=config, folder=folder)
-        (callback,) = [one for made in hook if isinstance(made, list) for one in made]
-        callback._config = _Tables(dict(tables))
+    def begin(settings, lines, steps=4):
+        made = {
+            "mlflow": lambda of: MlflowStore(MlflowConfig(**of)),
+            "trackio": lambda of: TrackioStore(TrackioConfig(**of)),
+        }
+        ((tracker, of),) = settings.items()
+        callback = Tracking(made[tracker](of), SimpleNamespace(to_dict=lambda: {"train": {"steps": steps}}), folder)
         callback.begin(lines)
         return callback
 
     return begin
-
-
-class _Tables:
-    def __init__(self, tables):
-        self._tables = tables
-
-    def to_dict(self):
-        return self._tables
-
-
-def _table(settings):
-    from superloop_core.config import read_settings
-
-    return read_settings(TrackConfig, settings)
 
 
 @both
@@ -158,7 +143,7 @@ def test_a_tracker_that_fails_ends_no_run(superloop, config_file, lines_of, tmp_
     def fail(store, run):
         raise OSError("no such server")
 
-    monkeypatch.setattr(mlflow_store.MlflowStore, "open", fail)
+    monkeypatch.setattr(MlflowStore, "open", fail)
     monkeypatch.setattr("superloop_plugin_trackers.PACKAGES", {})
     code, _, err = superloop("train", config_file({"mlflow": True}), "--out", tmp_path / "run")
     assert code == 0

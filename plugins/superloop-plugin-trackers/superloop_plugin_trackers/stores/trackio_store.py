@@ -86,4 +86,4 @@ class TrackioStore:
 
     def _finish(self) -> None:
         with redirect_stdout(sys.stderr):
-            self._opened.finish()
+            self._trackio.finish()
