@@ -5,9 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from superloop_plugin_lab import Callback
+
 from superloop_core.config import Config
 from superloop_core.runs import Manifest
-from superloop_plugin_lab import Callback
 from superloop_plugin_trackers.stores import Point, Store, TrackedRun
 
 FACTS = ("steps", "seconds", "best_step")  # of the final figures; the others are ``test_NAME``

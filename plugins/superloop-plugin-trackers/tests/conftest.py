@@ -11,13 +11,19 @@ os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 import pytest
 import tomli_w
 
-TRAIN = {"batch_size": 8, "log_every": 2, "evaluate_every": 2, "evaluate_on": 32, "final_on": 32, "xla": False}
+TRAIN = {
+    "batch_size": 8,
+    "log_every": 2,
+    "evaluate_every": 2,
+    "evaluate_on": 32,
+    "final_on": 32,
+    "xla": False,
+}
 CONFIG = {
     "loop": {"cells": [{"use": "gru", "units": 4}]},
     "task": {"use": "copy", "length": 3},
     "train": {"steps": 4, **TRAIN},
 }
-
 
 
 class Mlflow:

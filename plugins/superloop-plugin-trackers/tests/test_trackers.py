@@ -1,16 +1,21 @@
 """What a tracker holds of a run, against ``metrics.jsonl``."""
 
 import math
+import re
 import sys
+import tomllib
+from pathlib import Path
 from types import SimpleNamespace
 
+import attrs
 import pytest
-import tomlkit
-from superloop_plugin_trackers import MlflowConfig, TrackioConfig
+from superloop_plugin_trackers import MlflowConfig, TrackConfig, TrackioConfig, WandbConfig
 from superloop_plugin_trackers.stores.mlflow_store import MlflowStore
 from superloop_plugin_trackers.stores.trackio_store import TrackioStore
 from superloop_plugin_trackers.tracking import Tracking
 
+from superloop_core.config import read_config
+from superloop_core.registry import load_registry
 from superloop_core.runs import Manifest
 
 pytestmark = [
@@ -18,8 +23,9 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy"),  # in MLflow, with SQLAlchemy 2.1
 ]
 slow_mlflow = pytest.param("mlflow", marks=pytest.mark.slow)  # it takes seconds to make a store
+slow_wandb = pytest.param("wandb", marks=pytest.mark.slow)
 both = pytest.mark.parametrize("reader", [slow_mlflow, "trackio"], indirect=True)
-each = pytest.mark.parametrize("reader", [slow_mlflow, "trackio", "wandb"], indirect=True)
+each = pytest.mark.parametrize("reader", [slow_mlflow, "trackio", slow_wandb], indirect=True)
 
 
 def points_of(lines):
@@ -37,7 +43,9 @@ def is_of_training(point):
 
 
 @each
-def test_a_tracker_has_each_point_once_also_after_a_resume(reader, superloop, config_file, lines_of, tmp_path):
+def test_a_tracker_has_each_point_once_also_after_a_resume(
+    reader, superloop, config_file, lines_of, tmp_path
+):
     folder = reader.folder = tmp_path / "run"
     code, _, err = superloop("train", config_file(reader.settings), "--out", folder)
     assert (code, "left out" in err) == (0, False), err
@@ -59,7 +67,7 @@ def test_a_tracker_has_each_point_once_also_after_a_resume(reader, superloop, co
     assert run["tags"]["superloop.run"] == Manifest.read(folder).run
     assert run["tags"]["superloop.folder"] == str(folder)
     assert run["name"].startswith("run")
-    config = tomlkit.parse((folder / "config.toml").read_text()).unwrap()
+    config = tomllib.loads((folder / "config.toml").read_text())
     assert run["parameters"]["loop.cells.0.units"] == "4"
     assert run["parameters"]["task.length"] == "3"
     assert run["parameters"]["plugins.superloop-core"] == config["plugins"]["superloop-core"]
@@ -91,7 +99,9 @@ def tracking(tmp_path):
             "trackio": lambda of: TrackioStore(TrackioConfig(**of)),
         }
         ((tracker, of),) = settings.items()
-        callback = Tracking(made[tracker](of), SimpleNamespace(to_dict=lambda: {"train": {"steps": steps}}), folder)
+        callback = Tracking(
+            made[tracker](of), SimpleNamespace(to_dict=lambda: {"train": {"steps": steps}}), folder
+        )
         callback.begin(lines)
         return callback
 
@@ -132,7 +142,11 @@ def test_points_that_a_killed_run_does_not_repeat_are_replaced(reader, tracking)
 @both
 def test_points_that_a_kill_lost_are_recorded_when_the_run_is_resumed(reader, tracking):
     tracking(reader.settings, []).end(None)
-    lines = [{"step": 0, "validation_loss": 1.0}, {"step": 2, "train_loss": 0.5}, {"step": 2, "failed": "odd"}]
+    lines = [
+        {"step": 0, "validation_loss": 1.0},
+        {"step": 2, "train_loss": 0.5},
+        {"step": 2, "failed": "odd"},
+    ]
     tracking(reader.settings, lines).end(None)
     tracking(reader.settings, lines).end(None)
     (run,) = reader.runs()
@@ -179,3 +193,15 @@ def test_a_dry_run_is_not_tracked(superloop, config_file, monkeypatch):
     code, out, err = superloop("train", config_file({"wandb": True}), "--dry-run")
     assert (code, "left out" in err) == (0, False), err
     assert "two steps" in out
+
+
+def test_the_readme_has_every_setting_with_its_default(config_file):
+    text = (Path(__file__).parents[1] / "README.md").read_text()
+    short, long = (
+        tomllib.loads(block)["track"] for block in re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    )
+    assert short == dict.fromkeys(attrs.fields_dict(TrackConfig), True)
+    read = read_config(config_file(long), load_registry()).tables["track"]
+    assert read == TrackConfig(mlflow=MlflowConfig(), trackio=TrackioConfig(), wandb=WandbConfig())
+    for name, settings in long.items():
+        assert settings.keys() == attrs.fields_dict(type(getattr(read, name))).keys()

@@ -29,7 +29,8 @@ class MlflowStore:
     def open(self, run: TrackedRun) -> Mapping[Point, float]:
         """Open the run with the tag, or a new one, and return its points.
 
-        MLflow never changes a parameter: one that another config changed is a tag as well, with its new value.
+        MLflow never changes a parameter: one that ``resume --set`` changed is a tag as well, with its new
+        value.
         """
         self._run = run
         self._entities = importlib.import_module("mlflow.entities")

@@ -42,8 +42,8 @@ class TrackioStore:
             self._trackio = importlib.import_module("trackio")
         if folder and Path(folder) != self._trackio.TRACKIO_DIR:
             raise RuntimeError(
-                f"track.trackio: 'folder' must be {str(self._trackio.TRACKIO_DIR)!r}, which this process uses "
-                f"already: {folder!r}; start another process"
+                f"track.trackio: 'folder' must be {str(self._trackio.TRACKIO_DIR)!r}, which this process "
+                f"uses already: {folder!r}; start another process"
             )
         self._init()
         storage = importlib.import_module("trackio.sqlite_storage").SQLiteStorage
