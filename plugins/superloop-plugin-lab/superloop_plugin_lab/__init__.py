@@ -92,7 +92,7 @@ def superloop_add_commands(cli: click.Group) -> None:
 
 @hookimpl
 def superloop_add_hookspecs() -> ModuleType:
-    """Specify ``superloop_add_callbacks``."""
+    """Specify ``superloop_add_callbacks`` and ``superloop_check_training``."""
     return hookspecs
 
 

@@ -10,6 +10,7 @@ import click
 
 from superloop_plugin_lab.diagnosis import TrainingError
 from superloop_plugin_lab.experiment import Experiment
+from superloop_plugin_lab.recorder import Recorder
 from superloop_plugin_lab.run_folder import RunFolder
 from superloop_plugin_lab.training import Run
 
@@ -23,6 +24,7 @@ def print_dry_run(experiment: Experiment) -> None:
     with TemporaryDirectory(prefix="superloop-dry-run-") as path:
         folder = RunFolder.create(Path(path), default=Path(path))
         run = Run(experiment, folder)
+        run.recorder = Recorder(experiment, folder, calls_back=False)  # trackers would keep the run
         with folder.writing():
             folder.begin(experiment.config)
             try:

@@ -122,6 +122,9 @@ def read_experiment(
     traces = dict.fromkeys((*task.traces, *(trace for metric in metrics.values() for trace in metric.traces)))
     check_model(config.loop, model, sizes, traces)
     if to_train:
+        found = registry.hook.superloop_check_training(config=config)
+        if problems := [problem for of_plugin in found for problem in of_plugin]:
+            raise ConfigError(problems)
         make_optimizer(settings)  # raises where it cannot
         sign_of_best(settings, metrics)  # so do these
         if "early_stopping" in config.tables:

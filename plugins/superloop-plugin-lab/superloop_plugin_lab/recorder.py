@@ -24,9 +24,11 @@ class Recorder:
     Args:
         experiment: with a curriculum, each line holds the ``longest`` length of its step too.
         folder: receives the figures.
+        calls_back: whether callbacks are called.
     """
 
-    def __init__(self, experiment: Experiment, folder: RunFolder):
+    def __init__(self, experiment: Experiment, folder: RunFolder, *, calls_back: bool = True):
+        self._calls_back = calls_back
         self._experiment = experiment
         self._folder = folder
         self._callbacks: list[Callback] = []
@@ -35,7 +37,8 @@ class Recorder:
 
     def __enter__(self) -> "Recorder":
         hook = load_registry().hook.superloop_add_callbacks
-        for made in hook(config=self._experiment.config, folder=self._folder.path):
+        config, folder = self._experiment.config, self._folder.path
+        for made in hook(config=config, folder=folder) if self._calls_back else ():
             self._callbacks.extend(made if isinstance(made, Iterable) else [made])
         lines = self._folder.read_metrics()
         self._are_old = are_old(lines)
