@@ -488,7 +488,9 @@ def test_what_is_blocked_is_listed_by_kind_name_and_distribution(registry_of):
                 yield spec(name=name, config=Settings, factory="nowhere:nothing", summary="A part.")
     """
     environment = {"SUPERLOOP_DISABLE_PLUGINS": "stack,queue,fake_c"}
-    registry = registry_of(environment, fake_b=plugins, fake_a=plugins, fake_c="")
+    registry = registry_of(environment, fake_a=plugins, fake_b=plugins, fake_c="")
+    with pytest.raises(PluginError, match="may not be used"):
+        registry.resolve("system", "fake-b:stack")  # which is read before the others
     assert [(one.kind, one.name, one.distribution) for one in registry.blocked] == [
         (None, "fake_c", "fake-c"),
         *product(("cell", "system"), ("queue", "stack"), ("fake-a", "fake-b")),
