@@ -40,7 +40,7 @@ class KerasCell(keras.layers.Layer, Builder):  # type: ignore[misc]
     """
 
     def __init__(self, cell: keras.layers.Layer):
-        super().__init__(dtype=cell.dtype_policy, autocast=False)
+        super().__init__(dtype=cell.dtype_policy)
         self.cell = cell
         self.supports_jit = may_jit(cell)
         drops = any(

@@ -241,7 +241,8 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         del initial_state_shape
         if not self._inputs_are_known:
             self._infer_inputs(inputs_shape)
-        self.wiring.build(self.config.inputs)
+        if not self.wiring.built:  # else a build before this one failed after it
+            self.wiring.build(self.config.inputs)
         freeze_frozen(self)
         self._seeds = own_generator(self.wiring)
         if self.stateful:
@@ -252,7 +253,8 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
                     f"{self.name}: stateful = True needs the batch size: give the inputs a batch_size"
                 )
             sources = {name: shapes[name] for name in self.config.sources if name in shapes}
-            self._store = StatefulStore(self.wiring.state_specs(sources, timesteps=None), batch_size)
+            specs = self.wiring.state_specs(sources, timesteps=None)
+            self._store = StatefulStore(specs, batch_size, self.name)
 
     def call(self, inputs: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
         """Run the loop: see the class."""
@@ -574,7 +576,7 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
     ) -> LoopState:
         state = self.wiring.initial_state(sequence)
         if store is not None:
-            state = store.load(state, feed.batch_size, self.name)
+            state = store.load(state, feed.batch_size)
         if given is not None:
             state = with_given(state, self.wiring.state_names(state), given, self.name)
         if feed.feedback is not None:

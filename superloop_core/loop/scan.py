@@ -324,11 +324,7 @@ def _with_none(values: list[Any], tensors: list[Any]) -> list[Any]:
 
 def _check_captures(step: Any) -> None:
     variables = [variable.name for variable in step.graph.trainable_variables]
-    tensors = [
-        outer.name
-        for outer, _ in step.graph.captures
-        if outer.dtype != tf.resource and not hasattr(outer, "numpy")
-    ]
+    tensors = [outer.name for outer, _ in step.graph.captures if not hasattr(outer, "numpy")]
     if variables or tensors:
         raise SuperloopError(
             "a step may use its arguments, its weights (made with add_weight) and the result of 'constants' "

@@ -75,7 +75,7 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
         layer_names: LayerNames | None = None,
         name: str | None = None,
     ):
-        super().__init__(autocast=False, name=name)
+        super().__init__(name=name)
         self.cells = tuple(cells)
         self.ids = tuple(systems)
         self.systems = tuple(systems.values())
@@ -296,10 +296,13 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
     def _make_offsets(self, path: str, builder: Builder | None, specs: State) -> Mapping[str, Any]:
         """Make the weights of one part's learned initial state, for its floating tensors."""
         fields = builder.learned_fields if isinstance(builder, System) else None
-        weights = {}
+        weights, reason = {}, "nothing of its state can be learned"
         for name, spec in paths_of(path, builder, specs).items():
             field = name.removeprefix(f"{path}.").partition(".")[0]
-            if not spec.dtype.is_floating or not (fields is None or field in fields):
+            if fields is not None and field not in fields:
+                continue
+            if not spec.dtype.is_floating:
+                reason = "a complex state cannot be learned" if spec.dtype.is_complex else reason
                 continue
             if not spec.shape[1:].is_fully_defined():
                 raise ConfigError(
@@ -307,9 +310,7 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
                 )
             weights[name] = self.add_weight(shape=spec.shape[1:], initializer="zeros", name=f"initial_{name}")
         if not weights:
-            raise ConfigError(
-                f"{path}: nothing of its state can be learned; leave out its 'learn_initial_state'"
-            )
+            raise ConfigError(f"{path}: {reason}; leave out its 'learn_initial_state'")
         return MappingProxyType(weights)
 
 

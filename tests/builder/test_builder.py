@@ -12,11 +12,9 @@ from superloop_core.builder.noise import noise_of, noise_of_part
 from superloop_core.builder.protocol import structure_names
 
 
-def sequence(batch=2, timesteps=3, training=False):
+def sequence(batch=2, timesteps=3, **known):
     lengths = tf.fill([batch], timesteps)
-    return Sequence(
-        batch_size=batch, timesteps=timesteps, lengths=lengths, dtype="float32", training=training
-    )
+    return Sequence(batch_size=batch, timesteps=timesteps, lengths=lengths, dtype="float32", **known)
 
 
 class TwoSums(keras.layers.Layer):

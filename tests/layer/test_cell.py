@@ -1,8 +1,10 @@
+import attrs
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from superloop_core import SourceError, SuperloopCell, SuperloopError
+from superloop_core import SourceError, SuperloopCell, SuperloopError, System, SystemSettings
 
 
 @pytest.mark.parametrize("unroll", [False, True])
@@ -34,7 +36,40 @@ def test_a_cell_in_a_model_is_saved_and_trained(tmp_path, make_loop, assert_clos
     assert_close(keras.saving.load_model(tmp_path / "model.keras")(x), model(x))
 
 
+@attrs.frozen(kw_only=True)
+class MemoConfig(SystemSettings):
+    dtype: str = "float32"
+    control_size = output_size = 2
+
+
+class Memo(System):
+    """Reads what it remembers, at first a weight."""
+
+    def build(self, input_size):
+        self.first = self.add_weight(shape=(input_size,), initializer="ones", name="first")
+
+    def initial_state(self, sequence):
+        return tf.cast(tf.tile(self.first[None], [sequence.batch_size, 1]), self.config.dtype)
+
+    def step(self, control, state, constants):
+        return tf.cast(state, control.dtype), tf.cast(control, state.dtype), {}
+
+
+def test_a_weight_may_be_the_first_state_of_a_cell(make_loop):
+    cell = SuperloopCell(make_loop({"id": "memo", "use": Memo(MemoConfig())}))
+    assert cell.state_names[2] == "memo"
+    (first,) = [weight for weight in cell.trainable_weights if weight.name == "first"]
+    first.assign([3, 4])
+    np.testing.assert_array_equal(cell.get_initial_state(batch_size=2)[2], [[3, 4], [3, 4]])
+    rnn = keras.layers.RNN(cell)
+    with tf.GradientTape() as tape:
+        total = tf.reduce_sum(rnn(np.ones((2, 3, 2), "float32")))
+    assert np.all(tape.gradient(total, first.value) != 0)
+
+
 def test_what_a_cell_cannot_do_is_reported(make_loop):
+    with pytest.raises(SuperloopError, match="real states, but this loop has complex ones; use Superloop"):
+        SuperloopCell(make_loop({"id": "memo", "use": Memo(MemoConfig(dtype="complex64"))}))
     with pytest.raises(SuperloopError, match="has no sources, but this loop reads tape_data"):
         SuperloopCell(make_loop("tape"))
     with pytest.raises(SuperloopError, match="remove 'timesteps' and 'suppress_output'"):

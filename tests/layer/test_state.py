@@ -1,9 +1,10 @@
+import attrs
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from superloop_core import SourceError, Superloop
+from superloop_core import SourceError, Superloop, System, SystemSettings
 
 
 def test_the_state_is_listed_by_name_and_as_keras_does_it(made, make_loop):
@@ -78,10 +79,35 @@ def test_a_stateful_layer_needs_its_rows_and_keeps_to_them(make_loop, make_feed)
     layer = Superloop(make_loop("tape"), stateful=True)
     with pytest.raises(SourceError, match="stateful = True needs the batch size"):
         layer(layer.symbolic_inputs())
-    layer = Superloop(make_loop("tape"), stateful=True)
     layer(make_feed(layer))
     with pytest.raises(SourceError, match="was built for the batch size 3: 2"):
         layer(make_feed(layer, batch=2))
+
+
+def test_a_stateful_layer_needs_the_sizes_of_sources_that_a_state_has():
+    @attrs.frozen(kw_only=True)
+    class VisitsConfig(SystemSettings):
+        control_size = output_size = 1
+        sources = {"data": (None, 1)}  # noqa: RUF012
+
+    class Visits(System):
+        """Counts its steps for each slot of its source."""
+
+        def initial_state(self, sequence):
+            return tf.zeros_like(sequence.sources["data"])
+
+        def step(self, control, state, constants):
+            return state[:, -1], state + 1, {}
+
+    cell, system = keras.layers.SimpleRNNCell(2), {"id": "visits", "use": Visits(VisitsConfig())}
+    layer = Superloop(cells=[cell], systems=[system], inputs=2, stateful=True, name="loop")
+    with pytest.raises(SourceError) as refused:
+        layer(layer.symbolic_inputs(batch_size=3))
+    rule = "stateful = True needs the sizes of the sources that decide the shape of a state"
+    assert str(refused.value) == f"loop: {rule}: (None, None, 1); give them a known shape"
+    data = keras.Input((4, 1), batch_size=3)
+    assert layer(layer.symbolic_inputs(batch_size=3) | {"visits_data": data}).shape == (3, None, 2)
+    assert layer.states[layer.state_names.index("visits")].shape == (3, 4, 1)
 
 
 def test_a_stateful_layer_keeps_its_state_in_predict_and_saves_weights_only(make_loop, make_feed, tmp_path):

@@ -249,6 +249,47 @@ def test_ways_of_computing_that_there_are_not_are_rejected(wrong, make_loop):
         Superloop(make_loop("tape"), **wrong)
 
 
+class Recording(keras.layers.SimpleRNNCell):
+    """Notes at each step whether TensorFlow runs it at once."""
+
+    def call(self, inputs, states, training=False):
+        self.eager = tf.executing_eagerly()
+        return super().call(inputs, states, training=training)
+
+
+class InPython(Recording):
+    """A cell that XLA cannot compile."""
+
+    supports_jit = False
+
+
+@pytest.mark.parametrize(
+    ("cell", "options", "timesteps", "in_xla"),
+    [
+        (Recording, {}, 4, True),
+        (Recording, {}, None, False),
+        (Recording, {"debug": True}, 4, False),
+        (InPython, {}, 4, False),
+        (Recording, {"jit_compile": False}, 4, False),
+        (Recording, {"jit_compile": True}, None, True),
+        (Recording, {"jit_compile": True, "debug": True}, 4, False),
+    ],
+)
+def test_a_graph_compiles_the_loop_where_it_can_and_may(cell, options, timesteps, in_xla):
+    layer = Superloop(cells=[cell(2)], inputs=2, **options)
+    layer.build((None, timesteps, 2))
+    graph = tf.function(layer, autograph=False).get_concrete_function(tf.TensorSpec((3, timesteps, 2))).graph
+    functions = graph.as_graph_def().library.function
+    assert any(function.attr["_XlaMustCompile"].b for function in functions) == in_xla
+
+
+@pytest.mark.parametrize("jit_compile", ["auto", True])
+def test_outside_a_graph_a_loop_is_compiled_on_demand_only(jit_compile):
+    cell = Recording(2)
+    Superloop(cells=[cell], jit_compile=jit_compile)(np.ones((3, 2, 2), "float32"))
+    assert cell.eager == (jit_compile == "auto")
+
+
 # Rows and masks.
 
 

@@ -120,7 +120,6 @@ def test_compiled_loops_of_the_same_shapes_are_traced_once(every):
         assert traces(3) == 3  # for what it gives, forward, and backward
 
 
-@pytest.mark.slow
 def test_a_step_that_uses_what_would_get_no_gradient_is_rejected():
     carry, xs, shared = given_for(4)
     variable = tf.Variable(tf.ones(3, tf.float64), name="hidden")
@@ -137,6 +136,23 @@ def test_a_step_that_uses_what_would_get_no_gradient_is_rejected():
 
     with pytest.raises(SuperloopError, match="outer"):
         closed_over(tf.ones(3, tf.float64))
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_step_may_use_constants_and_variables_that_are_not_trained(compiled):
+    carry, xs, shared = given_for(4)
+    table = tf.constant([1.0, 2, 3], tf.float64)
+    mean = tf.Variable([4.0, 5, 6], trainable=False, dtype=tf.float64)
+
+    def with_constants(carry, x, shared):
+        return step(carry, {"x": x["x"] * table + mean}, shared)
+
+    @tf.function(autograph=False)
+    def run():
+        return made(with_constants, carry, xs, shared, every=1, compiled=compiled)(carry, xs, shared, 4)
+
+    expected = by_hand(carry, {"x": xs["x"] * [1, 2, 3] + [4, 5, 6]}, shared, 4)
+    assert_same(tf.nest.flatten(run()), tf.nest.flatten(expected))
 
 
 def keeping(carry, x, shared):

@@ -294,12 +294,25 @@ def test_a_system_says_which_fields_may_be_learned():
     np.testing.assert_array_equal(state.reads[0], [[3, 4]] * 2)
 
 
-@pytest.mark.parametrize("fields", [(), ("memry",)])
-def test_learning_a_state_of_which_nothing_can_be_learned_is_rejected(fields):
-    system = Kept(KeptConfig(size=2))
-    system.learned_fields = fields
-    wiring = Wiring([KerasCell(Passing(2))], {"it": system}, learned=["it"])
-    with pytest.raises(ConfigError, match=r"it: nothing of its state can be learned; leave out its 'learn_"):
+@pytest.mark.parametrize(
+    ("fields", "dtype", "reason"),
+    [
+        ((), "float32", "nothing of its state can be learned"),
+        (("memry",), "float32", "nothing of its state can be learned"),
+        ((), "complex64", "nothing of its state can be learned"),
+        (None, "int32", "nothing of its state can be learned"),
+        (None, "complex64", "a complex state cannot be learned"),
+    ],
+)
+def test_learning_a_state_of_which_nothing_can_be_learned_is_rejected(fields, dtype, reason):
+    class Typed(Kept):
+        learned_fields = fields
+
+        def initial_state(self, sequence):
+            return KeptState(tf.zeros((sequence.batch_size, 2), dtype))
+
+    wiring = Wiring([KerasCell(Passing(2))], {"it": Typed(KeptConfig(size=2))}, learned=["it"])
+    with pytest.raises(ConfigError, match=f"it: {reason}; leave out its 'learn_initial_state'"):
         wiring.build(1)
 
 

@@ -4,6 +4,7 @@ import sys
 import textwrap
 import types
 from importlib.metadata import EntryPoint, PathDistribution, distributions
+from itertools import product
 
 import click
 import pytest
@@ -469,6 +470,31 @@ def test_one_plugin_of_several_may_be_blocked_and_says_so_when_it_is_named(regis
         registry.resolve("system", "fake-one:queue")
     assert set(registry.tables) == {"lab"}
     assert registry.resolve_table("lab").name == "lab"
+
+
+def test_what_is_blocked_is_listed_by_kind_name_and_distribution(registry_of):
+    plugins = """
+    import attrs
+    from superloop_core import CellSpec, SystemSpec, hookimpl
+
+    @attrs.frozen
+    class Settings:
+        size: int = 1
+
+    @hookimpl
+    def superloop_register():
+        for name in ("stack", "queue"):
+            for spec in (SystemSpec, CellSpec):
+                yield spec(name=name, config=Settings, factory="nowhere:nothing", summary="A part.")
+    """
+    environment = {"SUPERLOOP_DISABLE_PLUGINS": "stack,queue,fake_c"}
+    registry = registry_of(environment, fake_a=plugins, fake_b=plugins, fake_c="")
+    with pytest.raises(PluginError, match="may not be used"):
+        registry.resolve("system", "fake-b:stack")  # which is read before the others
+    assert [(one.kind, one.name, one.distribution) for one in registry.blocked] == [
+        (None, "fake_c", "fake-c"),
+        *product(("cell", "system"), ("queue", "stack"), ("fake-a", "fake-b")),
+    ]
 
 
 def test_a_plugin_that_alone_is_allowed_brings_no_table_and_no_command(registry_of):

@@ -123,6 +123,10 @@ def test_enormous_controls_and_their_gradient_stay_finite_for_a_thousand_steps()
         assert np.isfinite(tensor).all()
 
 
+def test_the_window_of_the_paper_is_the_default():
+    assert LocationAttentionConfig(width=1).control_size == 30  # 3 numbers for each of 10 components
+
+
 @pytest.mark.parametrize(
     "wrong", [{"width": 0}, {"width": 1, "components": 0}, {"width": 1, "datapoints": -1}]
 )

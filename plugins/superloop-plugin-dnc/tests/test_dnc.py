@@ -466,6 +466,31 @@ def test_a_loop_records_what_the_memory_did(jit_compile):
         assert traces[f"dnc.{name}"].shape == (2, 4, *shape)
 
 
+def test_each_read_mode_does_what_its_label_in_pictures_says():
+    """Slots 0, 1 and 2 were written in this order, slot 1 was read last, and the key is that of slot 3."""
+    system = dnc(slots=4, width=4)
+    link = np.zeros((1, 4, 4))
+    link[0, 1, 0] = link[0, 2, 1] = 1
+    before = empty(system)._replace(
+        memory=f64(np.eye(4)[None]),
+        read_weights=f64([[[0, 1, 0, 0]]]),
+        links=Links(f64(link), f64([[0, 0, 1, 0]])),
+    )
+    sizes = system.config.interface
+    slots = {}
+    for index, label in enumerate(system.slot_names["read_modes"]):
+        control = {name: np.zeros(size) for name, size in sizes.items()} | {
+            "read_keys": np.array([0, 0, 0, 1]),
+            "read_strengths": [50],
+            "write_gate": [-50],  # nothing is written
+            "read_modes": [50 * (index == other) for other in range(3)],
+        }
+        read, _, traces = system.step(f64(np.concatenate(list(control.values()))[None]), before, {})
+        assert np.argmax(traces["read_modes"]) == index
+        slots[label] = int(np.argmax(read))
+    assert slots == {"backward": 0, "forward": 2, "content": 3}
+
+
 def test_following_links_of_a_single_slot_leads_nowhere():
     links = next_links(Links(tf.zeros((1, 1, 1)), tf.ones((1, 1))), tf.ones((1, 1)))
     for way in follow(links, tf.ones((1, 1, 1))):
