@@ -1,5 +1,6 @@
 """The optimizers that ``[train]`` may name."""
 
+import importlib
 import inspect
 from collections.abc import Mapping
 from typing import Any
@@ -8,6 +9,7 @@ import keras
 
 from superloop_core import ConfigError
 from superloop_core.errors import Problem, message, nearest, short_repr
+from superloop_core.registry import load_registry
 from superloop_plugin_lab.schedules import learning_rate
 from superloop_plugin_lab.settings import OF_TRAIN, OPTIMIZERS, TrainConfig
 
@@ -35,8 +37,8 @@ def optimizer_class(name: str) -> type[keras.optimizers.Optimizer]:
     """Return the class of an optimizer.
 
     Args:
-        name: one of ``OPTIMIZERS``, or a class that is in Keras's registry already, ``package>Name``. Nothing
-            is imported.
+        name: one of ``OPTIMIZERS``, or a class in Keras's registry, ``package>Name``. Its package is imported
+            where a plugin allows it with the hook ``superloop_keras_packages``.
 
     Raises:
         ConfigError: no optimizer is registered by the name.
@@ -44,14 +46,24 @@ def optimizer_class(name: str) -> type[keras.optimizers.Optimizer]:
     if name in OPTIMIZERS:
         cls: type[keras.optimizers.Optimizer] = getattr(keras.optimizers, OPTIMIZERS[name])
         return cls
-    cls = keras.saving.get_registered_object(name)
+    cls = keras.saving.get_registered_object(name) or _imported(name)
     if not (isinstance(cls, type) and issubclass(cls, keras.optimizers.Optimizer)):
         what = (
             f"'optimizer' must be {', '.join(OPTIMIZERS)}, or an optimizer that is registered with Keras "
-            f"in this process: {name!r}; import it in the FILE of superloop -p FILE"
+            f"in this process: {name!r}; import it in the FILE of superloop -p FILE, or allow its package in a "
+            "plugin with the hook superloop_keras_packages"
         )
         raise ConfigError([Problem("train", what)])
     return cls
+
+
+def _imported(name: str) -> Any:
+    """Import the module that registers a package's classes, if a plugin allows it; return the class or None."""
+    package = name.rpartition(">")[0]
+    for packages in getattr(load_registry().hook, "superloop_keras_packages", list)():
+        if isinstance(packages, Mapping) and package in packages:
+            importlib.import_module(packages[package])
+    return keras.saving.get_registered_object(name)
 
 
 def _check_arguments(cls: type[keras.optimizers.Optimizer], arguments: Mapping[str, Any]) -> None:

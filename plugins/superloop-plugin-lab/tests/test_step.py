@@ -48,6 +48,35 @@ def test_an_optimizer_may_be_a_registered_class(small):
             read_experiment(small, [f"train.optimizer={name}"], to_train=True)
 
 
+OF_A_PACKAGE = """
+import keras
+
+@keras.saving.register_keras_serializable("halves")
+class Halved(keras.optimizers.SGD):
+    pass
+"""
+ALLOWING = """
+from superloop_core import hookimpl
+
+@hookimpl
+def superloop_keras_packages():
+    return {"halves": "halves_optimizers"}
+"""
+
+
+def test_an_optimizer_of_an_installed_package_is_imported_where_a_plugin_allows_it(small, tmp_plugin):
+    tmp_plugin(
+        "superloop-plugin-halves",
+        {"superloop_plugin_halves": ALLOWING, "halves_optimizers": OF_A_PACKAGE},
+        entry_points={"halves": "superloop_plugin_halves"},
+    )
+    try:
+        experiment = read_experiment(small, ["train.optimizer=halves>Halved"], to_train=True)
+        assert type(new_optimizer(experiment)).__name__ == "Halved"
+    finally:
+        keras.saving.get_custom_objects().pop("halves>Halved", None)
+
+
 def test_a_step_of_sgd_moves_by_the_learning_rate_times_the_clipped_norm(small):
     settings = [
         "train.optimizer=sgd",
