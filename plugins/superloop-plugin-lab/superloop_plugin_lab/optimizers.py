@@ -50,15 +50,15 @@ def optimizer_class(name: str) -> type[keras.optimizers.Optimizer]:
     if not (isinstance(cls, type) and issubclass(cls, keras.optimizers.Optimizer)):
         what = (
             f"'optimizer' must be {', '.join(OPTIMIZERS)}, or an optimizer that is registered with Keras "
-            f"in this process: {name!r}; import it in the FILE of superloop -p FILE, or allow its package in a "
-            "plugin with the hook superloop_keras_packages"
+            f"in this process: {name!r}; import it in the FILE of superloop -p FILE, or allow its package "
+            "in a plugin with the hook superloop_keras_packages"
         )
         raise ConfigError([Problem("train", what)])
     return cls
 
 
 def _imported(name: str) -> Any:
-    """Import the module that registers a package's classes, if a plugin allows it; return the class or None."""
+    """Import the package of a class where a plugin allows it; return the class, or None."""
     package = name.rpartition(">")[0]
     for packages in getattr(load_registry().hook, "superloop_keras_packages", list)():
         if isinstance(packages, Mapping) and package in packages:
