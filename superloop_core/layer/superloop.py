@@ -241,7 +241,7 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         del initial_state_shape
         if not self._inputs_are_known:
             self._infer_inputs(inputs_shape)
-        if not self.wiring.built:  # else a build before this one failed after it
+        if not self.wiring.built:  # a build that was refused further down has made its weights
             self.wiring.build(self.config.inputs)
         freeze_frozen(self)
         self._seeds = own_generator(self.wiring)
