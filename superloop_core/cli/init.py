@@ -263,7 +263,7 @@ def _meaning(setting: Setting) -> str:
 def _setting(name: str, value: str, meaning: str) -> Iterator[str]:
     """A line of a setting, its meaning beside it, or above it where the line would be too long."""
     line = f"{name} = {value}"
-    beside = f"{line:<28}# {meaning}"
+    beside = f"{line:<27} # {meaning}"
     if not meaning:
         yield line
     elif len(beside) <= WIDTH:

@@ -14,6 +14,7 @@ from superloop_core import ConfigError
 from superloop_core.config import load_dict
 from superloop_core.errors import os_reason
 from superloop_plugin_lab.grouping import (
+    ABSENT,
     Statistics,
     differences,
     figure_text,
@@ -110,34 +111,60 @@ def _summary(run: Path) -> dict[str, Any] | None:
 
 def group_names(groups: Sequence[Group]) -> list[str]:
     """Return a name for each group: its settings by short keys, ``units=16, kernel=cosine``."""
-    short = short_keys(groups[0].settings)
+    keys = shown_keys(groups)
     return [
-        ", ".join(f"{short[key]}={text_of(value)}" for key, value in group.settings.items())
+        ", ".join(f"{short}={text_of(group.settings[key])}" for key, short in keys.items())
         or next(iter(group.runs)).resolve().name
         for group in groups
     ]
+
+
+def shown_keys(groups: Sequence[Group]) -> dict[str, str]:
+    """Return the keys that tell groups apart, with their short forms.
+
+    Where two have another plugin in one place, or one has none, the settings of the plugins say no more.
+    """
+    settings = [group.settings for group in groups]
+    lists = {
+        key for key in settings[0] for other in settings[0] if other.startswith(f"{key}.")
+    }  # one is empty
+    places = {key.removesuffix("use") for key in settings[0] if key.endswith(".use")}  # of other plugins
+    return short_keys(
+        key
+        for key in settings[0]
+        if key not in lists
+        and (
+            key.endswith(".use")
+            or not any(key.startswith(place) for place in places)
+            or all(of_group[key] != ABSENT for of_group in settings)
+        )
+    )
 
 
 def text_of(value: Any) -> str:
     """Return a setting in words: a string as it is, a float with four digits, another value as in JSON."""
     if isinstance(value, float):
         return f"{value:.4g}"
+    if isinstance(value, str) and re.fullmatch(r"[a-z0-9-]+:[a-z0-9_.]+", value):
+        return value.partition(":")[2]  # a plugin's name, without its distribution
+    if value == ABSENT:
+        return "none"
     return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
 def table_of(groups: Sequence[Group]) -> tuple[list[str], list[list[str]], int]:
     """Return the header of a table of groups, its rows, and the number of columns that are settings."""
     names = figure_names(groups)
-    settings = list(short_keys(groups[0].settings).values())
-    header = [*settings, "runs", *names]
+    keys = shown_keys(groups)
+    header = [*keys.values(), "runs", *names]
     rows = []
     for group in groups:
         found = group.statistics
         whole = group.complete == len(group.runs)
         runs = str(len(group.runs)) if whole else f"{group.complete} of {len(group.runs)}"
         figures = [_mean_text(name, found[name]) if name in found else "" for name in names]
-        rows.append([*map(text_of, group.settings.values()), runs, *figures])
-    return header, rows, len(settings)
+        rows.append([*(text_of(group.settings[key]) for key in keys), runs, *figures])
+    return header, rows, len(keys)
 
 
 def _mean_text(name: str, found: Statistics) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from superloop_core.task import StoredTask
 from superloop_plugin_lab.diagnosis import TrainingError
 from superloop_plugin_lab.experiment import Experiment
 from superloop_plugin_lab.recorder import Recorder
@@ -29,19 +30,21 @@ def print_dry_run(experiment: Experiment) -> None:
             folder.begin(experiment.config)
             try:
                 with run.recorder:
-                    first, second = _seconds(run.take_step), _seconds(run.take_step)
+                    batch = run.next_batch()  # once: another may have another shape, and compile anew
+                    first, second = (_seconds(lambda: run.take_step(batch)) for _ in range(2))
                     figures = run.log()
                     measuring, saving = _seconds(run.measure), _seconds(run.save)
             except TrainingError as error:
                 reason, *_ = str(error).split("; ")
                 raise TrainingError(f"dry run: {reason}; nothing was kept") from error
         kilobytes = folder.checkpoint.stat().st_size / 1000
-    settings = experiment.settings
+    settings, task = experiment.settings, experiment.task
+    count = task.count("validation") if isinstance(task, StoredTask) else settings.evaluate_on
     rows = {
         "dry run": "two steps, one measurement and one checkpoint; all files are deleted",
         "first step": f"{first:.3g} s, with compiling",
         "second step": f"{second:.3g} s; {settings.steps:,} steps take about {settings.steps * second:.3g} s",
-        "measurement": f"{measuring:.3g} s, on {settings.evaluate_on:,} test sequences",
+        "measurement": f"{measuring:.3g} s, on {count:,} sequences",
         "checkpoint": f"{saving:.3g} s, {kilobytes:,.0f} kB",
         "figures": figures,
     }

@@ -15,7 +15,7 @@ from superloop_core.layer import load_weights
 from superloop_core.runs import check_files, replace_file
 from superloop_plugin_lab.diagnosis import TrainingError
 from superloop_plugin_lab.experiment import Experiment, check_batch, read_experiment
-from superloop_plugin_lab.feeding import measured_batches, rows_at_once
+from superloop_plugin_lab.feeding import measured_batches, pictured_batch, rows_at_once
 from superloop_plugin_lab.measurement import Measurement, measure
 from superloop_plugin_lab.pictures.traces import draw_traces, slot_names
 from superloop_plugin_lab.run_folder import RunFolder
@@ -128,7 +128,7 @@ def trace_run(
         )
     experiment = open_run(run, length=length, overrides=overrides)
     check_batch(experiment, sequences)
-    batch = experiment.task.sample(_generator(experiment, seed, "picture"), sequences)
+    batch = pictured_batch(experiment, sequences, _generator(experiment, seed, "picture"))
     traces = compute_traces(experiment.network, batch)
     inputs = {f"inputs.{name}": array for name, array in batch.inputs.items()}
     arrays: dict[str, Any] = {"targets": batch.targets, **inputs, **traces}

@@ -76,6 +76,13 @@ def measured_batches(
         yield task.sample(rng, min(rows, sequences - start))
 
 
+def pictured_batch(experiment: Experiment, rows: int, rng: np.random.Generator | None = None) -> Batch:
+    """Return test sequences for a picture: newly drawn, or the first stored ones, which may be fewer."""
+    if isinstance(experiment.task, StoredTask):
+        return next(iter(experiment.task.batches("test", rows)))
+    return experiment.task.sample(experiment.generator("picture") if rng is None else rng, rows)
+
+
 def rows_at_once(timesteps: int) -> int:
     """Return the number of sequences in a batch: a power of 2, at most 1,024, fewer where they are long."""
     rows = max(1, min(MAX_ROWS, MAX_ROWS_BY_TIMESTEPS // timesteps))

@@ -16,6 +16,7 @@ from superloop_core.errors import printable
 from superloop_plugin_lab.comparison import text_of
 from superloop_plugin_lab.evaluation import Evaluation
 from superloop_plugin_lab.experiment import Experiment
+from superloop_plugin_lab.feeding import pictured_batch
 from superloop_plugin_lab.grouping import figure_text, short_keys, statistics_of
 from superloop_plugin_lab.pictures.curves import run_names
 from superloop_plugin_lab.pictures.traces import draw_traces, slot_names
@@ -39,7 +40,7 @@ def draw_picture(experiment: Experiment, folder: RunFolder, tracer: Tracer | Non
         folder: of the run.
         tracer: of the experiment's network; None: make it.
     """
-    batch = experiment.task.sample(experiment.generator("picture"), PICTURED)
+    batch = pictured_batch(experiment, PICTURED)
     traces = (tracer or Tracer(experiment.network))(batch)
     left_out: list[str] = []
 

@@ -10,6 +10,7 @@ import attrs
 import numpy as np
 
 from superloop_core import ConfigError
+from superloop_core.task import Batch
 from superloop_plugin_lab.best_weights import BestWeights
 from superloop_plugin_lab.checkpoint import Checkpoint, check_fits, optimizer_state, put_back, variables_of
 from superloop_plugin_lab.diagnosis import TrainingError, find_not_finite
@@ -221,13 +222,17 @@ class Run:
         put_back(self._model.variables, start.variables, "weights")
         self._measured = self._last_file()
 
-    def take_step(self) -> None:
-        """Draw a batch and update the weights.
+    def next_batch(self) -> Batch:
+        """Return the batch of the next step."""
+        return self._batches.next(self.step + 1)
+
+    def take_step(self, batch: Batch | None = None) -> None:
+        """Draw a batch, if none is given, and update the weights.
 
         Raises:
             TrainingError: a number is not finite; the weights stay as they were and are saved.
         """
-        batch = self._batches.next(self.step + 1)
+        batch = self.next_batch() if batch is None else batch
         loss, accuracy, finite = self._compiled_step(dict(batch.inputs), batch.targets)
         if not finite:
             found = find_not_finite(self._experiment.network, self._experiment.task, batch)

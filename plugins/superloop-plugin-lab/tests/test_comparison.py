@@ -1,11 +1,13 @@
 import csv
 import io
 import json
+from pathlib import Path
 
 import pytest
 import tomli_w
 from matplotlib.image import imread
-from superloop_plugin_lab.comparison import as_latex, find_runs, group_names, group_runs, read_curve
+from superloop_plugin_lab.comparison import Group, as_latex, find_runs, group_names, group_runs, read_curve
+from superloop_plugin_lab.grouping import ABSENT
 
 from superloop_core import ConfigError
 
@@ -129,3 +131,21 @@ def test_accuracy_is_drawn_against_length(superloop, run, tmp_path):
     assert code == 0
     assert out.endswith("l.svg\n")
     assert "<svg" in (tmp_path / "l.svg").read_text()
+
+
+def test_where_plugins_differ_their_settings_say_no_more():
+    lstm = {
+        "loop.cells.0.use": "superloop-plugin-cells:lstm",
+        "loop.cells.0.units": 4,
+        "loop.systems": ABSENT,
+    }
+    stack = {"loop.systems.0.use": "superloop-plugin-stacks:stack", "loop.systems.0.depth": 3}
+    gru = {"loop.cells.0.use": "superloop-plugin-cells:gru", "loop.cells.0.units": 8, "loop.systems": []}
+    groups = [
+        Group(settings=lstm | stack, runs={Path("a"): None}),
+        Group(settings=gru | dict.fromkeys(stack, ABSENT), runs={Path("b"): None}),
+    ]
+    assert group_names(groups) == [
+        "cells.0.use=lstm, units=4, systems.0.use=stack",
+        "cells.0.use=gru, units=8, systems.0.use=none",
+    ]

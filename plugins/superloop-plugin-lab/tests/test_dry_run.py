@@ -11,7 +11,7 @@ def test_a_dry_run_takes_two_steps_measures_saves_and_keeps_nothing(
     rows = [line.split("  ")[0] for line in out.splitlines()]
     assert rows == ["dry run", "first step", "second step", "measurement", "checkpoint", "figures"]
     assert "7 steps take about" in out
-    assert "on 64 test sequences" in out
+    assert "on 64 sequences" in out
     assert not list(tmp_path.iterdir())
 
 

@@ -44,10 +44,14 @@ class Numbers:
         empty = np.argwhere(np.isnan(matrix))
         self.missing_values += len(empty)
         if len(empty) and self._missing == "refuse":
-            raise ConfigError(
-                f'{place(int(empty[0][0]))}: an input is missing; complete it, or set missing = "mean"'
-            )
+            timestep, number = map(int, empty[0])
+            what = f'{self._name_of(number)} is missing; complete it, or set missing = "mean"'
+            raise ConfigError(f"{place(timestep)}: {what}")
         return matrix
+
+    def _name_of(self, number: int) -> str:
+        """Return the column of a number, where each column has one."""
+        return repr(self.columns[number]) if self.size == len(self.columns) else f"a number of {self.columns}"
 
     def learn(self, matrices: Iterable[np.ndarray]) -> None:
         """Learn means and standard deviations."""

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from superloop_core import ConfigError
 from superloop_core.config import load_dict
-from superloop_core.errors import os_reason
+from superloop_core.errors import cut, os_reason
 from superloop_core.runs import replace_file
 from superloop_plugin_lab.evaluation import Evaluation
 from superloop_plugin_lab.pictures.style import FAINT, RULE, styled_figure
@@ -104,7 +104,8 @@ def add_legend(figure: Figure, axes: Axes, labels: Sequence[str]) -> None:
     place: dict[str, Any] = {"loc": "outside upper left", "ncols": across, "frameon": False}
     legend = figure.legend(lines, ["run"] * len(lines), handlelength=1.6, **place)
     for text, line in zip(legend.get_texts(), lines, strict=True):
-        text.set_text(line.get_label())  # given to the legend, one that begins with _ would be left out
+        # Given to the legend, one that begins with _ would be left out.
+        text.set_text(cut(str(line.get_label()), MAX_LEGEND))
 
 
 def _cannot_be_written(path: Path, option: str, error: OSError) -> ConfigError:
