@@ -93,6 +93,15 @@ def test_epochs_are_turned_into_steps_and_asked_of_files_only(folder, run, capsy
     )
 
 
+def test_runs_of_many_seeds_are_all_on_the_same_files(folder, run, capsys):
+    run("train", "c.toml", "--out", "runs", "--steps", 2, "--seeds", "0:1")
+    text = (folder / "waves.csv").read_text()
+    (folder / "waves.csv").write_text(text.replace("w00,0.", "w00,1."))
+    run("train", "c.toml", "--out", "runs", "--steps", 2, "--seeds", "0:2", exits=2)
+    assert "seed-0: holds a run on other files of examples" in capsys.readouterr().err
+    assert not (folder / "runs/seed-1").exists()
+
+
 def test_the_final_figures_are_those_of_the_test_split_and_eval_gives_them_again(folder, run, capsys):
     run("train", "c.toml", "--out", "run")
     assert "on 6 test sequences" in capsys.readouterr().out

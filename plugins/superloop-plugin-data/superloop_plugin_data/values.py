@@ -1,6 +1,7 @@
 """Values of examples as numbers and as labels."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -32,16 +33,18 @@ def as_number(value: Any, what: str) -> float:
     return number
 
 
-def as_matrix(values: Any, what: str) -> np.ndarray:
+def as_matrix(values: Any, name: str, place: Callable[[int], str]) -> np.ndarray:
     """Return the values of a column as ``(timesteps, numbers)`` of float64; NaN where one is missing.
 
     Args:
         values: a list with a number, or a list of numbers, for each timestep.
-        what: the column and its place, for the message.
+        name: the column's, for messages.
+        place: gives the place of a timestep, for messages.
 
     Raises:
         ConfigError: they are not.
     """
+    what = f"{place(0)}: {name!r}"
     if isinstance(values, np.ndarray) and values.dtype.kind in "biuf":
         array = values.astype("float64")
     elif isinstance(values, list | tuple | np.ndarray):
@@ -49,7 +52,8 @@ def as_matrix(values: Any, what: str) -> np.ndarray:
         sizes = {len(row) for row in rows}
         if len(sizes) > 1:
             raise ConfigError(f"{what} must have as many numbers at each timestep: {sorted(sizes)}")
-        array = np.array([[as_number(value, what) for value in row] for row in rows], "float64")
+        numbers = [[as_number(one, f"{place(t)}: {name!r}") for one in row] for t, row in enumerate(rows)]
+        array = np.array(numbers, "float64")
     else:
         raise ConfigError(
             f"{what} must be a list with an entry for each timestep: {short_repr(values)}; where a row of "

@@ -274,6 +274,13 @@ def test_a_bad_row_is_refused_with_its_line(change, text, tmp_path):
     assert len(error.value.problems) == 1
 
 
+def test_a_bad_number_is_refused_with_the_line_of_its_timestep(tmp_path):
+    path = tmp_path / "d.csv"
+    path.write_text("id,x,y\na,1,p\na,2,p\na,1e999,p\n")
+    with pytest.raises(ConfigError, match=r"d\.csv, line 4: 'x' must be finite: '1e999'"):
+        made("classification", data=str(path), sequence="id", inputs=["x"], target="y")
+
+
 def test_missing_numbers_may_be_the_mean(tmp_path):
     rows = [*GOOD]
     rows[2] = {"x": [5.0, None], "y": "a"}

@@ -143,7 +143,7 @@ def finished(path: Path) -> dict[str, Any] | None:
 
 
 def _check_config(path: Path, experiment: Experiment, seed: int) -> None:
-    """Check that a folder holds no run, or one of the same config.
+    """Check that a folder holds no run, or one of the same config and the same files of examples.
 
     Raises:
         ConfigError: it holds another's.
@@ -151,8 +151,14 @@ def _check_config(path: Path, experiment: Experiment, seed: int) -> None:
     config = RunFolder(path).config
     if not config.is_file():
         return
+    there, here = RunFolder(path).read_task_state(), experiment.task_state()
+    if there is not None and here is not None and there.get("files") != here.get("files"):
+        raise ConfigError(
+            f"{path}: holds a run on other files of examples; put those back, choose another --out or delete "
+            "the folder"
+        )
     tables = experiment.config.to_dict()
     wanted = {**tables, "train": {**tables["train"], "seed": seed}}
-    for key, (there, here) in differences([load_dict(config), wanted]).items():
-        what = f"holds a run with {key} = {there!r}, and this one has {here!r}"
+    for key, (theirs, ours) in differences([load_dict(config), wanted]).items():
+        what = f"holds a run with {key} = {theirs!r}, and this one has {ours!r}"
         raise ConfigError(f"{path}: {what}; choose another --out, or delete the folder")

@@ -123,6 +123,8 @@ class Groups:
         Raises:
             ConfigError: rows of another sequence stand between it and the others of its own.
         """
+        if id is None or id == "":
+            raise ConfigError(f"{place}: {self._column!r} is missing, which says the row's sequence")
         if self.starts and id == self._last:
             return
         if id in self._ids:

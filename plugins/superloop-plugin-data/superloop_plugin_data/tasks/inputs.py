@@ -33,7 +33,7 @@ class Numbers:
 
     def raw(self, example: Mapping[str, Any], place: Callable[[int], str]) -> np.ndarray:
         """Return the numbers of an example, ``(timesteps, numbers)``."""
-        parts = [as_matrix(example[name], f"{place(0)}: {name!r}") for name in self.columns]
+        parts = [as_matrix(example[name], name, place) for name in self.columns]
         if len({len(part) for part in parts}) > 1:
             sizes = ", ".join(f"{name} {len(part)}" for name, part in zip(self.columns, parts, strict=True))
             raise ConfigError(f"{place(0)}: all inputs must have as many timesteps: {sizes}")
