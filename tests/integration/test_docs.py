@@ -294,7 +294,11 @@ def test_the_page_on_the_contract_has_a_hook_that_trains(tmp_path, monkeypatch):
     monkeypatch.setattr(registry, "_local", {})
     with registry_in_use(None):
         load_registry().register(module, distribution="superloop-plugin-printing")
-        (_, (latest,)) = load_registry().hook.superloop_add_callbacks(config=None, folder=tmp_path)
+        config = read_config({"loop": {"inputs": 1, "cells": [{"use": "lstm", "units": 1}]}}, load_registry())
+        made = load_registry().hook.superloop_add_callbacks(config=config, folder=tmp_path)
+    (latest,) = (
+        one for of_plugin in made for one in np.atleast_1d(of_plugin) if type(one).__name__ == "Latest"
+    )
     latest.begin([])
     latest.evaluation(250, {"validation_accuracy": 0.5})
     assert (tmp_path / "latest/accuracy.txt").read_text() == "250 0.5"

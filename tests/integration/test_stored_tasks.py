@@ -102,6 +102,29 @@ def test_runs_of_many_seeds_are_all_on_the_same_files(folder, run, capsys):
     assert not (folder / "runs/seed-1").exists()
 
 
+SWEEP = """
+[sweep]
+trials = 1
+search = { "loop.cells.0.units" = [3] }
+"""
+
+
+def test_runs_and_trials_on_other_files_are_told_apart(folder, run, capsys):
+    (folder / "s.toml").write_text(CONFIG + SWEEP)
+    small = ("--set", "train.steps=1")
+    run("sweep", "s.toml", "--out", "sweep", *small)
+    text = (folder / "waves.csv").read_text()
+    (folder / "waves.csv").write_text(text.replace("w00,0.", "w00,1."))
+    run("sweep", "s.toml", "--out", "sweep", "--trials", 2, *small, exits=2)
+    assert "sweep: holds a sweep on other files of examples" in capsys.readouterr().err
+    run("train", "c.toml", "--out", "other", "--seed", 1, "--set", "loop.cells.0.units=3", *small)
+    capsys.readouterr()
+    run("compare", "sweep", "other")
+    header, *rows = capsys.readouterr().out.splitlines()
+    assert header.startswith("files")
+    assert len(rows) == 2
+
+
 def test_the_final_figures_are_those_of_the_test_split_and_eval_gives_them_again(folder, run, capsys):
     run("train", "c.toml", "--out", "run")
     assert "on 6 test sequences" in capsys.readouterr().out

@@ -262,11 +262,12 @@ GOOD = [{"x": [1.0, 2.0], "y": "a"}, {"x": [3.0], "y": "b"}] * 10
         ({"y": None}, "line 3: 'y' is missing"),
         ({"y": ["a", "b"]}, "line 3: 'y' must be one class for a sequence: ['a', 'b']"),
         ({"y": {}}, "line 3: 'y' must be a text or a number"),
+        (None, "line 3: has no 'y'"),
     ],
 )  # fmt: skip
 def test_a_bad_row_is_refused_with_its_line(change, text, tmp_path):
     rows = [*GOOD]
-    rows[2] = rows[2] | change
+    rows[2] = {"x": [1.0]} if change is None else rows[2] | change
     path = jsonl(tmp_path / "d.jsonl", rows)
     with pytest.raises(ConfigError) as error:
         made("classification", data=path, inputs=["x"], target="y")

@@ -1,6 +1,7 @@
 """Runs beside each other: grouped over seeds, by what differs in their configs."""
 
 import csv
+import hashlib
 import io
 import json
 import re
@@ -88,7 +89,7 @@ def _by_number(path: Path) -> list[tuple[int, str]]:
 
 def group_runs(runs: Iterable[Path]) -> list[Group]:
     """Group runs whose configs differ in nothing but the seed, in the order of the runs."""
-    configs = {run: load_dict(RunFolder.find(run).config) for run in runs}
+    configs = {run: load_dict(RunFolder.find(run).config) | _files(run) for run in runs}
     keys = [key for key in differences(list(configs.values())) if key != SEED]
     groups: dict[str, dict[Path, dict[str, Any]]] = {}
     for run, config in configs.items():
@@ -99,6 +100,15 @@ def group_runs(runs: Iterable[Path]) -> list[Group]:
         Group(settings=next(iter(members.values())), runs={run: _summary(run) for run in members})
         for members in groups.values()
     ]
+
+
+def _files(run: Path) -> dict[str, str]:
+    """Return a short checksum of the files that a run was trained on; nothing where sequences were drawn."""
+    state = RunFolder(run).read_task_state()
+    if state is None:
+        return {}
+    sums = "".join(sorted(map(str, state.get("files", {}).values())))
+    return {"files": hashlib.sha256(sums.encode()).hexdigest()[:8]}
 
 
 def _summary(run: Path) -> dict[str, Any] | None:

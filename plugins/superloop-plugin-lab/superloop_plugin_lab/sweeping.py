@@ -23,7 +23,7 @@ from superloop_core.registry import load_registry
 from superloop_core.runs import locked
 from superloop_plugin_lab.callback import Callback, watcher
 from superloop_plugin_lab.comparison import read_curve, text_of
-from superloop_plugin_lab.experiment import read_experiment
+from superloop_plugin_lab.experiment import Experiment, read_experiment
 from superloop_plugin_lab.grouping import differences, is_high_better
 from superloop_plugin_lab.seeds import LentModel, SeedRun, train_seed, train_seeds
 from superloop_plugin_lab.settings import SweepConfig
@@ -97,7 +97,7 @@ class Sweep:
             raise ConfigError(f"--out {out}: cannot be created: {os_reason(error)}") from error
         study = _open_study(settings, out)
         sweep = cls(tables, settings, out, study)
-        sweep._check_config()
+        sweep._check_config(experiment)
         return sweep
 
     @property
@@ -201,8 +201,8 @@ class Sweep:
             return read_curve(run.path, name).get(summary["best_step"], math.nan)
         return math.nan if summary[name] is None else float(summary[name])
 
-    def _check_config(self) -> None:
-        """Check that the study is that of this config, and note it in a new one.
+    def _check_config(self, experiment: Experiment) -> None:
+        """Check that the study is that of this config and its files of examples, and note them in a new one.
 
         Raises:
             ConfigError: it is another's.
@@ -210,11 +210,16 @@ class Sweep:
         own = {"trials", "storage"}  # may change from one command to the next
         table = {key: value for key, value in attrs.asdict(self.settings).items() if key not in own}
         wanted = json.loads(json.dumps({"config": self.tables, "settings": table}, default=str))
+        if (state := experiment.task_state()) is not None:
+            wanted["files"] = sorted(state.get("files", {}).values())
         there = self.study.user_attrs.get(CONFIG)
         if there is None:
             self.study.set_user_attr(CONFIG, wanted)
             return
         for key, (old, new) in differences([there, wanted]).items():
+            if key == "files":
+                what = "holds a sweep on other files of examples; put those back, or choose another --out"
+                raise ConfigError(f"{self.out}: {what}")
             name = key.removeprefix("config.").replace("settings.", "sweep.", 1)
             what = f"holds a sweep with {name} = {old!r}, and this one has {new!r}"
             raise ConfigError(f"{self.out}: {what}; choose another --out")

@@ -66,9 +66,10 @@ class Stored(abc.ABC):
         self.parts: dict[Split, list[Part]] = self._divide()
         if empty := [split for split in SPLITS if not self.parts[split]]:
             counts = ", ".join(f"{split} {len(self.parts[split]):,}" for split in SPLITS)
+            paths = ", ".join(str(table.path) for table in self.tables)
             raise ConfigError(
-                f"there is no example for {' and '.join(empty)} ({counts}); change 'fractions', name a file "
-                f"for each, or add examples"
+                f"{paths}: there is no example for {' and '.join(empty)} ({counts}); change 'fractions', "
+                f"name a file for each, or add examples"
             )
         self.learn(self.parts["train"])
         self._learned()
@@ -212,7 +213,10 @@ class Stored(abc.ABC):
         if self._raw is not None and key in self._raw:
             return self._raw[key]
         table = self.tables[part.table]
-        raw = self.raw(table.read(part.example), lambda timestep: table.place(part.example, timestep))
+        example = table.read(part.example)
+        if missing := [name for name in self.columns() if name not in example]:
+            raise ConfigError(f"{table.place(part.example)}: has no {missing[0]!r}")
+        raw = self.raw(example, lambda timestep: table.place(part.example, timestep))
         if self._raw is not None:
             self._raw[key] = raw
         return raw

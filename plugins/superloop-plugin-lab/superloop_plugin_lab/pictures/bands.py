@@ -52,9 +52,10 @@ def draw_bands(
         axes = figure.subplots()
         middle = "median" if band == "quantiles" else "mean"
         title = f"{figure_name.replace('_', ' ')}, {middle}"
-        style_axes(axes, title, share=figure_name.endswith("accuracy"))
+        share = figure_name.endswith("accuracy")
+        style_axes(axes, title, share=share)
         for color, (name, curves) in zip(itertools.cycle(LINES), groups.items(), strict=False):
-            _draw_group(axes, name, curves, band, color)
+            _draw_group(axes, name, curves, band, color, share)
         if trained is not None:
             mark_trained(
                 [axes], [place for curves in groups.values() for c in curves for place in c], trained
@@ -64,7 +65,7 @@ def draw_bands(
         save_picture(figure, path, option)
 
 
-def _draw_group(axes: Axes, name: str, curves: Sequence[Curve], band: Band, color: str) -> None:
+def _draw_group(axes: Axes, name: str, curves: Sequence[Curve], band: Band, color: str, share: bool) -> None:
     places = sorted({place for curve in curves for place in curve})
     lines, lows, highs = [], [], []
     for place in places:
@@ -72,6 +73,8 @@ def _draw_group(axes: Axes, name: str, curves: Sequence[Curve], band: Band, colo
         lines.append(line)
         lows.append(low)
         highs.append(high)
+    if share:  # a deviation may reach beyond what an accuracy can be
+        lows, highs = np.clip(lows, 0, 1).tolist(), np.clip(highs, 0, 1).tolist()
     if len(curves) > 1:
         axes.fill_between(places, lows, highs, color=color, alpha=0.15, linewidth=0)
     marker = "o" if len(places) <= 25 else ""
