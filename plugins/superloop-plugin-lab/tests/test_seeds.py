@@ -110,6 +110,7 @@ def test_a_run_that_fails_is_listed_and_the_others_go_on(superloop, small_file, 
     ]
 
 
+@pytest.mark.release
 def test_a_command_that_was_killed_is_repeated(small, tmp_path):
     config = tmp_path / "small.toml"
     long = small | {"train": small["train"] | {"steps": 400, "checkpoint_every": 20}}

@@ -115,6 +115,7 @@ def command(tables, tmp_path):
     return [sys.executable, "-m", "superloop_core.cli", "sweep", config, "--out", tmp_path / "all"]
 
 
+@pytest.mark.release
 def test_a_sweep_that_was_killed_goes_on_where_it_was(swept, tmp_path):
     tables = swept(steps=200)
     sweep = command(tables, tmp_path)
@@ -135,6 +136,7 @@ def test_a_sweep_that_was_killed_goes_on_where_it_was(swept, tmp_path):
     assert states(opened) == ["COMPLETE", "COMPLETE"]
 
 
+@pytest.mark.release
 def test_two_processes_share_the_trials(swept, tmp_path):
     tables = swept(trials=4)
     sweep = command(tables, tmp_path)
