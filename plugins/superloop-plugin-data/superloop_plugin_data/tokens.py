@@ -1,16 +1,16 @@
 """Texts as tokens: tokenizers, and the vocabulary that is learned from training examples."""
 
-import importlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import attrs
 import numpy as np
 
 from superloop_core import ConfigError
 from superloop_core.errors import cut
+from superloop_plugin_data.extras import import_extra
 
 UNKNOWN = 0  # the number of every token that is not in the vocabulary
 UNKNOWN_NAME = "\N{REPLACEMENT CHARACTER}"
@@ -89,12 +89,7 @@ class FromFile:
     """A tokenizer of the package ``tokenizers``, from its ``tokenizer.json``; nothing is learned."""
 
     def __init__(self, path: Path):
-        try:
-            tokenizers: Any = importlib.import_module("tokenizers")
-        except ImportError as error:
-            raise ConfigError(
-                f"{path}: needs tokenizers: pip install 'superloop-plugin-data[tokenizers]'"
-            ) from error
+        tokenizers = import_extra("tokenizers", "tokenizers", str(path))
         try:
             self._tokenizer = tokenizers.Tokenizer.from_str(path.read_text("utf-8"))
         except Exception as error:  # the package's

@@ -2,22 +2,19 @@
 
 import csv
 import itertools
-from array import array
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from superloop_core import ConfigError
 from superloop_core.errors import short_repr
-from superloop_plugin_data.files.table import Example, Groups, Table, bounds
+from superloop_plugin_data.files.table import Example, LineFile
 
 
-class CsvFile(Table):
+class CsvFile(LineFile):
     """A ``.csv`` file, or a ``.tsv`` file with tabs, in UTF-8."""
 
-    def _open(self) -> None:
+    def _open_rows(self) -> None:
         self._delimiter = "\t" if self.path.suffix.lower() == ".tsv" else ","
-        self._offsets, self._lines = array("q"), array("q")  # of each row
-        groups = Groups(self.path, self.sequence)
         with self.path.open("rb") as file:
             rows = self._rows(file, first_line=1)
             header = next(rows, None)
@@ -36,35 +33,17 @@ class CsvFile(Table):
                         f"has: {len(values)}"
                     )
                 if self.sequence:
-                    groups.add(len(self._offsets), values[place], f"{self.path}, line {line}")
-                self._offsets.append(offset)
-                self._lines.append(line)
-        count = len(self._offsets)
-        self._bounds = bounds(self._starts(groups, count), count)
-
-    def __len__(self) -> int:
-        return len(self._bounds) - 1
+                    self._groups.add(self._count(), values[place], f"{self.path}, line {line}")
+                self._add_row(offset, line)
 
     def _read(self, index: int) -> Example:
-        start, stop = map(int, self._bounds[index : index + 2])
+        numbers = self._rows_of(index)
         with self.path.open("rb") as file:
-            file.seek(self._offsets[start])
-            rows = [
-                values
-                for _, _, values in itertools.islice(self._rows(file, self._lines[start]), stop - start)
-            ]
-        if self.sequence == "":
-            return dict(zip(self.columns, rows[0], strict=True))
-        columns: dict[str, Any] = {
-            name: list(values) for name, values in zip(self.columns, zip(*rows, strict=True), strict=True)
-        }
-        if self.sequence:
-            columns[self.sequence] = columns[self.sequence][0]
-        return columns
-
-    def place(self, index: int, timestep: int = 0) -> str:
-        """Return the line."""
-        return f"{self.path}, line {self._lines[int(self._bounds[index]) + timestep * (self.sequence != '')]}"
+            file.seek(self._offsets[numbers[0]])
+            found = itertools.islice(self._rows(file, self._lines[numbers[0]]), len(numbers))
+            rows = [values for _, _, values in found]
+        columns = zip(self.columns, zip(*rows, strict=True), strict=True)
+        return self._example({name: list(values) for name, values in columns})
 
     def _rows(self, file: BinaryIO, first_line: int) -> Iterator[tuple[int, int, list[str]]]:
         """Yield the offset, the number of the first line, and the values of each row that is not empty."""

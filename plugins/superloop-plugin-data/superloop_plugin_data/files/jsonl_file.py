@@ -1,19 +1,16 @@
 """Files with a JSON object in each line."""
 
 import json
-from array import array
 
 from superloop_core import ConfigError
 from superloop_core.errors import cut
-from superloop_plugin_data.files.table import Example, Groups, Table, bounds
+from superloop_plugin_data.files.table import Example, LineFile
 
 
-class JsonlFile(Table):
+class JsonlFile(LineFile):
     """A ``.jsonl`` file, in UTF-8."""
 
-    def _open(self) -> None:
-        self._offsets, self._lines = array("q"), array("q")
-        groups = Groups(self.path, self.sequence)
+    def _open_rows(self) -> None:
         columns: dict[str, None] = {}
         with self.path.open("rb") as file:
             offset = 0
@@ -24,32 +21,21 @@ class JsonlFile(Table):
                     if self.sequence:
                         if self.sequence not in row:
                             raise ConfigError(f"{self.path}, line {number}: has no {self.sequence!r}")
-                        groups.add(len(self._offsets), str(row[self.sequence]), f"{self.path}, line {number}")
-                    self._offsets.append(offset)
-                    self._lines.append(number)
+                        id = str(row[self.sequence])
+                        self._groups.add(self._count(), id, f"{self.path}, line {number}")
+                    self._add_row(offset, number)
                 offset += len(raw)
         self.columns = tuple(columns)
-        count = len(self._offsets)
-        self._bounds = bounds(self._starts(groups, count), count)
-
-    def __len__(self) -> int:
-        return len(self._bounds) - 1
 
     def _read(self, index: int) -> Example:
-        start, stop = map(int, self._bounds[index : index + 2])
         rows = []
         with self.path.open("rb") as file:
-            for row in range(start, stop):
+            for row in self._rows_of(index):
                 file.seek(self._offsets[row])
                 rows.append(self._parsed(file.readline(), self._lines[row]))
         if self.sequence == "":
-            return rows[0]
-        columns = {name: [row.get(name) for row in rows] for name in self.columns}
-        return columns | ({self.sequence: rows[0][self.sequence]} if self.sequence else {})
-
-    def place(self, index: int, timestep: int = 0) -> str:
-        """Return the line."""
-        return f"{self.path}, line {self._lines[int(self._bounds[index]) + timestep * (self.sequence != '')]}"
+            return rows[0]  # a key that it lacks is reported as such
+        return self._example({name: [row.get(name) for row in rows] for name in self.columns})
 
     def _parsed(self, raw: bytes, line: int) -> Example:
         try:

@@ -1,9 +1,11 @@
 """Table, the base class of files of examples."""
 
 import abc
+import functools
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from array import array
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -77,18 +79,17 @@ class Table(abc.ABC):
 
     def checksum(self) -> str:
         """Return the SHA-256 of the file."""
+        digest = self._digest
+        self._check_unchanged()
+        return digest
+
+    @functools.cached_property
+    def _digest(self) -> str:
         digest = hashlib.sha256()
         with self.path.open("rb") as file:
             while block := file.read(BLOCK):
                 digest.update(block)
-        self._check_unchanged()
         return digest.hexdigest()
-
-    def _starts(self, groups: "Groups", rows: int) -> Sequence[int]:
-        """Return the first row of each example."""
-        if self.sequence is None:
-            return [0] if rows else []
-        return groups.starts if self.sequence else range(rows)
 
     def _status(self) -> tuple[int, int]:
         try:
@@ -100,6 +101,63 @@ class Table(abc.ABC):
     def _check_unchanged(self) -> None:
         if self._status() != self._stamp:
             raise ConfigError(f"{self.path}: was changed while it was read; start again once it is complete")
+
+
+class RowFile(Table):
+    """A file of rows. An example is a row, the rows of a sequence, or all of them."""
+
+    def _open(self) -> None:
+        self._groups = Groups(self.path, self.sequence)
+        self._open_rows()
+        rows = self._count()
+        whole = [0] if rows else []
+        starts = whole if self.sequence is None else self._groups.starts if self.sequence else range(rows)
+        self._bounds = np.array([*starts, rows], "int64")  # the first row of each example, and the end
+
+    @abc.abstractmethod
+    def _open_rows(self) -> None:
+        """Set ``columns``, find the rows, and add those of sequences to ``_groups``."""
+
+    @abc.abstractmethod
+    def _count(self) -> int:
+        """Return the number of rows."""
+
+    def __len__(self) -> int:
+        return len(self._bounds) - 1
+
+    def _rows_of(self, index: int) -> range:
+        """Return the numbers of an example's rows."""
+        start, stop = map(int, self._bounds[index : index + 2])
+        return range(start, stop)
+
+    def _row_of(self, index: int, timestep: int) -> int:
+        """Return the number of a timestep's row."""
+        return int(self._bounds[index]) + (0 if self.sequence == "" else timestep)
+
+    def _example(self, columns: Example) -> Example:
+        """Return an example of the values of its rows, by column."""
+        if self.sequence == "":
+            return {name: values[0] for name, values in columns.items()}
+        return columns | ({self.sequence: columns[self.sequence][0]} if self.sequence else {})
+
+
+class LineFile(RowFile):
+    """A text file whose rows are lines, or several lines each."""
+
+    def _open(self) -> None:
+        self._offsets, self._lines = array("q"), array("q")  # of each row
+        super()._open()
+
+    def _count(self) -> int:
+        return len(self._lines)
+
+    def _add_row(self, offset: int, line: int) -> None:
+        self._offsets.append(offset)
+        self._lines.append(line)
+
+    def place(self, index: int, timestep: int = 0) -> str:
+        """Return the line."""
+        return f"{self.path}, line {self._lines[self._row_of(index, timestep)]}"
 
 
 class Groups:
@@ -135,8 +193,3 @@ class Groups:
         self._ids.add(id)
         self._last = id
         self.starts.append(row)
-
-
-def bounds(starts: Sequence[int], rows: int) -> np.ndarray:
-    """Return the first row of each example, and the number of rows at the end: ``(examples + 1,)``."""
-    return np.array([*starts, rows], "int64")

@@ -29,7 +29,6 @@ class Numbers:
         self._missing = missing
         self.size = 0
         self.normalization: Normalization | None = None
-        self.missing_values = 0
 
     def raw(self, example: Mapping[str, Any], place: Callable[[int], str]) -> np.ndarray:
         """Return the numbers of an example, ``(timesteps, numbers)``."""
@@ -42,7 +41,6 @@ class Numbers:
         if matrix.shape[1] != self.size:
             raise ConfigError(f"{place(0)}: must have {self.size} inputs at a timestep: {matrix.shape[1]}")
         empty = np.argwhere(np.isnan(matrix))
-        self.missing_values += len(empty)
         if len(empty) and self._missing == "refuse":
             timestep, number = map(int, empty[0])
             what = f'{self._name_of(number)} is missing; complete it, or set missing = "mean"'
