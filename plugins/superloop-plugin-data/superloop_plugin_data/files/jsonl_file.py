@@ -21,7 +21,8 @@ class JsonlFile(LineFile):
                     if self.sequence:
                         if self.sequence not in row:
                             raise ConfigError(f"{self.path}, line {number}: has no {self.sequence!r}")
-                        id = str(row[self.sequence])
+                        id = row[self.sequence]
+                        id = None if id is None else str(id)
                         self._groups.add(self._count(), id, f"{self.path}, line {number}")
                     self._add_row(offset, number)
                 offset += len(raw)
