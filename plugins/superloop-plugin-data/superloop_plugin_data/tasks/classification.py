@@ -5,28 +5,18 @@ from typing import Any
 
 import numpy as np
 
-from superloop_core import ConfigError, Sizes
-from superloop_core.errors import did_you_mean, short_repr
+from superloop_core import ConfigError
+from superloop_core.errors import short_repr
 from superloop_plugin_data.scoring import class_loss, classes_are_right, outputs_of
-from superloop_plugin_data.settings import ClassificationConfig
-from superloop_plugin_data.tasks.inputs import make_inputs
-from superloop_plugin_data.tasks.stored import Encoded, Part, Stored
+from superloop_plugin_data.tasks.classes import WithClasses, class_number, in_natural_order
+from superloop_plugin_data.tasks.stored import Encoded, Part
 from superloop_plugin_data.values import as_label
 
 MAX_CLASSES = 10_000
 
 
-class Classification(Stored):
+class Classification(WithClasses):
     """One class for each sequence, answered at its last timestep. Targets: ``(batch,)`` of int32."""
-
-    def __init__(self, settings: ClassificationConfig):
-        self.inputs = make_inputs(settings)
-        self.classes: list[str] = []
-        super().__init__(settings)
-
-    def columns(self) -> list[str]:
-        """The inputs and the class."""
-        return [*self.inputs.columns, self.settings.target]
 
     def raw(self, example: Mapping[str, Any], place: Callable[[int], str]) -> tuple[Any, str]:
         """Return the inputs and the name of the class."""
@@ -57,23 +47,6 @@ class Classification(Stored):
         number = np.array(class_number(raw[1], self.classes), "int32")
         return Encoded(self.inputs.encode(raw[0]), number)
 
-    def measured_sizes(self) -> Sizes:
-        """The inputs, and a logit for each class."""
-        return Sizes(inputs=self.inputs.size, outputs=len(self.classes), tokens=self.inputs.tokens)
-
-    def learned(self) -> dict[str, Any]:
-        """The classes, and what the inputs learned."""
-        return {"classes": self.classes, "inputs": self.inputs.state()}
-
-    def set_learned(self, state: Mapping[str, Any]) -> None:
-        """Take over the classes, and what the inputs learned."""
-        self.classes = list(state["classes"])
-        self.inputs.set_state(state["inputs"])
-
-    def facts(self) -> dict[str, str]:
-        """Return the classes too."""
-        return super().facts() | {"classes": f"{len(self.classes)}: {short_repr(self.classes)}"}
-
     def title(self, target: np.ndarray) -> str:
         """The class."""
         return self.classes[int(target)]
@@ -85,25 +58,3 @@ class Classification(Stored):
     def correct(self, targets: Any, results: Mapping[str, Any]) -> Any:
         """Return whether each class is right, ``(batch,)`` of bool."""
         return classes_are_right(targets, outputs_of(results, self.sizes.outputs)[:, -1])
-
-
-def in_natural_order(labels: set[str]) -> list[str]:
-    """Sort classes: as numbers if all are."""
-    try:
-        return sorted(labels, key=float)
-    except ValueError:
-        return sorted(labels)
-
-
-def class_number(label: str, classes: Sequence[str]) -> int:
-    """Return the number of a class.
-
-    Raises:
-        ConfigError: no training example has it.
-    """
-    try:
-        return classes.index(label)
-    except ValueError:
-        raise ConfigError(
-            f"no training example has the class {label!r}{did_you_mean(label, classes)}"
-        ) from None

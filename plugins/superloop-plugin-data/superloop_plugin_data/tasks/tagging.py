@@ -5,29 +5,18 @@ from typing import Any
 
 import numpy as np
 
-from superloop_core import ConfigError, Sizes
+from superloop_core import ConfigError
 from superloop_core.errors import short_repr
 from superloop_plugin_data.scoring import class_loss, classes_are_right, outputs_of
-from superloop_plugin_data.settings import TaggingConfig
-from superloop_plugin_data.tasks.classification import class_number, in_natural_order
-from superloop_plugin_data.tasks.inputs import make_inputs
-from superloop_plugin_data.tasks.stored import Encoded, Part, Stored
+from superloop_plugin_data.tasks.classes import WithClasses, class_number, in_natural_order
+from superloop_plugin_data.tasks.stored import Encoded, Part
 from superloop_plugin_data.values import MISSING, as_label
 
 
-class Tagging(Stored):
+class Tagging(WithClasses):
     """A class for each timestep. Targets: ``(batch, timesteps)`` of int32, -1 where none is asked for."""
 
     per_timestep = True
-
-    def __init__(self, settings: TaggingConfig):
-        self.inputs = make_inputs(settings)
-        self.classes: list[str] = []
-        super().__init__(settings)
-
-    def columns(self) -> list[str]:
-        """The inputs and the classes."""
-        return [*self.inputs.columns, self.settings.target]
 
     def raw(self, example: Mapping[str, Any], place: Callable[[int], str]) -> tuple[Any, list[str | None]]:
         """Return the inputs, and the names of the classes."""
@@ -63,23 +52,6 @@ class Tagging(Stored):
             for label in labels
         ]
         return Encoded(inputs, np.array(numbers, "int32"))
-
-    def measured_sizes(self) -> Sizes:
-        """The inputs, and a logit for each class."""
-        return Sizes(inputs=self.inputs.size, outputs=len(self.classes), tokens=self.inputs.tokens)
-
-    def learned(self) -> dict[str, Any]:
-        """The classes, and what the inputs learned."""
-        return {"classes": self.classes, "inputs": self.inputs.state()}
-
-    def set_learned(self, state: Mapping[str, Any]) -> None:
-        """Take over the classes, and what the inputs learned."""
-        self.classes = list(state["classes"])
-        self.inputs.set_state(state["inputs"])
-
-    def facts(self) -> dict[str, str]:
-        """Return the classes too."""
-        return super().facts() | {"classes": f"{len(self.classes)}: {short_repr(self.classes)}"}
 
     def title(self, target: np.ndarray) -> str:
         """The first classes."""
