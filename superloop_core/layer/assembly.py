@@ -1,6 +1,6 @@
 """From a config to its wiring: here the names become tensors."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, overload
 
 import keras
@@ -85,17 +85,21 @@ def _weights(config: WeightsConfig | None, where: str) -> dict[str, Any]:
         raise ConfigError(Problem(where, problem.what) for problem in error.problems) from error
 
 
-def frozen_parts(wiring: Wiring) -> list[str]:
-    """Return the paths of the parts and projections that have weights, but none that is trained."""
-    layers = {path: part for path, part in wiring.parts().items() if isinstance(part, keras.layers.Layer)}
-    return [path for path, part in layers.items() if part.weights and not part.trainable_weights]
+def with_frozen(layer: Any, config: dict[str, Any]) -> dict[str, Any]:
+    """Return the config of a layer with a wiring, and the paths of what has weights, but none trained."""
+    parts = layer.wiring.parts().items() if layer.trainable else ()
+    layers = {path: part for path, part in parts if isinstance(part, keras.layers.Layer)}
+    frozen = [path for path, part in layers.items() if part.weights and not part.trainable_weights]
+    return config | ({"frozen": frozen} if frozen else {})
 
 
-def freeze_parts(wiring: Wiring, paths: Iterable[str]) -> None:
-    """Freeze the parts and projections with some paths; a file may name some that are gone."""
-    for path in paths:
-        if isinstance(part := wiring.parts().get(path), keras.layers.Layer):
+def made_with_frozen(cls: type[Any], config: Mapping[str, Any]) -> Any:
+    """Make a layer of what :func:`with_frozen` returned; a file may name parts that are gone."""
+    made = cls(**{name: value for name, value in config.items() if name != "frozen"})
+    for path in config.get("frozen", ()):
+        if isinstance(part := made.wiring.parts().get(path), keras.layers.Layer):
             part.trainable = False
+    return made
 
 
 def freeze_frozen(layer: keras.layers.Layer) -> None:

@@ -14,7 +14,7 @@ from superloop_core.builder.protocol import Sequence, State, Tensor
 from superloop_core.config.forms import read_any
 from superloop_core.config.schema import LoopConfig
 from superloop_core.errors import SourceError, SuperloopError
-from superloop_core.layer.assembly import assemble, freeze_frozen, freeze_parts, frozen_parts
+from superloop_core.layer.assembly import assemble, freeze_frozen, made_with_frozen, with_frozen
 from superloop_core.layer.seeds import draw_seed, own_generator
 
 
@@ -80,15 +80,12 @@ class SuperloopCell(keras.layers.Layer):  # type: ignore[misc]
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of ``__init__``."""
-        frozen = frozen_parts(self.wiring) if self.trainable else ()
-        made = dict(super().get_config(), config=self.config.to_dict())
-        return made | ({"frozen": frozen} if frozen else {})
+        return with_frozen(self, dict(super().get_config(), config=self.config.to_dict()))
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "SuperloopCell":
         """Make the cell."""
-        made = cls(**{name: value for name, value in config.items() if name != "frozen"})
-        freeze_parts(made.wiring, config.get("frozen", ()))
+        made: SuperloopCell = made_with_frozen(cls, config)
         return made
 
     def _sequence(self, batch_size: Any, training: bool) -> Sequence:

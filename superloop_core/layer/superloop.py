@@ -15,7 +15,7 @@ from superloop_core.config.forms import read_arguments
 from superloop_core.config.reader import check_inputs
 from superloop_core.config.schema import LoopConfig
 from superloop_core.errors import SourceError, SuperloopError
-from superloop_core.layer.assembly import assemble, freeze_frozen, freeze_parts, frozen_parts
+from superloop_core.layer.assembly import assemble, freeze_frozen, made_with_frozen, with_frozen
 from superloop_core.layer.feed import Feed, FeedReader
 from superloop_core.layer.finite import require_finite
 from superloop_core.layer.seeds import draw_seed, own_generator
@@ -482,14 +482,12 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         """Return the arguments of ``__init__``, plugins by their qualified names, and what is frozen."""
         own = {name: getattr(self, name) for name in OPTIONS}
         loop = self.config.to_dict() | ({} if self._inputs_are_known else {"inputs": None})
-        frozen = frozen_parts(self.wiring) if self.trainable else ()
-        return dict(super().get_config(), config=loop, **own) | ({"frozen": frozen} if frozen else {})
+        return with_frozen(self, dict(super().get_config(), config=loop, **own))
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Superloop":
         """Make the layer; errors stay as they are, where Keras would reword them."""
-        made = cls(**{name: value for name, value in config.items() if name != "frozen"})
-        freeze_parts(made.wiring, config.get("frozen", ()))
+        made: Superloop = made_with_frozen(cls, config)
         return made
 
     def _trackable_children(self, save_type: str = "checkpoint", **kwargs: Any) -> dict[str, Any]:
