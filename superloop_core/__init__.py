@@ -84,6 +84,7 @@ __all__ = [
     "kept",
     "load_model",
     "output_to_stderr",
+    "plugin_files",
     "register",
     "start_tensorflow",
 ]
@@ -105,6 +106,7 @@ _LAZY = {
     "kept": "loop.scan",
     "load_model": "layer",
     "output_to_stderr": "cli.installed",
+    "plugin_files": "cli.installed",
     "start_tensorflow": "cli.quiet",
 }
 

@@ -73,7 +73,9 @@ class Annotation:
 class Task(Protocol):
     """A task, made by a :class:`~superloop_core.TaskSpec`'s factory from its settings.
 
-    A task may also have ``sizes``, a :class:`Sizes`; a config may then leave out what they say.
+    A task may also have ``sizes``, a :class:`Sizes`; a config may then leave out what they say. One whose
+    loss is no mean over sequences has ``weight(targets)``: how many numbers the mean is over, such as the
+    tokens of a batch. So many workers, or many parts of a batch, find the loss of the whole batch.
 
     Attributes:
         traces: names of the traces that ``loss`` and ``correct`` read besides the outputs.

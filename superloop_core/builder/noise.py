@@ -39,6 +39,7 @@ class _Stream:
 
 
 _current: ContextVar[_Stream | None] = ContextVar("current", default=None)
+_first_row: ContextVar[Any] = ContextVar("first_row", default=0)
 
 
 def draw_uniform(shape: tuple[int, ...], dtype: Any = None) -> Tensor:
@@ -94,6 +95,25 @@ def draw_normal(shape: tuple[int, ...], dtype: Any = None) -> Tensor:
     """Draw noise of the standard normal distribution; otherwise as :func:`draw_uniform`."""
     uniform = draw_uniform(shape, dtype)
     return math.sqrt(2) * tf.math.erfinv(2 * uniform - 1)
+
+
+@contextmanager
+def rows_from(first_row: Any) -> Iterator[None]:
+    """Let a loop that is called within draw noise as for a part of a batch, as another worker has the rest.
+
+    Args:
+        first_row: number of the part's first row in the batch, an int or a scalar tensor.
+    """
+    token = _first_row.set(first_row)
+    try:
+        yield
+    finally:
+        _first_row.reset(token)
+
+
+def first_row_of_batch() -> Any:
+    """Return the number of a batch's first row: 0, or that of :func:`rows_from`."""
+    return _first_row.get()
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import click
 
 from superloop_core.cli import commands, streams
-from superloop_core.cli.installed import installed_plugins, load_files
+from superloop_core.cli.installed import FILES, installed_plugins, load_files
 from superloop_core.errors import SuperloopError, os_reason, printable, short_repr
 from superloop_core.registry.registry import Registry
 from superloop_core.registry.selection import BLOCK, Selection
@@ -49,6 +49,7 @@ class Commands(click.Group):
             else:
                 os.environ[BLOCK] = ",".join(filter(None, (os.environ.get(BLOCK), name)))
         load_files(files)
+        ctx.meta[FILES] = files
         return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:

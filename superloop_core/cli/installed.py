@@ -18,6 +18,7 @@ MAX_WARNINGS = 20
 # Words in a file that is likely to import TensorFlow, which prints notes unless we start it.
 OF_TENSORFLOW = (b"keras", b"tensorflow", b"System", b"Builder")
 _WARNED = "superloop_core.warned"
+FILES = "superloop_core.files"
 
 
 def installed_plugins() -> Registry:
@@ -54,6 +55,12 @@ def load_files(paths: Iterable[Path]) -> None:
                 start_tensorflow()
         with output_to_stderr(), _undisturbed():
             load_file(path)
+
+
+def plugin_files() -> list[Path]:
+    """Return the files of ``-p FILE``, for a command that starts ``superloop`` anew."""
+    context = click.get_current_context(silent=True)
+    return [] if context is None else list(context.find_root().meta.get(FILES, ()))
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from superloop_core.builder.noise import noise_of
+from superloop_core.builder.noise import first_row_of_batch, noise_of
 from superloop_core.builder.protocol import Sequence, State, Tensor
 from superloop_core.config.forms import read_any
 from superloop_core.config.schema import LoopConfig
@@ -70,7 +70,7 @@ class SuperloopCell(keras.layers.Layer):  # type: ignore[misc]
         """Take one timestep: inputs ``(batch, inputs)``, states as in :meth:`get_initial_state`."""
         sequence = self._sequence(ops.shape(inputs)[0], training)
         constants = self.wiring.constants(sequence)
-        with noise_of(sequence.seed, 0, 0):
+        with noise_of(sequence.seed, sequence.first_row, 0):
             output, state, _ = self.wiring.step(inputs, self._packed(states), constants)
         return output, self._flat(state)
 
@@ -96,6 +96,7 @@ class SuperloopCell(keras.layers.Layer):  # type: ignore[misc]
             dtype=self.compute_dtype,
             training=bool(training),
             seed=draw_seed(self.wiring, self._seeds, training),
+            first_row=first_row_of_batch(),
         )
 
     def _flat(self, state: State) -> list[Tensor]:

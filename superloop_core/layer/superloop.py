@@ -10,6 +10,7 @@ import attrs
 import keras
 import tensorflow as tf
 
+from superloop_core.builder.noise import first_row_of_batch
 from superloop_core.builder.protocol import Sequence
 from superloop_core.config.forms import read_arguments
 from superloop_core.config.reader import check_inputs
@@ -567,6 +568,7 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
             masks=feed.source_masks,
             training=bool(training),
             seed=draw_seed(self.wiring, self._seeds, training, peek=peek),
+            first_row=first_row_of_batch(),
         )
 
     def _initial_state(

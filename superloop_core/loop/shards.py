@@ -63,7 +63,7 @@ def _cut(whole: Shard, start: Any, stop: Any) -> Shard:
     sequence = attrs.evolve(
         whole.sequence,
         batch_size=stop - start,
-        first_row=start,
+        first_row=whole.sequence.first_row + start,
         lengths=cut(whole.sequence.lengths),
         sources=cut(dict(whole.sequence.sources)),
         masks=cut(dict(whole.sequence.masks)),

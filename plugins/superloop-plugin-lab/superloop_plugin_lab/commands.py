@@ -4,12 +4,16 @@ import os
 import sys
 from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from superloop_core import output_to_stderr
-from superloop_core.errors import ConfigError, printable
+from superloop_core import output_to_stderr, plugin_files
+from superloop_core.errors import printable
 from superloop_plugin_lab.grouping import folder_name
+
+if TYPE_CHECKING:
+    from superloop_plugin_lab.training import Outcome
 
 RUN = click.argument("run", type=click.Path(path_type=Path), metavar="RUN_DIR")
 SET = click.option(
@@ -25,6 +29,7 @@ SEED = click.option(
 MAX_COUNT = 2**31 - 1  # TensorFlow counts in 32 bits
 MAX_LENGTHS = 10_000
 MAX_SEEDS = 10_000
+MAX_WORKERS = 1024
 COUNT = click.IntRange(1, MAX_COUNT)
 LENGTH = "Length of all sequences; a fixed number of timesteps is scaled with it.  [default: as in training]"
 
@@ -49,6 +54,37 @@ def seed_range(context: click.Context, parameter: click.Parameter, text: str | N
     return tuple(range(*numbers)) if is_range else tuple(dict.fromkeys(numbers))
 
 
+def device_list(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[int, ...]:
+    """``0,2`` -> 0, 2; None -> nothing.
+
+    Raises:
+        click.BadParameter: the text is no list of different numbers.
+    """
+    del context, parameter
+    if text is None:
+        return ()
+    numbers = [int(part) if part.isdecimal() else -1 for part in text.split(",")]
+    if min(numbers) < 0 or len(set(numbers)) < len(numbers):
+        raise click.BadParameter(f"{text!r} must be different numbers of GPUs from 0, such as 0,1")
+    return tuple(numbers)
+
+
+def many_workers(command: Any) -> Any:
+    """Add the options ``--workers`` and ``--devices`` to a command."""
+    devices = click.option(
+        "--devices",
+        callback=device_list,
+        metavar="0,1,...",
+        help="A worker for each of these GPUs of this machine.",
+    )
+    workers = click.option(
+        "--workers",
+        type=click.IntRange(1, MAX_WORKERS),
+        help="Train in so many processes on this machine, each with its rows of every batch.",
+    )
+    return workers(devices(command))
+
+
 @click.command()
 @click.argument("config", type=click.Path(path_type=Path))
 @click.option(
@@ -69,6 +105,13 @@ def seed_range(context: click.Context, parameter: click.Parameter, text: str | N
     metavar="START:STOP",
     help="A run for each seed, into OUT/seed-N, and a table: 0:10 is 0 to 9; or a list, 0,3,7.",
 )
+@click.option(
+    "--resume",
+    "resumes",
+    is_flag=True,
+    help="Resume the run of CONFIG that is in OUT already, as where a scheduler starts a command again.",
+)
+@many_workers
 @SET
 def train(
     config: Path,
@@ -77,9 +120,14 @@ def train(
     seed: int | None,
     dry_run: bool,
     seeds: tuple[int, ...],
+    resumes: bool,
+    workers: int | None,
+    devices: tuple[int, ...],
     overrides: tuple[str, ...],
 ) -> None:
     """Train the model that CONFIG describes, and write a run folder.
+
+    Started on many machines with TF_CONFIG, or by srun, each process is one worker of the same run.
 
     With --seeds, a folder that holds a run folder for each seed. Run the command again after a kill: runs
     that are complete are kept, and others resumed. Exit status 1: a run failed, and the others are there.
@@ -88,30 +136,37 @@ def train(
         raise click.UsageError("--seed and --seeds exclude each other; give one of them")
     if seeds and dry_run:
         raise click.UsageError("--dry-run is for one seed; leave --seeds out")
+    if resumes and (out is None or seeds or dry_run):
+        raise click.UsageError("--resume needs --out, and neither --seeds, which does so too, nor --dry-run")
     given = {"train.steps": steps, "train.seed": seed}
     overrides += tuple(f"{key}={value}" for key, value in given.items() if value is not None)
     name = folder_name(name_of(config), overrides)
     overrides += () if steps is None else ("train.epochs=0",)
+    if workers is not None or devices:
+        if seeds or dry_run:
+            raise click.UsageError("--workers is for one run; leave --seeds and --dry-run out")
+        folder_options = [f"--out={out}"] if out else []
+        launch_all(
+            ["train", str(config), *folder_options, *(["--resume"] if resumes else [])],
+            overrides,
+            workers,
+            devices,
+        )
     begin()
     if seeds:
         _train_seeds(config, overrides, seeds, out or Path("runs") / f"{name}+seeds")
         return
-    from superloop_plugin_lab.experiment import read_experiment
-    from superloop_plugin_lab.report import report
-    from superloop_plugin_lab.run_folder import RunFolder
-    from superloop_plugin_lab.training import train
-
-    experiment = read_experiment(config, overrides, to_train=True)
     if dry_run:
         from superloop_plugin_lab.dry_run import print_dry_run
+        from superloop_plugin_lab.experiment import read_experiment
 
-        return print_dry_run(experiment)
-    folder = RunFolder.create(out, default=Path("runs") / name)
-    with folder.writing():
-        outcome = train(experiment, folder)
-        report(experiment, folder, outcome)
-    if outcome.interrupted:
-        sys.exit(130)
+        return print_dry_run(read_experiment(config, overrides, to_train=True))
+    from superloop_plugin_lab.runs import train_or_resume, train_run
+
+    if resumes and out is not None:
+        end_of(train_or_resume(config, overrides, out))
+    else:
+        end_of(train_run(config, overrides, out, default=Path("runs") / name))
 
 
 def _train_seeds(config: Path, overrides: tuple[str, ...], seeds: tuple[int, ...], out: Path) -> None:
@@ -129,8 +184,15 @@ def _train_seeds(config: Path, overrides: tuple[str, ...], seeds: tuple[int, ...
 @click.command()
 @RUN
 @click.option("--steps", type=int, help="Number of training steps in all.  [default: the config's]")
+@many_workers
 @SET
-def resume(run: Path, steps: int | None, overrides: tuple[str, ...]) -> None:
+def resume(
+    run: Path,
+    steps: int | None,
+    workers: int | None,
+    devices: tuple[int, ...],
+    overrides: tuple[str, ...],
+) -> None:
     """Resume a stopped run, to the same results as a run that was not stopped.
 
     Training resumes at the step where Ctrl-C stopped it, or else at the last measurement, or if it was killed
@@ -139,37 +201,34 @@ def resume(run: Path, steps: int | None, overrides: tuple[str, ...]) -> None:
     """
     if steps is not None:
         overrides += (f"train.steps={steps}",)
+    if workers is not None or devices:
+        launch_all(["resume", str(run)], overrides, workers, devices)
     begin()
-    from superloop_plugin_lab import read_summary
-    from superloop_plugin_lab.evaluation import warn_of_other_versions
-    from superloop_plugin_lab.experiment import read_experiment
-    from superloop_plugin_lab.report import report
-    from superloop_plugin_lab.run_folder import RunFolder
-    from superloop_plugin_lab.stopping import EarlyStopping
-    from superloop_plugin_lab.training import train
+    from superloop_plugin_lab.runs import resume_run
 
-    folder = RunFolder.find(run)
-    with folder.writing():
-        start = folder.read_start()
-        state = folder.read_task_state() if start else None
-        experiment = read_experiment(folder.config, overrides, to_train=True, task_state=state)
-        given, taken = experiment.settings.steps, start.step if start else 0
-        if taken > given or (taken == given and folder.is_complete):
-            raise ConfigError(
-                f"{run}: has taken {taken:,} steps, and train.steps = {given:,}; set more with --steps"
-            )
-        stopping = EarlyStopping(experiment)
-        if start and folder.is_complete and read_summary(run).get("stopped_early"):
-            stopping.read(folder.read_metrics())
-        if stopping.is_over:
-            raise ConfigError(
-                f"{run}: stopped early at step {taken:,}: {stopping.reason}; "
-                f"set more than {stopping.waited} with --set early_stopping.patience=N"
-            )
-        warn_of_other_versions(folder, experiment)
-        outcome = train(experiment, folder, start)
-        report(experiment, folder, outcome)
-    if outcome.interrupted:
+    end_of(resume_run(run, overrides))
+
+
+def launch_all(
+    arguments: list[str], overrides: tuple[str, ...], workers: int | None, devices: tuple[int, ...]
+) -> NoReturn:
+    """Run a command in many processes on this machine, and end with its exit status.
+
+    Raises:
+        ConfigError: this process is a worker of a cluster already.
+    """
+    from superloop_plugin_lab.distributed.launcher import launch
+
+    if devices and workers not in (None, len(devices)):
+        raise click.UsageError(f"--workers must be the number of --devices, {len(devices)}, or be left out")
+    files = [f"-p{file}" for file in plugin_files()]
+    changes = [f"--set={change}" for change in overrides]
+    sys.exit(launch([*files, *arguments, *changes], workers or len(devices), devices))
+
+
+def end_of(outcome: "Outcome | None") -> None:
+    """End with the exit status of Ctrl-C if that ended a run."""
+    if outcome is not None and outcome.interrupted:
         sys.exit(130)
 
 

@@ -100,6 +100,28 @@ def check_results(task: Task, metrics: Mapping[str, Metric], batch: Batch, model
     _raise_problems(problems)
 
 
+def check_parts(task: Task, batch: Batch, model: keras.Model) -> None:
+    """Check that the loss of a batch is that of its parts, weighted, as many workers compute it.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    results = model.predict_on_batch(dict(batch.inputs))
+    weight: Callable[[Any], float] = getattr(task, "weight", len)
+    whole, total = float(task.loss(batch.targets, results)), 0.0
+    for rows in (slice(0, 1), slice(1, None)):
+        of_rows = {name: result[rows] for name, result in results.items()}
+        share = weight(batch.targets[rows]) / (weight(batch.targets) or 1)
+        total += share * float(task.loss(batch.targets[rows], of_rows))
+    if np.isfinite(whole) and not np.isclose(whole, total, rtol=1e-3, atol=1e-6):
+        what = (
+            f"cannot be trained by many workers: its loss of {len(batch.targets)} sequences is {whole:.6g}, "
+            f"and that of parts of them, weighted, {total:.6g}; give it 'weight(targets)', which returns how "
+            "many numbers the mean is over"
+        )
+        raise ConfigError([Problem("task", what)])
+
+
 def as_dict(results: Any) -> dict[str, Any]:
     """Return a loop's results by name; a loop without traces returns the outputs alone."""
     return results if isinstance(results, dict) else {"outputs": results}

@@ -9,6 +9,7 @@ import numpy as np
 from superloop_core import ConfigError
 from superloop_core.task import Batch
 from superloop_plugin_lab.diagnosis import TrainingError, find_not_finite
+from superloop_plugin_lab.distributed import ALONE, Workers
 from superloop_plugin_lab.experiment import Experiment
 
 
@@ -30,42 +31,60 @@ class Measurement:
         return {"loss": self.loss, "accuracy": self.accuracy, **self.metrics}
 
 
-def measure(experiment: Experiment, batches: Iterable[Batch]) -> Measurement:
+def measure(experiment: Experiment, batches: Iterable[Batch], workers: Workers = ALONE) -> Measurement:
     """Measure loss, accuracy and metrics on test sequences.
 
     Args:
         experiment: the model and its task.
         batches: the sequences.
+        workers: each computes some of the batches, and all return the figures of all.
 
     Raises:
         ConfigError: a metric cannot be computed.
         TrainingError: the loss or the accuracy is not finite.
     """
-    task = experiment.task
-    measured = 0
-    losses: list[float] = []  # of each batch, times its rows
-    correct: list[np.ndarray] = []
-    metrics: dict[str, list[np.ndarray]] = {name: [] for name in experiment.metrics}
-    for batch in batches:
-        rows = len(batch.targets)
-        results = experiment.model.predict_on_batch(dict(batch.inputs))
-        loss = float(task.loss(batch.targets, results))
+    figures: list[np.ndarray] = []  # of each batch: loss, then correct and metrics of each row
+    reason = "a loss of another worker"  # why a figure is not finite
+    for index, batch in enumerate(batches):
+        if index % workers.count != workers.index:
+            figures.append(np.zeros((1 + len(experiment.metrics)) * len(batch.targets) + 1))
+            continue
+        loss, *of_rows = _figures(experiment, batch)
         if not np.isfinite(loss):
-            found = find_not_finite(experiment.network, task, batch)
-            raise TrainingError(f"not finite on test sequences: {found}")
-        losses.append(loss * rows)
-        correct.append(_by_row("the task's correct", task.correct, batch, results))
-        if not np.isfinite(correct[-1]).all():
-            raise TrainingError("not finite on test sequences: the task's correct")
-        for name, metric in experiment.metrics.items():
-            metrics[name].append(_by_row(f"the metric {name!r}", metric, batch, results))
-        measured += rows
+            reason = find_not_finite(experiment.network, experiment.task, batch)
+        elif not np.isfinite(of_rows[0]).all():
+            reason = "the task's correct"
+        figures.append(np.concatenate([[loss], *of_rows]))
+    splits = np.cumsum([len(of_batch) for of_batch in figures])[:-1]
+    totals = np.split(workers.total(np.concatenate(figures)), splits)
+    losses = np.array([of_batch[0] for of_batch in totals])
+    by_row = [of_batch[1:].reshape(1 + len(experiment.metrics), -1) for of_batch in totals]
+    correct, *metrics = np.concatenate(by_row, axis=1)
+    if not (np.isfinite(losses).all() and np.isfinite(correct).all()):
+        raise TrainingError(f"not finite on test sequences: {reason}")
+    rows = [of_batch.shape[1] for of_batch in by_row]
     return Measurement(
-        loss=sum(losses) / measured,
-        accuracy=_mean(correct),
-        sequences=measured,
-        metrics={name: _mean(values) for name, values in metrics.items()},
+        loss=sum((losses * rows).tolist()) / sum(rows),
+        accuracy=float(correct.mean()),
+        sequences=sum(rows),
+        metrics={
+            name: float(values.mean()) for name, values in zip(experiment.metrics, metrics, strict=True)
+        },
     )
+
+
+def _figures(experiment: Experiment, batch: Batch) -> list[Any]:
+    """Return the loss of a batch, whether each row is correct, and each metric of each row."""
+    task = experiment.task
+    results = experiment.model.predict_on_batch(dict(batch.inputs))
+    loss = float(task.loss(batch.targets, results))
+    if not np.isfinite(loss):  # what cannot be computed of such results is not the reason
+        return [loss, *np.zeros((1 + len(experiment.metrics), len(batch.targets)))]
+    correct = _by_row("the task's correct", task.correct, batch, results)
+    metrics = [
+        _by_row(f"the metric {name!r}", metric, batch, results) for name, metric in experiment.metrics.items()
+    ]
+    return [loss, correct, *metrics]
 
 
 def _by_row(what: str, compute: Callable[..., Any], batch: Batch, results: Any) -> np.ndarray:
@@ -88,7 +107,3 @@ def _by_row(what: str, compute: Callable[..., Any], batch: Batch, results: Any) 
             f"{computed.shape}; correct its plugin, or do without it"
         )
     return computed
-
-
-def _mean(batches: list[Any]) -> float:
-    return float(np.concatenate(batches).mean())

@@ -43,7 +43,13 @@ class Unbreakable:
 
 @contextmanager
 def progress(
-    what: str, total: int, figures: str = "", *, done: int = 0, leaves_no_trace: bool = False
+    what: str,
+    total: int,
+    figures: str = "",
+    *,
+    done: int = 0,
+    leaves_no_trace: bool = False,
+    hidden: bool = False,
 ) -> Iterator[Callable[[int, str], None]]:
     """Show a progress bar, and yield the function that updates it with a count and a few figures.
 
@@ -53,6 +59,7 @@ def progress(
         figures: the text shown at first.
         done: the count at first.
         leaves_no_trace: remove the bar at the end, and show it on a terminal only.
+        hidden: show nothing.
     """
     columns = (
         TextColumn(what, markup=False),
@@ -63,7 +70,7 @@ def progress(
         TimeRemainingColumn(),
     )
     console = Console(file=cast(TextIO, Unbreakable(sys.stderr)))
-    hidden = leaves_no_trace and not console.is_terminal
+    hidden = hidden or (leaves_no_trace and not console.is_terminal)
     with Progress(*columns, console=console, transient=leaves_no_trace, disable=hidden) as bar:
         task = bar.add_task(what, total=total, completed=done, figures=figures)
         yield lambda done, figures: bar.update(task, completed=done, figures=figures)

@@ -62,7 +62,7 @@ def train_seeds(
     first = read_experiment(source, (*overrides, f"train.seed={seeds[0]}"), to_train=True)
     paths = {seed: out / f"seed-{seed}" for seed in seeds}
     for seed, path in paths.items():
-        _check_config(path, first, seed)
+        check_config(path, first, seed)
     model = LentModel()
     for seed, path in paths.items():
         run = train_seed(model, source, overrides, seed, path)
@@ -142,7 +142,7 @@ def finished(path: Path) -> dict[str, Any] | None:
     return summary if summary.get("complete") else None
 
 
-def _check_config(path: Path, experiment: Experiment, seed: int) -> None:
+def check_config(path: Path, experiment: Experiment, seed: int) -> None:
     """Check that a folder holds no run, or one of the same config and the same files of examples.
 
     Raises:

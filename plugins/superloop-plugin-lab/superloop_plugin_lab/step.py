@@ -4,12 +4,15 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+from superloop_core.builder import rows_from
+from superloop_plugin_lab.distributed import ALONE, Part, Workers, parts_of
 from superloop_plugin_lab.experiment import Experiment
 from superloop_plugin_lab.optimizers import make_optimizer
 
-Step: TypeAlias = Callable[[Mapping[str, Any], Any], tuple[Any, Any, Any]]
+Step: TypeAlias = Callable[..., tuple[Any, Any, Any, Any]]
 
 
 class Compiled(NamedTuple):
@@ -26,29 +29,57 @@ def new_optimizer(experiment: Experiment) -> keras.optimizers.Optimizer:
     return optimizer
 
 
-def compiled_step(experiment: Experiment, optimizer: keras.optimizers.Optimizer) -> Step:
+def compiled_step(
+    experiment: Experiment, optimizer: keras.optimizers.Optimizer, workers: Workers = ALONE
+) -> Step:
     """Return the training step as a compiled function.
 
-    It takes a batch's inputs and targets, and returns the task's loss, the accuracy and whether the loss, the
-    gradient and the updated weights are all finite. If they are not, the weights stay as they were. Losses of
-    the model, such as regularizers and those that a memory names, are added to the task's.
+    It takes the inputs and the targets of a whole batch, and whether this worker was asked to stop. It
+    returns the task's loss, the accuracy, whether the loss, the gradient and the updated weights are all
+    finite, and whether any worker was asked to stop. If not all is finite, the weights stay as they were.
+    Losses of the model, such as regularizers and those that a memory names, are added to the task's.
 
     With ``mixed_float16`` a gradient that is not finite lowers the scale of the loss, and counts as finite
     until the scale is below 1.
+
+    Args:
+        experiment: the model, its task and the settings of training.
+        optimizer: has the variables of the model's weights.
+        workers: each computes the gradient of its rows; the sum is the same on all, and so is the update.
     """
     settings, model, task = experiment.settings, experiment.model, experiment.task
-    variables = model.trainable_variables
+    variables, weight = model.trainable_variables, getattr(task, "weight", len)
     scales = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
 
-    def compute(inputs: Mapping[str, Any], targets: Any) -> tuple[Any, Any, Any, list[Any]]:
-        """Return loss, accuracy, the loss with those of the model, and the gradients of the scaled loss."""
+    def compute(
+        inputs: Mapping[str, Any], targets: Any, part: Part | None = None
+    ) -> tuple[list[Any], list[Any]]:
+        """Return loss, accuracy and the loss with those of the model; and the gradients of that."""
         with tf.GradientTape() as tape:
             results = model(inputs, training=True)
             loss = task.loss(targets, results)
-            whole = tf.add_n([loss, *(tf.cast(added, loss.dtype) for added in model.losses)])
+            added = [tf.cast(one, loss.dtype) for one in model.losses]
+            if part is not None:
+                loss = tf.cast(part.weight, loss.dtype) * loss
+                added = [tf.cast(part.rows, loss.dtype) * one for one in added]
+            whole = tf.add_n([loss, *added])
             scaled = optimizer.scale_loss(whole)
         accuracy = tf.reduce_mean(tf.cast(task.correct(targets, results), "float32"))
-        return loss, accuracy, whole, tape.gradient(scaled, variables)
+        if part is not None:
+            accuracy = tf.cast(part.rows, "float32") * accuracy
+        return [loss, accuracy, whole], tape.gradient(scaled, variables)
+
+    def compute_part(part: Part) -> tuple[list[Any], list[Any]]:
+        """Do the same for a part of a batch: the sum over all parts is what the whole batch gives."""
+        with rows_from(part.first_row):
+            return compute(part.inputs, part.targets, part)
+
+    def join(figures: list[Any], gradients: list[Any], asked: Any) -> tuple[list[Any], list[Any], Any]:
+        """Add up what all workers computed."""
+        dense = [tf.convert_to_tensor(gradient) for gradient in gradients if gradient is not None]
+        sums = iter(workers.sum([*figures, tf.cast(asked, "float32"), *dense]))
+        figures, asked = [next(sums) for _ in figures], next(sums) > 0
+        return figures, [None if gradient is None else next(sums) for gradient in gradients], asked
 
     def clip(gradients: list[Any]) -> tuple[list[Any], Any]:
         """Return the clipped gradients, and their norm before; of scaled ones the limits are scaled."""
@@ -71,63 +102,68 @@ def compiled_step(experiment: Experiment, optimizer: keras.optimizers.Optimizer)
             variable.assign(tf.where(finite, variable.value, old))
         return finite
 
-    def update(gradients: list[Any], whole: Any) -> Any:
+    def update(figures: list[Any], gradients: list[Any]) -> tuple[Any, Any, Any]:
+        loss, accuracy, whole = figures
         gradients, norm = clip(gradients)
         sound = tf.math.is_finite(whole) & (scales | tf.math.is_finite(norm))
-        return tf.cond(sound, lambda: apply(gradients), lambda: tf.constant(False))
-
-    if settings.accumulate > 1:
-        return _accumulated(compute, update, variables, settings.batch_size)
+        return loss, accuracy, tf.cond(sound, lambda: apply(gradients), lambda: tf.constant(False))
 
     @tf.function(autograph=False)  # type: ignore[untyped-decorator]
-    def step(inputs: Mapping[str, Any], targets: Any) -> tuple[Any, Any, Any]:
-        loss, accuracy, whole, gradients = compute(inputs, targets)
-        return loss, accuracy, update(gradients, whole)
+    def step_alone(inputs: Mapping[str, Any], targets: Any) -> tuple[Any, Any, Any]:
+        return update(*compute(inputs, targets))
 
-    compiled: Step = step
-    return compiled
+    @tf.function(autograph=False)  # type: ignore[untyped-decorator]
+    def step_of_part(part: Part, asked: Any) -> tuple[Any, Any, Any, Any]:
+        figures, gradients, asked = join(*compute_part(part), asked)
+        return *update(figures, gradients), asked
 
+    def step(
+        inputs: Mapping[str, Any], targets: np.ndarray, asked: bool = False
+    ) -> tuple[Any, Any, Any, Any]:
+        if workers.count == 1:
+            return *step_alone(inputs, targets), asked
+        (part,) = parts_of(inputs, targets, workers, weight=weight)
+        return step_of_part(part, tf.constant(asked))  # type: ignore[no-any-return]
 
-def _accumulated(
-    compute: Callable[..., Any], update: Callable[..., Any], variables: list[Any], batch_size: int
-) -> Step:
-    """Return a step that adds up the gradients of its batches, one after the other, and updates once.
+    if settings.accumulate == 1:
+        return step
 
-    Keras's ``gradient_accumulation_steps`` is not used: it averages the weights, and advances the schedule,
-    with each batch.
-    """
     sums = [tf.Variable(tf.zeros(variable.shape, variable.dtype), trainable=False) for variable in variables]
     has_gradient: list[bool] = []  # of each variable, as tracing finds out
 
     @tf.function(autograph=False)  # type: ignore[untyped-decorator]
-    def add(inputs: Mapping[str, Any], targets: Any, share: Any) -> tuple[Any, Any, Any]:
-        loss, accuracy, whole, gradients = compute(inputs, targets)
+    def add(part: Part) -> list[Any]:
+        figures, gradients = compute_part(part)
         has_gradient[:] = [gradient is not None for gradient in gradients]
         for total, gradient in zip(sums, gradients, strict=True):
             if gradient is not None:
-                total.assign_add(tf.cast(share, total.dtype) * tf.convert_to_tensor(gradient))
-        return tuple(tf.cast(share, figure.dtype) * figure for figure in (loss, accuracy, whole))  # type: ignore[return-value]
+                total.assign_add(tf.convert_to_tensor(gradient))
+        return figures
 
     @tf.function(autograph=False)  # type: ignore[untyped-decorator]
-    def finish(whole: Any) -> Any:
+    def finish(figures: list[Any], asked: Any) -> tuple[Any, Any, Any, Any]:
         gradients = [
             tf.identity(total) if has else None for total, has in zip(sums, has_gradient, strict=True)
         ]
-        finite = update(gradients, whole)
+        figures, gradients, asked = join(figures, gradients, asked)
+        updated = update(figures, gradients)
         for total in sums:
             total.assign(tf.zeros_like(total))
-        return finite
+        return *updated, asked
 
-    def step(inputs: Mapping[str, Any], targets: Any) -> tuple[Any, Any, Any]:
-        figures = []
-        for begin in range(0, len(targets), batch_size):
-            rows = slice(begin, begin + batch_size)
-            share = tf.constant(len(targets[rows]) / len(targets))
-            figures.append(add({name: array[rows] for name, array in inputs.items()}, targets[rows], share))
-        loss, accuracy, whole = map(sum, zip(*figures, strict=True))
-        return loss, accuracy, finish(whole)
+    def accumulated_step(
+        inputs: Mapping[str, Any], targets: np.ndarray, asked: bool = False
+    ) -> tuple[Any, Any, Any, Any]:
+        """Add up the gradients of parts, one after the other, and update once.
 
-    return step
+        Keras's ``gradient_accumulation_steps`` is not used: it averages the weights, and advances the
+        schedule, with each part.
+        """
+        parts = parts_of(inputs, targets, workers, size=settings.batch_size, weight=weight)
+        figures = [sum(of_parts) for of_parts in zip(*map(add, parts), strict=True)]
+        return finish(figures, tf.constant(asked))  # type: ignore[no-any-return]
+
+    return accumulated_step
 
 
 def _cut(gradient: Any, limit: Any) -> Any:

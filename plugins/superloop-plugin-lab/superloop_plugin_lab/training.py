@@ -1,5 +1,6 @@
 """A training run, from the first step to the final figures."""
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,11 +10,13 @@ from typing import Any
 import attrs
 import numpy as np
 
-from superloop_core import ConfigError
+from superloop_core import ConfigError, Superloop
 from superloop_core.task import Batch
 from superloop_plugin_lab.best_weights import BestWeights
 from superloop_plugin_lab.checkpoint import Checkpoint, check_fits, optimizer_state, put_back, variables_of
+from superloop_plugin_lab.compatibility import check_parts
 from superloop_plugin_lab.diagnosis import TrainingError, find_not_finite
+from superloop_plugin_lab.distributed import ALONE, Workers
 from superloop_plugin_lab.experiment import Experiment
 from superloop_plugin_lab.feeding import TrainingBatches, measured_batches
 from superloop_plugin_lab.figures import prefixed
@@ -55,6 +58,7 @@ def train(
     folder: RunFolder,
     start: Checkpoint | None = None,
     compiled: Compiled | None = None,
+    workers: Workers = ALONE,
 ) -> Outcome:
     """Train a model; once the untrained model is measured, the run folder is usable whenever training ends.
 
@@ -66,14 +70,17 @@ def train(
         folder: receives the files of the run.
         start: the checkpoint of the same folder to resume from; None: start anew.
         compiled: the optimizer and the step of the experiment's model; None: make them.
+        workers: train together, each with the same arguments; the chief's folder only is written.
 
     Raises:
+        ConfigError: the task or the model cannot be trained by many workers.
         RunFolderError: the folder is damaged, in use by another process, or cannot be written.
         TrainingError: a loss, a gradient or a weight is not finite; the weights before that step are saved.
         WeightsError: the checkpoint belongs to another model.
+        WorkersError: a worker ended, or has other weights.
     """
     _check_clock()
-    run = Run(experiment, folder, compiled)
+    run = Run(experiment, folder, compiled, workers)
     if start is not None:
         run.load(start)
     with folder.writing():
@@ -81,18 +88,19 @@ def train(
             folder.begin(experiment.config, experiment.task_state())
         else:
             run.rewind_folder(start)
-        return _train(run, start is None)
+        return _train(run, start is None, workers)
 
 
-def _train(run: "Run", anew: bool) -> Outcome:
+def _train(run: "Run", anew: bool, workers: Workers) -> Outcome:
     """Take the steps that are left, in a folder that was begun or rewound."""
-    bar = progress("training", run.steps, "compiling", done=run.step)
+    bar = progress("training", run.steps, "compiling", done=run.step, hidden=not workers.is_chief)
     with interrupts() as interrupt, bar as show, run.recorder:
         if anew:
             run.measure()
             run.save()
-        while not run.is_complete and not interrupt.asked:
-            run.take_step()
+        stops = False  # of many workers, all stop at the same step
+        while not (run.is_complete or stops or (interrupt.asked and workers.count == 1)):
+            stops = run.take_step(asked=interrupt.asked)
             if run.is_time_to_log:
                 show(run.step, run.log())
             if run.is_time_to_measure:
@@ -128,6 +136,7 @@ class Run:
         experiment: the model, its task and the settings of training.
         folder: receives the files of the run.
         compiled: the optimizer and the step of the experiment's model; None: make them.
+        workers: train together.
 
     Attributes:
         step: training steps taken so far.
@@ -137,23 +146,34 @@ class Run:
         recorder: writes figures; open it before the first measurement.
     """
 
-    def __init__(self, experiment: Experiment, folder: RunFolder, compiled: Compiled | None = None):
+    def __init__(
+        self,
+        experiment: Experiment,
+        folder: RunFolder,
+        compiled: Compiled | None = None,
+        workers: Workers = ALONE,
+    ):
         self.step = 0
         self.recent: list[tuple[float, float]] = []
         self.best = BestWeights.of(experiment)
         self.stopping = EarlyStopping(experiment)
-        self.recorder = Recorder(experiment, folder)
+        self.recorder = Recorder(experiment, folder, calls_back=workers.is_chief)
+        self._workers = workers
         self._experiment = experiment
         self._folder = folder
         self._model = experiment.model
         self._settings = experiment.settings
         if compiled is None:
             optimizer = new_optimizer(experiment)
-            compiled = Compiled(optimizer, compiled_step(experiment, optimizer))
+            compiled = Compiled(optimizer, compiled_step(experiment, optimizer, workers))
         self._optimizer, self._compiled_step = compiled
         self._batches = TrainingBatches(experiment)
         self._began = time.monotonic()
+        self._took_step = False
         self._measured: dict[str, Callable[[Path], Any]] = {}  # files to write
+        if workers.count > 1:
+            check_parts(experiment.task, experiment.task.sample(np.random.default_rng(0), 4), self._model)
+            self._give_own_seeds()
 
     @property
     def steps(self) -> int:
@@ -193,6 +213,7 @@ class Run:
             WeightsError: it belongs to another model.
         """
         put_back(self._model.variables, start.variables, "weights")
+        self._give_own_seeds()
         check_fits(self._model.variables, start.best, "the best weights")
         put_back(optimizer_state(self._optimizer), start.optimizer, "an optimizer")
         self._batches.load(start.generator, start.position)
@@ -218,27 +239,46 @@ class Run:
         """Undo what was written after a checkpoint: later lines of the metrics, and later weights."""
         put_back(self._model.variables, start.best, "weights")
         self._folder.rewind(self._experiment.config, start, self._best_files())
-        self.stopping.read(self._folder.read_metrics())
+        lines = self._workers.from_chief(json.dumps(self._folder.read_metrics()).encode())
+        self.stopping.read(json.loads(lines))
         put_back(self._model.variables, start.variables, "weights")
+        self._give_own_seeds()
         self._measured = self._last_file()
 
     def next_batch(self) -> Batch:
         """Return the batch of the next step."""
         return self._batches.next(self.step + 1)
 
-    def take_step(self, batch: Batch | None = None) -> None:
+    def take_step(self, batch: Batch | None = None, *, asked: bool = False) -> bool:
         """Draw a batch, if none is given, and update the weights.
 
+        Args:
+            batch: the whole batch, of all workers.
+            asked: whether this worker was asked to stop.
+
+        Returns:
+            whether any worker was asked to stop.
+
         Raises:
+            ConfigError: a weight changes that has no gradient, on many workers.
             TrainingError: a number is not finite; the weights stay as they were and are saved.
         """
         batch = self.next_batch() if batch is None else batch
-        loss, accuracy, finite = self._compiled_step(dict(batch.inputs), batch.targets)
+        before = self._not_trained() if self._workers.count > 1 and not self._took_step else {}
+        loss, accuracy, finite, stops = self._compiled_step(dict(batch.inputs), batch.targets, asked)
+        self._took_step = True
         if not finite:
             found = find_not_finite(self._experiment.network, self._experiment.task, batch)
             raise self._failure(self.step + 1, f"not finite: {found}", saved="last", saved_step=self.step)
+        for path, value in before.items():
+            if not np.array_equal(value, self._not_trained()[path]):
+                raise ConfigError(
+                    f"{path}: changes with each batch and has no gradient, as the averages of batch "
+                    "normalization, so it would differ between workers; train in one process"
+                )
         self.step += 1
         self.recent.append((float(loss), float(accuracy)))
+        return bool(stops)
 
     def log(self) -> str:
         """Record the mean loss and accuracy since the last line, and return them as a text."""
@@ -256,18 +296,22 @@ class Run:
         batches = measured_batches(self._experiment, "validation", self._settings.evaluate_on)
         with self.averaged():
             try:
-                measured = measure(self._experiment, batches)
+                measured = measure(self._experiment, batches, self._workers)
             except TrainingError as error:
                 saved, at = ("best", self.best.step) if len(self.best.variables) else ("last", self.step)
                 raise self._failure(self.step, str(error), saved=saved, saved_step=at) from error
             is_best = self.best.update(self.step, measured, self._model)
+        weights = b"".join(np.array(variable).tobytes() for variable in self._model.trainable_variables)
+        self._workers.check_same(weights, "all workers must have the same weights")
         self.recorder.evaluation(self.step, measured.figures)
         if self.is_time_to_measure:  # it is not where Ctrl-C ended the run
             self.stopping.update(prefixed("validation", measured.figures))
         self._measured = self._last_file() | (self._best_files() if is_best else {})
 
     def save(self) -> None:
-        """Write a checkpoint, with the files of a measurement just made."""
+        """Write a checkpoint, with the files of a measurement just made; the chief does."""
+        if not self._workers.is_chief:
+            return
         checkpoint = Checkpoint(
             step=self.step,
             variables=variables_of(self._model),
@@ -293,7 +337,7 @@ class Run:
         self._write(self._measured)
         put_back(self._model.variables, self.best.variables, "weights")
         batches = measured_batches(self._experiment, "final", self._settings.final_on)
-        final = measure(self._experiment, batches)
+        final = measure(self._experiment, batches, self._workers)
         facts = {"steps": self.step, "seconds": round(seconds, 3), "best_step": self.best.step}
         self.recorder.finish(final.figures, **facts)
         ended = {"complete": self.is_complete, "stopped_early": self.stopping.is_over}
@@ -307,6 +351,22 @@ class Run:
             interrupted=not self.is_complete,
             stopped=self.stopping.reason if self.stopping.is_over else "",
         )
+
+    def _give_own_seeds(self) -> None:
+        """Let layers outside of the loops drop other numbers on each worker; a loop knows its rows."""
+        layers = self._model._flatten_layers()
+        inside = {
+            id(layer) for loop in layers if isinstance(loop, Superloop) for layer in loop._flatten_layers()
+        }
+        for layer in layers:
+            if id(layer) not in inside:
+                self._workers.spread_seeds(layer._seed_generators)
+
+    def _not_trained(self) -> dict[str, np.ndarray]:
+        """Return the weights without a gradient; integers are the states of seeds."""
+        variables = self._model.non_trainable_variables
+        floats = [variable for variable in variables if "float" in variable.dtype]
+        return {variable.path: np.array(variable) for variable in floats}
 
     def _learning_rate(self) -> float:
         """Return the learning rate of the last update."""

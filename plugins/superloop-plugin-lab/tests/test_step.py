@@ -19,7 +19,7 @@ def test_a_step_changes_the_weights(small, settings):
     experiment = read_experiment(small, [f"train.{setting}" for setting in settings])
     before = experiment.model.get_weights()
     batch = experiment.task.sample(np.random.default_rng(0), 8)
-    loss, accuracy, finite = step_of(experiment)(dict(batch.inputs), batch.targets)
+    loss, accuracy, finite, _ = step_of(experiment)(dict(batch.inputs), batch.targets)
     assert finite
     assert 0 <= float(accuracy) <= 1
     assert float(loss) > 0
@@ -158,7 +158,7 @@ def test_half_precision_takes_nearly_the_step_of_full_precision(small):
         if dtype == "mixed_float16":
             optimizer.dynamic_scale.assign(64.0)  # at 32,768 the first gradient overflows
         batch = experiment.task.sample(np.random.default_rng(0), 8)
-        loss, _, finite = compiled_step(experiment, optimizer)(dict(batch.inputs), batch.targets)
+        loss, _, finite, _ = compiled_step(experiment, optimizer)(dict(batch.inputs), batch.targets)
         assert finite
         assert loss.dtype == "float32"
         moved[dtype] = np.concatenate(
@@ -228,7 +228,7 @@ def test_losses_of_the_model_are_added_to_the_task_s_and_reported_apart(small):
     of_task = weight.numpy() - plain
     weight.assign(plain)
     weight.regularizer = keras.regularizers.L2(50.0)
-    loss, _, finite = step_of(experiment)(dict(batch.inputs), batch.targets)
+    loss, _, finite, _ = step_of(experiment)(dict(batch.inputs), batch.targets)
     assert finite
     moved = weight.numpy() - plain - of_task  # by the regularizer: 0.001 * 2 * 50 of the weight
     np.testing.assert_allclose(moved, -0.1 * plain, rtol=0.05, atol=1e-3)

@@ -88,10 +88,11 @@ def test_the_measurement_after_ctrl_c_does_not_count(small, folder, scripted, mo
     experiment = read_experiment(small, overrides)
     take = training.Run.take_step
 
-    def interrupted(run):
-        take(run)
+    def interrupted(run, **asked):
+        stops = take(run, **asked)
         if run.step == 2:
             signal.raise_signal(signal.SIGINT)
+        return stops
 
     monkeypatch.setattr(training.Run, "take_step", interrupted)
     outcome = train(experiment, folder)

@@ -56,7 +56,7 @@ def test_the_best_weights_are_those_of_the_highest_accuracy_then_of_the_lowest_l
     script = iter([(0.1, 9.0), (0.8, 5.0), (0.8, 4.0), (0.8, 6.0), (0.3, 1.0), (0.7, 2.0)])
     weights_measured = []
 
-    def measured(experiment, batches):
+    def measured(experiment, batches, workers):
         weights_measured.append(experiment.model.get_weights())
         accuracy, loss = next(script)
         return Measurement(loss=loss, accuracy=accuracy)

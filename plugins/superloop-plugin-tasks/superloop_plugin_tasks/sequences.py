@@ -71,6 +71,10 @@ class SequenceTask(ABC):
         check_outputs(results, self.settings.output_size)
         return cross_entropy(targets, results)
 
+    def weight(self, targets: np.ndarray) -> int:
+        """Return the number of targets that the loss is the mean over."""
+        return int(np.count_nonzero(targets >= 0))
+
     def correct(self, targets: Any, results: Mapping[str, Any]) -> Any:
         """Return whether all targets of each sequence are met: ``(batch,)`` of bool."""
         return all_correct(targets, results)

@@ -1,0 +1,139 @@
+"""Start the workers of this machine, and wait for them."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import IO
+
+import click
+
+from superloop_core import ConfigError
+from superloop_plugin_lab.distributed.cluster import read_cluster
+
+GRACE = 30.0  # seconds that the others get to end by themselves, once a worker ended with an error
+LAST = 2000  # bytes of what a worker printed
+
+
+def launch(arguments: Sequence[str], workers: int, devices: Sequence[int] = ()) -> int:
+    """Run a command of ``superloop`` in many processes on this machine, and return its exit status.
+
+    The chief prints as usual; what another worker prints is shown where that worker is the first to fail.
+
+    Args:
+        arguments: the command and its arguments.
+        workers: number of processes.
+        devices: numbers of the GPUs, one for each worker; empty: all that are visible.
+
+    Raises:
+        ConfigError: this process is a worker of a cluster already.
+    """
+    if (cluster := read_cluster()) is not None:
+        raise ConfigError(
+            f"--workers: this process is {cluster.name(cluster.index)} already, as {cluster.source} says; "
+            f"leave --workers out, or unset {cluster.source}"
+        )
+    addresses = [f"localhost:{port}" for port in _free_ports(workers)]
+    with ExitStack() as stack:
+        printed = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(workers)]
+        processes = [
+            _start(arguments, addresses, index, devices, None if index == 0 else printed[index])
+            for index in range(workers)
+        ]
+        stack.callback(_kill, processes)
+        with _passed_on(processes):
+            first = _wait(processes)
+        if first is not None and (first > 0 or processes[first].returncode < 0):
+            status = processes[first].returncode
+            ended = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with {status}"
+            click.echo(f"superloop: worker {first} of {workers} {ended}{_last(printed[first])}", err=True)
+        statuses = [process.returncode for process in processes]
+    return statuses[0] if statuses[0] > 0 else max(map(abs, statuses))
+
+
+def _start(
+    arguments: Sequence[str],
+    addresses: list[str],
+    index: int,
+    devices: Sequence[int],
+    printed: IO[bytes] | None,
+) -> subprocess.Popen[bytes]:
+    config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+    environment: Mapping[str, str] = {**os.environ, "TF_CONFIG": json.dumps(config)}
+    if devices:
+        environment = {**environment, "CUDA_VISIBLE_DEVICES": ",".join(map(str, devices))}
+    module = "superloop_plugin_lab.distributed.process"
+    return subprocess.Popen(
+        [sys.executable, "-m", module, str(index), str(len(addresses)), *arguments],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=None if printed is None else subprocess.DEVNULL,
+        stderr=printed,
+    )
+
+
+def _wait(processes: Sequence[subprocess.Popen[bytes]]) -> int | None:
+    """Wait for all processes, and kill those that are left some time after one ended with an error.
+
+    Returns:
+        the number of the first process that ended with an error; None: none did.
+    """
+    first, deadline = None, float("inf")
+    while any(process.poll() is None for process in processes):
+        if first is None:
+            failed = [index for index, process in enumerate(processes) if process.poll()]
+            if failed:
+                first = min(failed, key=lambda index: processes[index].returncode)  # one that a signal ended
+                deadline = time.monotonic() + GRACE
+        if time.monotonic() > deadline:
+            _kill(processes)
+        time.sleep(0.05)
+    return (
+        first if first is not None else next((i for i, one in enumerate(processes) if one.returncode), None)
+    )
+
+
+def _kill(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    for process in processes:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+
+
+@contextmanager
+def _passed_on(processes: Sequence[subprocess.Popen[bytes]]) -> Iterator[None]:
+    """Leave Ctrl-C to the workers, to which a terminal sends it too, and pass on SIGTERM."""
+
+    def end(*_: object) -> None:
+        for process in processes:
+            process.terminate()
+
+    before = {signal.SIGINT: signal.signal(signal.SIGINT, signal.SIG_IGN)}
+    before[signal.SIGTERM] = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        held = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in held:
+            one.bind(("localhost", 0))
+        return [one.getsockname()[1] for one in held]
+
+
+def _last(printed: IO[bytes]) -> str:
+    """Return the last lines that a worker printed, indented."""
+    size = printed.seek(0, os.SEEK_END)
+    printed.seek(max(0, size - LAST))
+    lines = printed.read().decode(errors="replace").strip().splitlines()[-5:]
+    return "".join(f"\n  {line}" for line in lines)

@@ -1,0 +1,33 @@
+"""One of the processes that ``--workers`` starts; it ends when its launcher does.
+
+``python -m superloop_plugin_lab.distributed.process INDEX COUNT ARGUMENT...``; the launcher holds its input.
+"""
+
+import os
+import sys
+import threading
+
+from superloop_core.cli import main
+
+
+def _end_with_launcher() -> None:
+    """End this process once its input is closed, as it is when the launcher was killed."""
+    while os.read(0, 1):
+        pass
+    os._exit(1)
+
+
+def _take_cores(index: int, count: int) -> None:
+    """Keep to this worker's share of the cores, of which TensorFlow starts a thread for each."""
+    if hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        share = cores[index * len(cores) // count : (index + 1) * len(cores) // count]
+        os.sched_setaffinity(0, share or [cores[index % len(cores)]])
+
+
+if __name__ == "__main__":
+    index, count = map(int, sys.argv[1:3])
+    del sys.argv[1:3]
+    threading.Thread(target=_end_with_launcher, daemon=True).start()
+    _take_cores(index, count)
+    main()

@@ -1,0 +1,59 @@
+"""The training step of many workers, for a program of one's own."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from superloop_core.builder import rows_from
+from superloop_plugin_lab.distributed.parts import Part, Weight, parts_of
+from superloop_plugin_lab.distributed.workers import Workers
+
+
+def training_step(
+    model: keras.Model,
+    loss: Callable[[Any, Any], Any],
+    optimizer: keras.optimizers.Optimizer,
+    workers: Workers,
+    *,
+    weight: Weight = len,
+) -> Callable[[Any, np.ndarray], float]:
+    """Return a training step for a model of any kind, which all workers take together.
+
+    ``step(inputs, targets)`` takes a whole batch, the same on every worker, computes the gradient of this
+    worker's rows, and updates the weights by the sum of all gradients: as one process would with the whole
+    batch. It returns the loss of the whole batch, those that the model adds included. The model gets the
+    chief's weights.
+
+    Args:
+        model: made by the same code on every worker, and built; outside of a scope of a strategy.
+        loss: ``loss(targets, outputs)``, the mean over the rows, a scalar.
+        optimizer: updates the trainable weights.
+        workers: the result of ``start_workers()``.
+        weight: where the loss is no mean over rows, how many numbers of some targets it is over.
+    """
+    variables = model.trainable_variables
+    optimizer.build(variables)
+    workers.share(model.variables)
+
+    @tf.function(autograph=False)  # type: ignore[untyped-decorator]
+    def step(part: Part) -> Any:
+        with tf.GradientTape() as tape, rows_from(part.first_row):
+            own = loss(part.targets, model(part.inputs, training=True))
+            whole = tf.cast(part.weight, own.dtype) * own
+            for added in model.losses:
+                whole += tf.cast(part.rows, own.dtype) * tf.cast(added, own.dtype)
+        found = zip(tape.gradient(whole, variables), variables, strict=True)
+        trained = [(tf.convert_to_tensor(slope), variable) for slope, variable in found if slope is not None]
+        total, *gradients = workers.sum([whole, *(slope for slope, _ in trained)])
+        optimizer.apply(gradients, [variable for _, variable in trained])
+        return total
+
+    def take(inputs: Any, targets: np.ndarray) -> float:
+        (part,) = parts_of(inputs, targets, workers, weight=weight)
+        with workers.watched():
+            return float(step(part))
+
+    return take
