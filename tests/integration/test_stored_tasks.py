@@ -1,5 +1,6 @@
 """Training on files: a run on stored examples, stopped within an epoch, resumed, and measured."""
 
+import csv
 import json
 import shutil
 import sys
@@ -7,7 +8,10 @@ import sys
 import numpy as np
 import pytest
 from superloop_plugin_data import EXAMPLES
+from superloop_plugin_data.tasks.classification import Classification
+from superloop_plugin_lab.experiment import read_experiment
 
+from superloop_core import ConfigError
 from superloop_core.cli import main
 
 CONFIG = """
@@ -146,3 +150,48 @@ def test_the_final_figures_are_those_of_the_test_split_and_eval_gives_them_again
     (folder / "waves.csv").write_text(text.rpartition("0")[0] + "1" + text.rpartition("0")[2])
     run("eval", "run", exits=2)
     assert "waves.csv: is not the file that the run was trained on" in capsys.readouterr().err
+
+
+def test_predictions_are_the_answers_that_are_measured(folder, run, capsys):
+    run("train", "c.toml", "--out", "run")
+    accuracy = json.loads((folder / "run/summary.json").read_text())["test_accuracy"]
+    capsys.readouterr()
+    lines = (folder / "waves.csv").read_text().splitlines()
+    (folder / "new.csv").write_text("\n".join(",".join(line.split(",")[:2]) for line in lines))
+    run("predict", "run", "new.csv")
+    text = capsys.readouterr().out
+    found = list(csv.DictReader(text.splitlines()))
+    true = {line.split(",")[0]: line.split(",")[2] for line in lines}
+    task = read_experiment(folder / "c.toml").task
+    tested = [found[part.example] for part in task.parts["test"]]
+    assert np.mean([row["predicted_shape"] == true[row["wave"]] for row in tested]) == pytest.approx(accuracy)
+    (folder / "waves.csv").unlink()  # the run's folder has all that is needed
+    run("predict", "run", "new.csv", "--output", "out.csv")
+    assert (folder / "out.csv").read_text() == text
+    run("predict", "run", "new.csv", "--output", "out.jsonl", "--weights", "last")
+    rows = [json.loads(line) for line in (folder / "out.jsonl").read_text().splitlines()]
+    assert [row["wave"] for row in rows] == [row["wave"] for row in found]
+    assert sum(rows[0][f"probability_{name}"] for name in ("sine", "square", "triangle")) == pytest.approx(1)
+
+
+def test_a_prediction_that_fails_leaves_the_older_file(folder, run, capsys, monkeypatch):
+    run("train", "c.toml", "--out", "run", "--steps", 1)
+    (folder / "out.csv").write_text("older")
+    answers = Classification.answers
+
+    def broken(*arguments):
+        yield from answers(*arguments)
+        raise ConfigError("broken")
+
+    monkeypatch.setattr(Classification, "answers", broken)
+    run("predict", "run", "waves.csv", "--output", "out.csv", exits=2)
+    assert (folder / "out.csv").read_text() == "older"
+    assert not list(folder.glob(".new-*"))
+    for output, error in {
+        "out.txt": "must end in .csv or .jsonl",
+        "waves.csv": "would replace a file that is needed",
+        "run/metrics.jsonl": "would replace a file that is needed",
+    }.items():
+        capsys.readouterr()
+        run("predict", "run", "waves.csv", "--output", output, exits=2)
+        assert error in capsys.readouterr().err

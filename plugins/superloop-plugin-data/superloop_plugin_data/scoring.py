@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from keras import backend, ops
 
 from superloop_core import ConfigError
@@ -38,6 +39,13 @@ def classes_are_right(targets: Any, outputs: Any) -> Any:
     """Return whether all classes of each sequence are right, ``(batch,)`` of bool."""
     wrong = ops.not_equal(ops.cast(ops.argmax(outputs, axis=-1), targets.dtype), targets) & (targets >= 0)
     return ~ops.any(ops.reshape(wrong, (ops.shape(wrong)[0], -1)), axis=1)
+
+
+def probabilities(logits: np.ndarray) -> np.ndarray:
+    """Return the softmax over the last axis, of NumPy arrays ``(..., classes)``."""
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    shares: np.ndarray = powers / powers.sum(axis=-1, keepdims=True)
+    return shares
 
 
 def squared_loss(targets: Any, outputs: Any) -> Any:

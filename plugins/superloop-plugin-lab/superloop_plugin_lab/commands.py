@@ -22,6 +22,13 @@ SET = click.option(
 SEED = click.option(
     "--seed", type=click.IntRange(0, 2**32 - 1), help="Seed of the test sequences.  [default: the run's]"
 )
+WEIGHTS = click.option(
+    "--weights",
+    type=click.Choice(["best", "last"]),
+    default="best",
+    show_default=True,
+    help="Those of the best measurement, or of the last step.",
+)
 MAX_COUNT = 2**31 - 1  # TensorFlow counts in 32 bits
 MAX_LENGTHS = 10_000
 MAX_SEEDS = 10_000
@@ -231,13 +238,7 @@ def length_range(text: str) -> range:
     metavar="FILE.png",
     help="Draw accuracy against length, a line for each run, as .png, .pdf or .svg.",
 )
-@click.option(
-    "--weights",
-    type=click.Choice(["best", "last"]),
-    default="best",
-    show_default=True,
-    help="Those of the best measurement, or of the last step.",
-)
+@WEIGHTS
 @SEED
 @SET
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -292,6 +293,38 @@ def evaluate(
     if plot is not None:
         draw_curves(rows, plot)
         click.echo(printable(str(plot)), err=as_json)
+
+
+@click.command()
+@RUN
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.csv",
+    help="The file to write, as .csv or .jsonl.  [default: CSV to the standard output]",
+)
+@WEIGHTS
+def predict(run: Path, file: Path, output: Path | None, weights: str) -> None:
+    """Predict on the examples of FILE with a model that was trained on files.
+
+    FILE has the columns of the run's data; targets may be missing. A row of the output is a class, numbers in
+    the units of the data, or a token, as the run's task says.
+    """
+    begin()
+    from superloop_plugin_lab.prediction import predict_run, write_csv, write_predictions, writer_of
+
+    if output is not None:
+        writer_of(output)  # before anything is computed
+    with output_to_stderr():
+        predictions = predict_run(run, file, weights)
+    for name, fact in predictions.facts.items():
+        click.echo(printable(f"{name}: {fact}"), err=True)
+    if output is None:
+        write_csv(predictions.rows, sys.stdout)
+    else:
+        write_predictions(predictions.rows, run, file, output)
+        click.echo(printable(str(output)))
 
 
 @click.command()

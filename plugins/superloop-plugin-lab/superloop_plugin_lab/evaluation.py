@@ -147,19 +147,28 @@ def trace_run(
     return out, picture, left_out
 
 
-def open_run(run: Path, *, length: int | None = None, overrides: Iterable[str] = ()) -> Experiment:
-    """Return a run's experiment with its best weights.
+def open_run(
+    run: Path,
+    *,
+    length: int | None = None,
+    overrides: Iterable[str] = (),
+    weights: str = "best",
+    rows: Path | None = None,
+) -> Experiment:
+    """Return a run's experiment with its weights.
 
     Args:
         run: the run's folder.
         length: of all sequences; the config's number of timesteps is scaled with it. None: as in training.
         overrides: changes of the run's config, each ``KEY=VALUE``.
+        weights: ``best``, or ``last``: those of the last step.
+        rows: a file of new examples to predict on, in the place of the task's own.
 
     Raises:
         ConfigError: there is no run folder, or its task has no ``length`` to change.
         WeightsError: the overrides change the shapes of the weights.
     """
-    return _Trained.of(run).experiment(length, overrides=overrides)
+    return _Trained.of(run, weights).experiment(length, overrides=overrides, rows=rows)
 
 
 @attrs.define
@@ -196,12 +205,13 @@ class _Trained:
         metrics: Iterable[str] = (),
         overrides: Iterable[str] = (),
         *,
+        rows: Path | None = None,
         warn: bool = True,
     ) -> Experiment:
         """Make the experiment; ``warn`` of plugins of other versions than in training."""
         changes = [*self._at_length(length), *overrides]
         state = self.folder.read_task_state()
-        experiment = read_experiment(self._with_metrics(metrics), changes, task_state=state)
+        experiment = read_experiment(self._with_metrics(metrics), changes, task_state=state, rows=rows)
         if warn:
             warn_of_other_versions(self.folder, experiment)
         if self.weights:

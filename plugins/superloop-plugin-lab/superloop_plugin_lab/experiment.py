@@ -22,7 +22,7 @@ from superloop_plugin_lab.figures import sign_of_best, sign_of_watched
 from superloop_plugin_lab.network import Network, Plan, check_model, make_layers
 from superloop_plugin_lab.optimizers import make_optimizer
 from superloop_plugin_lab.settings import CurriculumConfig, ModelConfig, TrainConfig
-from superloop_plugin_lab.sizes import complete, make_task
+from superloop_plugin_lab.sizes import complete, make_predicting_task, make_task
 
 TAKEN = (
     *("loss", "accuracy", "final", "failed", "step", "steps", "seconds", "best_step", "longest"),
@@ -89,6 +89,7 @@ def read_experiment(
     *,
     to_train: bool = False,
     task_state: Mapping[str, Any] | None = None,
+    rows: Path | None = None,
 ) -> Experiment:
     """Read a config and make its task and its model, with the initial weights of the config's seed.
 
@@ -97,6 +98,7 @@ def read_experiment(
         overrides: changes of the config, each ``KEY=VALUE``.
         to_train: whether it must be possible to train it in this machine's memory.
         task_state: of a run's folder; None: a task with stored examples learns from them.
+        rows: a file of new examples to predict on, in the place of the task's own.
 
     Raises:
         ConfigError: the config is not valid, its task does not fit its loop, or it does not fit in this
@@ -107,9 +109,12 @@ def read_experiment(
     config = _complete(read_config(tables, registry), registry)
     settings, curriculum = config.tables["train"], config.tables.get("curriculum")
     part = config.tables["task"]
-    task = task or make_task(registry, part)
-    if task_state is not None and isinstance(task, StoredTask):
-        task.set_state(task_state)
+    if rows is not None:
+        task = make_predicting_task(registry, part, task_state, rows)
+    else:
+        task = task or make_task(registry, part)
+        if task_state is not None and isinstance(task, StoredTask):
+            task.set_state(task_state)
     if settings.epochs:
         settings = attrs.evolve(settings, steps=steps_of(settings, task), epochs=0)
         config = attrs.evolve(config, tables={**config.tables, "train": settings})

@@ -1,11 +1,12 @@
 """The sizes of the loops that a config leaves out, and its task decides."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from superloop_core import ConfigError, LoopConfig, Sizes, Task, assemble, start_tensorflow
+from superloop_core import ConfigError, LoopConfig, PredictingTask, Sizes, Task, assemble, start_tensorflow
 from superloop_core.config import PartConfig, read_loop, read_table
-from superloop_core.errors import SuperloopError
+from superloop_core.errors import Problem, SuperloopError
 from superloop_core.registry import Registry
 from superloop_plugin_lab.settings import ModelConfig
 
@@ -62,6 +63,31 @@ def make_task(registry: Registry, part: PartConfig) -> Task:
     start_tensorflow()  # which a task imports, with notes that nobody needs
     task: Task = registry.resolve("task", part.use).spec.create(part.settings)
     return task
+
+
+def make_predicting_task(
+    registry: Registry, part: PartConfig, state: Mapping[str, Any] | None, rows: Path
+) -> PredictingTask:
+    """Make the task of a run, to predict on the examples of a new file.
+
+    Args:
+        registry: resolves the names of plugins.
+        part: the table ``[task]``.
+        state: what the task learned in training; None: nothing.
+        rows: the path of the file.
+
+    Raises:
+        ConfigError: the task cannot predict; or the file or rows of it cannot be used.
+        PluginError: its factory cannot be imported, or fails.
+    """
+    start_tensorflow()
+    spec = registry.resolve("task", part.use).spec
+    if state is not None and spec.takes("state", "rows"):
+        task = spec.create(part.settings, state=state, rows=str(rows))
+        if isinstance(task, PredictingTask):
+            return task
+    what = f"{part.use!r} cannot predict on new rows; a task that is a superloop_core.PredictingTask can"
+    raise ConfigError([Problem("task", what)])
 
 
 def output_size(loop: LoopConfig) -> int:

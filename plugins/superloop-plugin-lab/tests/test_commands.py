@@ -307,3 +307,10 @@ def test_help_names_the_commands(superloop):
     code, out, _ = superloop("--help")
     assert code == 0
     assert {"train", "eval", "trace"} <= set(out.split())
+
+
+def test_a_task_that_draws_sequences_predicts_on_no_file(superloop, run, tmp_path):
+    (tmp_path / "new.csv").write_text("x\n1\n")
+    code, _, err = superloop("predict", run.path, tmp_path / "new.csv")
+    assert code == 2
+    assert "'superloop-plugin-tasks:last_two_before_nine' cannot predict on new rows" in err

@@ -1,6 +1,6 @@
 """The next values of time series."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,19 +21,22 @@ class Forecasting(Stored):
     different splits have no value in common, targets included.
     """
 
+    inputs: Numbers
     per_timestep = True
     no_target = float("nan")
     without_sequence = None
 
-    def __init__(self, settings: ForecastingConfig):
+    def __init__(self, settings: ForecastingConfig, state: Mapping[str, Any] | None = None, rows: str = ""):
         self.targets = settings.target or settings.inputs
+        columns = list(dict.fromkeys((*settings.inputs, *self.targets)))
+        self._places = [columns.index(name) for name in self.targets]
         self.inputs = Numbers(
-            dict.fromkeys((*settings.inputs, *self.targets)), settings.normalize, settings.missing
+            dict.fromkeys(settings.inputs) if rows else columns, settings.normalize, settings.missing
         )
-        super().__init__(settings)
+        super().__init__(settings, state, rows)
 
     def columns(self) -> list[str]:
-        """The inputs and the targets."""
+        """The inputs, and the targets if they are asked for."""
         return self.inputs.columns
 
     def raw(self, example: Mapping[str, Any], place: Callable[[int], str]) -> np.ndarray:
@@ -44,8 +47,11 @@ class Forecasting(Stored):
         return matrix
 
     def parts_of(self, table: int, index: int) -> list[Part]:
-        """Return the windows of a whole series."""
-        return self._windows(table, index, 0, len(self.raw_of(Part(table, index))))
+        """Return the windows of a whole series; of a new one the last."""
+        timesteps = len(self.raw_of(Part(table, index)))
+        if self.predicts:
+            return [Part(table, index, max(0, timesteps - self.settings.window), timesteps)]
+        return self._windows(table, index, 0, timesteps)
 
     def divide(self, number: int, table: Table, shares: Sequence[float]) -> list[list[Part]]:
         """Divide each series by time."""
@@ -68,9 +74,12 @@ class Forecasting(Stored):
         assert normalization is not None
         horizon, columns = self.settings.horizon, self.inputs.columns
         window = raw[part.start : part.stop]
+        if self.predicts:
+            return Encoded(
+                self.inputs.encode(window), np.full((len(window), self.sizes.outputs), np.nan, "float32")
+            )
         inputs = self.inputs.encode(window)[:-horizon, [columns.index(name) for name in self.settings.inputs]]
-        places = [columns.index(name) for name in self.targets]
-        targets = normalization.apply(window)[:, places]  # a missing target is not asked for
+        targets = normalization.apply(window)[:, self._places]  # a missing target is not asked for
         ahead = [targets[1 + k : len(window) - horizon + 1 + k] for k in range(horizon)]
         return Encoded(inputs, np.concatenate(ahead, axis=1).astype("float32"))
 
@@ -85,6 +94,23 @@ class Forecasting(Stored):
     def set_learned(self, state: Mapping[str, Any]) -> None:
         """Take over means and standard deviations."""
         self.inputs.set_state(state["inputs"])
+        if self.predicts:  # without other targets, which come after the inputs
+            assert self.inputs.normalization is not None
+            self._of_targets = self.inputs.normalization.of_columns(self._places)
+            self.inputs.normalization = self.inputs.normalization.of_columns(range(len(self.inputs.columns)))
+            self.inputs.size = len(self.inputs.columns)
+
+    def answers(self, outputs: np.ndarray, length: int) -> Iterator[dict[str, Any]]:
+        """The values of each timestep after the end of the series, in their own units."""
+        values = outputs[length - 1].reshape(self.settings.horizon, len(self.targets))
+        for ahead, of_step in enumerate(self._of_targets.undo(values), 1):
+            named = zip(self.targets, of_step, strict=True)
+            yield {"ahead": ahead, **{f"predicted_{name}": value for name, value in named}}
+
+    def learned_facts(self) -> dict[str, str]:
+        """Means and standard deviations."""
+        assert self.inputs.normalization is not None
+        return {"columns": self.inputs.normalization.in_words(self.inputs.columns)}
 
     def title(self, target: np.ndarray) -> str:
         """The first values, normalized."""
