@@ -73,7 +73,10 @@ class Annotation:
 class Task(Protocol):
     """A task, made by a :class:`~superloop_core.TaskSpec`'s factory from its settings.
 
-    A task may also have ``sizes``, a :class:`Sizes`; a config may then leave out what they say.
+    A task may also have ``sizes``, a :class:`Sizes`; a config may then leave out what they say. It may have
+    ``metrics``, a :class:`Metric` by name, which are measured as those of a config are. ``headline`` is then
+    the figure that says most of a model: ``accuracy`` (the default), ``loss`` or one of ``metrics``. It
+    decides the best weights, unless the config names another, and comes first in all tables.
 
     Attributes:
         traces: names of the traces that ``loss`` and ``correct`` read besides the outputs.

@@ -195,3 +195,20 @@ def test_a_prediction_that_fails_leaves_the_older_file(folder, run, capsys, monk
         capsys.readouterr()
         run("predict", "run", "waves.csv", "--output", output, exits=2)
         assert error in capsys.readouterr().err
+
+
+def test_a_task_names_the_figure_that_comes_first_and_decides_the_best_weights(folder, run, capsys):
+    shutil.copy(EXAMPLES / "tides.csv", folder)
+    task = "task={use='forecasting', data='tides.csv', inputs=['level'], window=8}"
+    run("train", "c.toml", "--out", "run", "--steps", 2, "--set", task, "--set", "loop.outputs=1")
+    names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert names[:3] == ["loss", "absolute_error", "accuracy"]
+    assert 'best = "loss"' in (folder / "run/config.toml").read_text()
+    run("eval", "run")
+    header = capsys.readouterr().out.splitlines()[0].split()
+    assert header == ["timesteps", "sequences", "loss", "absolute_error", "accuracy"]
+    run("compare", "run", "--curves", "curves.png")
+    header = capsys.readouterr().out.splitlines()[0].split()
+    assert header == ["runs", "test_loss", "test_absolute_error", "test_accuracy"]
+    summary = json.loads((folder / "run/summary.json").read_text())
+    assert summary["higher_is_better"]["test_absolute_error"] is False

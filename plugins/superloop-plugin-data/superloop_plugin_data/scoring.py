@@ -68,6 +68,7 @@ class AbsoluteError:
     """The mean absolute error of a sequence's numbers, in standard deviations of the training targets."""
 
     traces: tuple[str, ...] = ()
+    higher_is_better = False
 
     def __init__(self, settings: AbsoluteErrorConfig):
         del settings
@@ -85,6 +86,19 @@ class AbsoluteError:
         outputs = outputs if len(targets.shape) == len(outputs.shape) else outputs[:, -1]
         asked = ~ops.isnan(targets)
         return _mean_of_each(ops.abs(ops.where(asked, ops.cast(targets, outputs.dtype) - outputs, 0)), asked)
+
+
+class ClassAccuracy:
+    """The share of a sequence's targets that are right, where each is a class; -1: none is asked for."""
+
+    traces: tuple[str, ...] = ()
+    higher_is_better = True
+
+    def __call__(self, targets: Any, results: Mapping[str, Any]) -> Any:
+        """Return the share for each sequence, ``(batch,)``."""
+        targets = ops.convert_to_tensor(targets)
+        right = ops.cast(ops.argmax(results["outputs"], axis=-1), targets.dtype) == targets
+        return _mean_of_each(ops.cast(right, "float32"), targets >= 0)
 
 
 def _mean_of_each(values: Any, asked: Any) -> Any:

@@ -11,7 +11,7 @@ import tokenizers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from superloop_plugin_data.normalization import Normalization
-from superloop_plugin_data.scoring import AbsoluteError
+from superloop_plugin_data.scoring import AbsoluteError, ClassAccuracy
 from superloop_plugin_data.splits import SPLITS, divided
 
 from superloop_core import ConfigError
@@ -460,3 +460,9 @@ def test_new_rows_must_have_the_inputs_of_training(labelled, tmp_path):
     new = jsonl(tmp_path / "new.jsonl", [{"z": [[1, 2]]}])
     with pytest.raises(ConfigError, match=r"new\.jsonl: has no column 'x'"):
         of_new_rows("classification", settings, new)
+
+
+def test_the_share_of_right_classes_counts_what_is_asked_for():
+    targets = np.array([[0, 1, -1], [1, 1, 1]], "int32")
+    outputs = np.eye(2)[[[0, 0, 1], [1, 1, 0]]]
+    np.testing.assert_allclose(ClassAccuracy()(targets, {"outputs": outputs}), [1 / 2, 2 / 3])

@@ -9,7 +9,7 @@ import click
 
 from superloop_core import output_to_stderr
 from superloop_core.errors import ConfigError, printable
-from superloop_plugin_lab.grouping import folder_name
+from superloop_plugin_lab.grouping import figure_text, folder_name
 
 RUN = click.argument("run", type=click.Path(path_type=Path), metavar="RUN_DIR")
 SET = click.option(
@@ -285,10 +285,9 @@ def evaluate(
                 weights=weights,
             ):
                 rows.append(row)
-                show(
-                    len(rows),
-                    f"accuracy {row.measured.accuracy:.1%} at length {row.length} of {printable(str(run))}",
-                )
+                figure = figure_text(row.headline, row.measured.figures[row.headline])
+                at = "" if row.length is None else f" at length {row.length}"
+                show(len(rows), f"{row.headline} {figure}{at} of {printable(str(run))}")
     print_evaluations(rows, as_json=as_json)
     if plot is not None:
         draw_curves(rows, plot)

@@ -35,6 +35,7 @@ class Evaluation:
         timesteps: of the longest sequence.
         sequences: their number.
         measured: the figures.
+        headline: the name of the figure that decided the best weights.
     """
 
     run: Path
@@ -43,6 +44,7 @@ class Evaluation:
     timesteps: int
     sequences: int
     measured: Measurement
+    headline: str = "accuracy"
 
 
 def evaluate_run(
@@ -90,6 +92,7 @@ def evaluate_run(
             timesteps=experiment.timesteps,
             sequences=measured.sequences,
             measured=measured,
+            headline=experiment.settings.best,
         )
 
 

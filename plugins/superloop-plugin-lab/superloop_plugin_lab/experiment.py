@@ -40,7 +40,7 @@ class Experiment:
         settings: the config's table ``[train]``, or its defaults.
         curriculum: the config's table ``[curriculum]``, if there is one.
         task: draws the sequences.
-        metrics: figures to measure besides loss and accuracy, by name.
+        metrics: figures to measure besides loss and accuracy, by name: the task's and the config's.
         timesteps: the config's number; if that is 0, the number of timesteps of the task's inputs.
         network: the model and its loops.
     """
@@ -121,6 +121,11 @@ def read_experiment(
     if curriculum is not None:
         check_curriculum(curriculum, part, task)
     metrics = _make_metrics(config, registry)
+    own = getattr(task, "metrics", {})
+    metrics = {name: metric for name, metric in own.items() if name not in metrics} | metrics
+    if not settings.best:
+        settings = attrs.evolve(settings, best=getattr(task, "headline", "accuracy"))
+        config = attrs.evolve(config, tables={**config.tables, "train": settings})
     batch = _sample(task, part)
     timesteps = config.loop.timesteps or batch.inputs["inputs"].shape[1]
     model, sizes = config.tables["model"], getattr(task, "sizes", None)

@@ -1,14 +1,15 @@
 """The next values of time series."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from superloop_core import ConfigError, Sizes
 from superloop_plugin_data.files import Table
-from superloop_plugin_data.scoring import numbers_are_near, outputs_of, squared_loss
-from superloop_plugin_data.settings import ForecastingConfig
+from superloop_plugin_data.scoring import AbsoluteError, numbers_are_near, outputs_of, squared_loss
+from superloop_plugin_data.settings import AbsoluteErrorConfig, ForecastingConfig
 from superloop_plugin_data.splits import in_order
 from superloop_plugin_data.tasks.inputs import Numbers
 from superloop_plugin_data.tasks.stored import Encoded, Part, Stored
@@ -23,6 +24,8 @@ class Forecasting(Stored):
 
     inputs: Numbers
     per_timestep = True
+    metrics = MappingProxyType({"absolute_error": AbsoluteError(AbsoluteErrorConfig())})
+    headline = "loss"
     no_target = float("nan")
     without_sequence = None
 

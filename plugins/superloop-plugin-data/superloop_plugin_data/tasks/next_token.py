@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,13 @@ import numpy as np
 from superloop_core import ConfigError, Sizes
 from superloop_plugin_data.files import Table
 from superloop_plugin_data.files.text_file import TextFile
-from superloop_plugin_data.scoring import class_loss, classes_are_right, outputs_of, probabilities
+from superloop_plugin_data.scoring import (
+    ClassAccuracy,
+    class_loss,
+    classes_are_right,
+    outputs_of,
+    probabilities,
+)
 from superloop_plugin_data.settings import NextTokenConfig
 from superloop_plugin_data.splits import in_order
 from superloop_plugin_data.tasks.inputs import Text
@@ -21,6 +28,8 @@ class NextToken(Stored):
 
     inputs: Text
     per_timestep = True
+    metrics = MappingProxyType({"token_accuracy": ClassAccuracy()})
+    headline = "loss"
 
     def __init__(self, settings: NextTokenConfig, state: Mapping[str, Any] | None = None, rows: str = ""):
         self.inputs = Text(settings.text, settings.tokens, settings.max_tokens)

@@ -1,14 +1,15 @@
 """Numbers for each sequence."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from superloop_core import ConfigError, Sizes
 from superloop_plugin_data.normalization import Normalization
-from superloop_plugin_data.scoring import numbers_are_near, outputs_of, squared_loss
-from superloop_plugin_data.settings import RegressionConfig
+from superloop_plugin_data.scoring import AbsoluteError, numbers_are_near, outputs_of, squared_loss
+from superloop_plugin_data.settings import AbsoluteErrorConfig, RegressionConfig
 from superloop_plugin_data.tasks.inputs import make_inputs
 from superloop_plugin_data.tasks.stored import Encoded, Part, Stored
 from superloop_plugin_data.values import as_number
@@ -19,6 +20,9 @@ class Regression(Stored):
 
     Targets: ``(batch, numbers)`` of float32.
     """
+
+    metrics = MappingProxyType({"absolute_error": AbsoluteError(AbsoluteErrorConfig())})
+    headline = "loss"
 
     def __init__(self, settings: RegressionConfig, state: Mapping[str, Any] | None = None, rows: str = ""):
         self.inputs = make_inputs(settings)

@@ -2,11 +2,12 @@
 
 import abc
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from superloop_core import Annotation, Batch, ConfigError, Sizes
+from superloop_core import Annotation, Batch, ConfigError, Metric, Sizes
 from superloop_core.errors import Problem
 from superloop_core.task import Split
 from superloop_plugin_data.files import Table, open_table
@@ -55,6 +56,8 @@ class Stored(abc.ABC):
     """
 
     traces: tuple[str, ...] = ()
+    metrics: Mapping[str, Metric] = MappingProxyType({})
+    headline = "accuracy"
     sizes: Sizes
     inputs: Numbers | Text
     per_timestep = False  # whether there is a target for each timestep

@@ -1,13 +1,20 @@
 """A class for each timestep."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from superloop_core import ConfigError
 from superloop_core.errors import short_repr
-from superloop_plugin_data.scoring import class_loss, classes_are_right, outputs_of, probabilities
+from superloop_plugin_data.scoring import (
+    ClassAccuracy,
+    class_loss,
+    classes_are_right,
+    outputs_of,
+    probabilities,
+)
 from superloop_plugin_data.tasks.classes import WithClasses, class_number, in_natural_order
 from superloop_plugin_data.tasks.stored import Encoded, Part
 from superloop_plugin_data.values import MISSING, as_label
@@ -17,6 +24,8 @@ class Tagging(WithClasses):
     """A class for each timestep. Targets: ``(batch, timesteps)`` of int32, -1 where none is asked for."""
 
     per_timestep = True
+    metrics = MappingProxyType({"timestep_accuracy": ClassAccuracy()})
+    headline = "timestep_accuracy"
 
     def raw(self, example: Mapping[str, Any], place: Callable[[int], str]) -> tuple[Any, list[str | None]]:
         """Return the inputs, and the names of the classes; of a new example none."""
