@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 import sys
 
@@ -212,3 +213,51 @@ def test_a_task_names_the_figure_that_comes_first_and_decides_the_best_weights(f
     assert header == ["runs", "test_loss", "test_absolute_error", "test_accuracy"]
     summary = json.loads((folder / "run/summary.json").read_text())
     assert summary["higher_is_better"]["test_absolute_error"] is False
+
+
+def test_examples_are_read_and_encoded_once_in_a_command(folder, run, capsys, monkeypatch):
+    calls = []
+
+    def counted(name):
+        method = getattr(Classification, name)
+        monkeypatch.setattr(Classification, name, lambda *given: (calls.append(name), method(*given))[1])
+
+    counted("raw")
+    counted("encode")
+    open_sizes = ("--set", "loop={cells=[{use='gru', units=2}]}")
+    for command in (
+        ("validate", "c.toml", *open_sizes),
+        ("train", "c.toml", "--out", "run", "--steps", 1, *open_sizes),
+        ("eval", "run"),
+        ("resume", "run", "--steps", 2),
+    ):
+        calls.clear()
+        run(*command)
+        assert (command[0], calls.count("raw"), calls.count("encode")) == (command[0], 60, 60)
+    (folder / "waves.csv").write_text("wave,value,shape\na,1,x\na,1,y\n")
+    calls.clear()
+    run("validate", "c.toml", *open_sizes, exits=2)
+    assert calls == ["raw"]
+    assert "waves.csv, line 3: 'shape' must be one class for a sequence" in capsys.readouterr().err
+
+
+def test_validate_prints_what_the_data_say(folder, run, capsys):
+    (folder / "n.txt").write_text("abcab\n" * 40)
+    text = CONFIG.replace("inputs = 1\noutputs = 3\n", "").partition("[task]")[0]
+    text += "[model]\nembedding = 2\nhead = 'dense'\n[task]\nuse = 'next_token'\ndata = 'n.txt'\nwindow = 0\n"
+    (folder / "n.toml").write_text(text)
+    run("validate", "n.toml", "--json", "--batch-size", 4)
+    found = json.loads(capsys.readouterr().out)
+    assert found["facts"]["tokens"] == "4: ['\ufffd', 'a', 'b', 'c']"
+    weights = 4 * 2 + 3 * (2 * 4 + 4 * 4 + 2 * 4) + (4 * 4 + 4)  # embedding, GRU, head
+    assert found["facts"]["model"].startswith(f"{weights} weights: embedding 8, ")
+    assert found["memory"] == {
+        "weights": weights * 16, "states": 4 * 4 * (4 + 4) * 4, "timesteps": 4, "batch_size": 4,
+    }  # fmt: skip
+    lines = (EXAMPLES / "tides.csv").read_text().replace("1,1.131", "1,").splitlines()
+    (folder / "tides.csv").write_text("\n".join(lines))
+    task = "task={use='forecasting', data='tides.csv', inputs=['level'], window=8, missing='mean'}"
+    run("validate", "c.toml", "--json", "--set", task, "--set", "loop.outputs=1")
+    facts = json.loads(capsys.readouterr().out)["facts"]
+    assert facts["missing"].startswith("1 of ")
+    assert re.fullmatch(r"level -?0\.\d+ \(sd 0\.\d+\)", facts["columns"])

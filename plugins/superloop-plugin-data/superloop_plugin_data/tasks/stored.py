@@ -293,7 +293,7 @@ class Stored(abc.ABC):
     def _in_words(self, split: Split) -> str:
         lengths = self.lengths[split]
         of_length = f", {lengths.min():,} to {lengths.max():,} timesteps" if len(lengths) else ""
-        return f"{len(lengths):,} examples{of_length}"
+        return f"{len(lengths):,} example{'s' * (len(lengths) != 1)}{of_length}"
 
     def _encode(self, part: Part) -> Encoded:
         if self._encoded is not None and part in self._encoded:
