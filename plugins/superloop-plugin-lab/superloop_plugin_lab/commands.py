@@ -49,7 +49,7 @@ def seed_range(context: click.Context, parameter: click.Parameter, text: str | N
     is_range = ":" in text
     if min(numbers) < 0 or max(numbers) > 2**32 or (is_range and ("," in text or len(numbers) != 2)):
         raise click.BadParameter(
-            f"{text!r} must be START:STOP or a list of whole numbers from 0, such as 0:10 or 0,3,7"
+            f"{text!r} must be START:STOP or a list of whole numbers from 0 to 2**32, such as 0:10 or 0,3,7"
         )
     if is_range and not 0 < numbers[1] - numbers[0] <= MAX_SEEDS:
         raise click.BadParameter(f"{text!r} must have 1 to {MAX_SEEDS:,} seeds, from START to before STOP")

@@ -10,7 +10,7 @@ import numpy as np
 
 from superloop_core import ConfigError, WeightsError
 from superloop_core.config import load_dict
-from superloop_core.errors import os_reason, printable
+from superloop_core.errors import Problem, os_reason, printable
 from superloop_core.layer import load_weights
 from superloop_core.runs import check_files, replace_file
 from superloop_plugin_lab.diagnosis import TrainingError
@@ -77,10 +77,12 @@ def evaluate_run(
     trained = _Trained.of(run, weights)
     for index, length in enumerate(list(lengths) or [None]):
         experiment = trained.experiment(length, metrics, overrides, warn=index == 0)
-        check_batch(experiment, rows_at_once(experiment.timesteps))
         try:
+            check_batch(experiment, rows_at_once(experiment.timesteps))
             drawn = _generator(experiment, seed, "final")
             measured = measure(experiment, measured_batches(experiment, "final", sequences, drawn))
+        except ConfigError as error:
+            raise _of_run(run, error) from error
         except TrainingError as error:
             where = str(run) if length is None else f"{run}, length {length}"
             move = "measure shorter sequences, or train the model again"
@@ -214,7 +216,10 @@ class _Trained:
         """Make the experiment; ``warn`` of plugins of other versions than in training."""
         changes = [*self._at_length(length), *overrides]
         state = self.folder.read_task_state()
-        experiment = read_experiment(self._with_metrics(metrics), changes, task_state=state, rows=rows)
+        try:
+            experiment = read_experiment(self._with_metrics(metrics), changes, task_state=state, rows=rows)
+        except ConfigError as error:
+            raise _of_run(self.folder.path, error) from error
         if warn:
             warn_of_other_versions(self.folder, experiment)
         if self.weights:
@@ -250,6 +255,11 @@ class _Trained:
         metrics += [{"use": name} for name in dict.fromkeys(names) if _short(name) not in named]
         config = {name: table for name, table in self.config.items() if name != "curriculum"}
         return config | ({"metrics": metrics} if metrics else {})
+
+
+def _of_run(run: Path, error: ConfigError) -> ConfigError:
+    """Return an error whose problems name the run."""
+    return ConfigError([Problem(str(run), str(problem)) for problem in error.problems])
 
 
 def _short(name: str) -> str:

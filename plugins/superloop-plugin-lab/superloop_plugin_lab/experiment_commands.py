@@ -92,6 +92,10 @@ def compare(
             for name, group in named.items()
         }
         check_plot(plot, [run for of_group in complete.values() for run in of_group])
+    of_all = sum(len(group.runs) for group in groups)
+    if left_out := of_all - sum(group.complete for group in groups):
+        why = "are not complete (pruned, stopped or still training); their figures are left out"
+        click.echo(f"note: {left_out} of {of_all} runs {why}", err=True)
     if form is None or form == "latex":
         table = comparison.table_of(groups)
         print_table(*table) if form is None else click.echo(comparison.as_latex(*table))

@@ -87,7 +87,12 @@ class Sweep:
             key: values[0] if isinstance(values, list) else values["low"]
             for key, values in settings.search.items()
         }
-        experiment = read_experiment(tables, _as_overrides(first), to_train=True)
+        try:
+            experiment = read_experiment(tables, _as_overrides(first), to_train=True)
+        except ConfigError as error:
+            read_experiment(tables, to_train=True)  # raises what is wrong without the search
+            problems = [Problem("sweep.search", str(problem)) for problem in error.problems]
+            raise ConfigError(problems) from error
         metric = settings.metric or f"validation_{experiment.settings.best}"
         settings = attrs.evolve(settings, metric=metric)
         known = directions(experiment.metrics)

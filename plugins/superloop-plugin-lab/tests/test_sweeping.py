@@ -155,7 +155,7 @@ def test_another_sweep_a_wrong_metric_and_a_wrong_key_are_rejected(swept, tmp_pa
         Sweep.open(swept(), ("train.batch_size=4",), tmp_path / "all")
     with pytest.raises(ConfigError, match="with NAME one of loss, accuracy: 'test_echo'"):
         Sweep.open(swept(metric="test_echo"), (), tmp_path / "new")
-    with pytest.raises(ConfigError, match="no setting 'unit'"):
+    with pytest.raises(ConfigError, match=r"sweep\.search: loop\.cells\[0\] .*no setting 'unit'"):
         Sweep.open(swept(search={"loop.cells.0.unit": [3]}), (), tmp_path / "new")
     with pytest.raises(ConfigError, match=r"'storage' 'sqlite:.* cannot be opened"):
         Sweep.open(swept(storage="sqlite:////nowhere/a.db"), (), tmp_path / "new")
