@@ -76,7 +76,9 @@ class Task(Protocol):
     A task may also have ``sizes``, a :class:`Sizes`; a config may then leave out what they say. It may have
     ``metrics``, a :class:`Metric` by name, which are measured as those of a config are. ``headline`` is then
     the figure that says most of a model: ``accuracy`` (the default), ``loss`` or one of ``metrics``. It
-    decides the best weights, unless the config names another, and comes first in all tables.
+    decides the best weights, unless the config names another, and comes first in all tables. With a method
+    ``lines(batch, row, results)`` the picture of a row begins with lines against timesteps, by name, each
+    ``(timesteps,)``, such as values and their forecasts; NaN where there is none.
 
     Attributes:
         traces: names of the traces that ``loss`` and ``correct`` read besides the outputs.

@@ -466,3 +466,17 @@ def test_the_share_of_right_classes_counts_what_is_asked_for():
     targets = np.array([[0, 1, -1], [1, 1, 1]], "int32")
     outputs = np.eye(2)[[[0, 0, 1], [1, 1, 0]]]
     np.testing.assert_allclose(ClassAccuracy()(targets, {"outputs": outputs}), [1 / 2, 2 / 3])
+
+
+def test_the_lines_of_a_forecast_stand_where_its_values_are(tmp_path):
+    path = tmp_path / "d.csv"
+    path.write_text("t\n" + "".join(f"{t}\n" for t in range(100)))
+    task = made("forecasting", data=str(path), inputs=["t"], horizon=3, window=8)
+    batch = next(task.batches("validation", 1))
+    (length,) = batch.inputs["lengths"]
+    lines = task.lines(batch, 0, {"outputs": batch.targets})  # a perfect forecast
+    assert list(lines) == ["t", "1 ahead", "3 ahead"]
+    np.testing.assert_allclose(lines["t"][:length], np.arange(81, 81 + length), rtol=1e-5)
+    np.testing.assert_allclose(lines["1 ahead"], lines["t"])
+    np.testing.assert_allclose(lines["3 ahead"][2:length], lines["t"][2:length], rtol=1e-5)
+    assert np.isnan(lines["3 ahead"][:2]).all()

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from superloop_core import ConfigError, Sizes
+from superloop_core import Batch, ConfigError, Sizes
 from superloop_plugin_data.files import Table
 from superloop_plugin_data.scoring import AbsoluteError, numbers_are_near, outputs_of, squared_loss
 from superloop_plugin_data.settings import AbsoluteErrorConfig, ForecastingConfig
@@ -118,6 +118,20 @@ class Forecasting(Stored):
     def title(self, target: np.ndarray) -> str:
         """The first values, normalized."""
         return " ".join(f"{row[0]:.2f}" for row in target[:8])
+
+    def lines(self, batch: Batch, row: int, results: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """The values of the first target after each timestep, and what was forecast of them.
+
+        Forecast one timestep before, and ``horizon`` timesteps before; in the target's own units.
+        """
+        assert self.inputs.normalization is not None
+        of_target = self.inputs.normalization.of_columns(self._places[:1])
+        outputs = np.where(np.isnan(batch.targets[row]), np.nan, results["outputs"][row])
+        lines = {self.targets[0]: batch.targets[row][:, 0]}
+        for ahead in dict.fromkeys((1, self.settings.horizon)):
+            forecast = outputs[: len(outputs) - ahead + 1, (ahead - 1) * len(self.targets)]
+            lines[f"{ahead} ahead"] = np.concatenate([np.full(ahead - 1, np.nan), forecast])
+        return {name: of_target.undo(line) for name, line in lines.items()}
 
     def loss(self, targets: Any, results: Mapping[str, Any]) -> Any:
         """Return the mean squared error, in variances of the training values."""
