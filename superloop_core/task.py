@@ -74,11 +74,11 @@ class Task(Protocol):
     """A task, made by a :class:`~superloop_core.TaskSpec`'s factory from its settings.
 
     A task may also have ``sizes``, a :class:`Sizes`; a config may then leave out what they say. It may have
-    ``metrics``, a :class:`Metric` by name, which are measured as those of a config are. ``headline`` is then
-    the figure that says most of a model: ``accuracy`` (the default), ``loss`` or one of ``metrics``. It
+    ``own_metrics``, a :class:`Metric` by name, which are measured as those of a config are. ``headline`` is
+    the figure that says most of a model: ``accuracy`` (the default), ``loss`` or one of ``own_metrics``. It
     decides the best weights, unless the config names another, and comes first in all tables. With a method
-    ``lines(batch, row, results)`` the picture of a row begins with lines against timesteps, by name, each
-    ``(timesteps,)``, such as values and their forecasts; NaN where there is none.
+    ``picture_lines(batch, row, results)`` the picture of a row begins with lines against timesteps, by name,
+    each ``(timesteps,)``, such as values and their forecasts; NaN where there is none.
 
     Attributes:
         traces: names of the traces that ``loss`` and ``correct`` read besides the outputs.

@@ -474,7 +474,7 @@ def test_the_lines_of_a_forecast_stand_where_its_values_are(tmp_path):
     task = made("forecasting", data=str(path), inputs=["t"], horizon=3, window=8)
     batch = next(task.batches("validation", 1))
     (length,) = batch.inputs["lengths"]
-    lines = task.lines(batch, 0, {"outputs": batch.targets})  # a perfect forecast
+    lines = task.picture_lines(batch, 0, {"outputs": batch.targets})  # a perfect forecast
     assert list(lines) == ["t", "1 ahead", "3 ahead"]
     np.testing.assert_allclose(lines["t"][:length], np.arange(81, 81 + length), rtol=1e-5)
     np.testing.assert_allclose(lines["1 ahead"], lines["t"])

@@ -304,7 +304,8 @@ def evaluate(
     help="The file to write, as .csv or .jsonl.  [default: CSV to the standard output]",
 )
 @WEIGHTS
-def predict(run: Path, file: Path, output: Path | None, weights: str) -> None:
+@SET
+def predict(run: Path, file: Path, output: Path | None, weights: str, overrides: tuple[str, ...]) -> None:
     """Predict on the examples of FILE with a model that was trained on files.
 
     FILE has the columns of the run's data; targets may be missing. A row of the output is a class, numbers in
@@ -316,7 +317,7 @@ def predict(run: Path, file: Path, output: Path | None, weights: str) -> None:
     if output is not None:
         writer_of(output)  # before anything is computed
     with output_to_stderr():
-        predictions = predict_run(run, file, weights)
+        predictions = predict_run(run, file, weights, overrides)
     for name, fact in predictions.facts.items():
         click.echo(printable(f"{name}: {fact}"), err=True)
     if output is None:

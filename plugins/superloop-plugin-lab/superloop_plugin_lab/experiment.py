@@ -119,7 +119,7 @@ def read_experiment(
     if curriculum is not None:
         check_curriculum(curriculum, part, task)
     metrics = _make_metrics(config, registry)
-    own = getattr(task, "metrics", {})
+    own = getattr(task, "own_metrics", {})
     metrics = {name: metric for name, metric in own.items() if name not in metrics} | metrics
     if not settings.best:
         settings = attrs.evolve(settings, best=getattr(task, "headline", "accuracy"))

@@ -32,18 +32,19 @@ class Predictions:
     rows: Iterator[dict[str, Any]]
 
 
-def predict_run(run: Path, file: Path, weights: str = "best") -> Predictions:
+def predict_run(run: Path, file: Path, weights: str = "best", overrides: Iterable[str] = ()) -> Predictions:
     """Predict on the examples of a file.
 
     Args:
         run: the run's folder.
         file: with the columns that the run was trained on; targets may be missing.
         weights: ``best``, or ``last``: those of the last step.
+        overrides: changes of the run's config, each ``KEY=VALUE``.
 
     Raises:
         ConfigError: there is no run folder; its task cannot predict; or rows of the file cannot be used.
     """
-    experiment = open_run(run, weights=weights, rows=file)
+    experiment = open_run(run, overrides=overrides, weights=weights, rows=file)
     task = experiment.task
     assert isinstance(task, PredictingTask)
 

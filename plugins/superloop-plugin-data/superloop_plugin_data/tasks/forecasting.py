@@ -24,7 +24,7 @@ class Forecasting(Stored):
 
     inputs: Numbers
     per_timestep = True
-    metrics = MappingProxyType({"absolute_error": AbsoluteError(AbsoluteErrorConfig())})
+    own_metrics = MappingProxyType({"absolute_error": AbsoluteError(AbsoluteErrorConfig())})
     headline = "loss"
     no_target = float("nan")
     without_sequence = None
@@ -119,7 +119,7 @@ class Forecasting(Stored):
         """The first values, normalized."""
         return " ".join(f"{row[0]:.2f}" for row in target[:8])
 
-    def lines(self, batch: Batch, row: int, results: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    def picture_lines(self, batch: Batch, row: int, results: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """The values of the first target after each timestep, and what was forecast of them.
 
         Forecast one timestep before, and ``horizon`` timesteps before; in the target's own units.

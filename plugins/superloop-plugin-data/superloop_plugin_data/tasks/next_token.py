@@ -28,7 +28,7 @@ class NextToken(Stored):
 
     inputs: Text
     per_timestep = True
-    metrics = MappingProxyType({"token_accuracy": ClassAccuracy()})
+    own_metrics = MappingProxyType({"token_accuracy": ClassAccuracy()})
     headline = "loss"
 
     def __init__(self, settings: NextTokenConfig, state: Mapping[str, Any] | None = None, rows: str = ""):

@@ -21,7 +21,7 @@ class Regression(Stored):
     Targets: ``(batch, numbers)`` of float32.
     """
 
-    metrics = MappingProxyType({"absolute_error": AbsoluteError(AbsoluteErrorConfig())})
+    own_metrics = MappingProxyType({"absolute_error": AbsoluteError(AbsoluteErrorConfig())})
     headline = "loss"
 
     def __init__(self, settings: RegressionConfig, state: Mapping[str, Any] | None = None, rows: str = ""):

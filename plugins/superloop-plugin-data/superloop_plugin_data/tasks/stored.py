@@ -56,7 +56,7 @@ class Stored(abc.ABC):
     """
 
     traces: tuple[str, ...] = ()
-    metrics: Mapping[str, Metric] = MappingProxyType({})
+    own_metrics: Mapping[str, Metric] = MappingProxyType({})
     headline = "accuracy"
     sizes: Sizes
     inputs: Numbers | Text

@@ -24,7 +24,7 @@ class Tagging(WithClasses):
     """A class for each timestep. Targets: ``(batch, timesteps)`` of int32, -1 where none is asked for."""
 
     per_timestep = True
-    metrics = MappingProxyType({"timestep_accuracy": ClassAccuracy()})
+    own_metrics = MappingProxyType({"timestep_accuracy": ClassAccuracy()})
     headline = "timestep_accuracy"
 
     def raw(self, example: Mapping[str, Any], place: Callable[[int], str]) -> tuple[Any, list[str | None]]:

@@ -54,7 +54,7 @@ def draw_traces(
     lengths = batch.inputs.get("lengths")
     selection = select_traces(traces, {note.system for note in notes})
     names = sorted(selection.drawn, key=lambda name: (system_of(name) != notes[0].system, name))
-    lines = getattr(task, "lines", None)
+    lines = getattr(task, "picture_lines", None)
     names = names if lines is None else [OUTPUTS, *names]
     across = panels_across(len(notes), len(names))
     panels = arrange(len(notes), names, across)

@@ -42,7 +42,7 @@ def test_the_annotated_system_comes_first_and_others_beside_it(drawn, rows, poin
 
 def test_the_lines_of_a_task_come_first(draw, pointing, attention):
     class Forecasting(pointing):
-        def lines(self, batch, row, results):
+        def picture_lines(self, batch, row, results):
             forecast = np.where(np.arange(TIMESTEPS) < 1, np.nan, results["outputs"][row, :, 0])
             return {"level": np.arange(TIMESTEPS) + row, "2 ahead": forecast}
 
