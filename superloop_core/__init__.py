@@ -23,7 +23,7 @@ from superloop_core.registry.hookspecs import hookimpl, hookspec
 from superloop_core.registry.local import register
 from superloop_core.registry.specs import CellSpec, MetricSpec, SystemSpec, TableSpec, TaskSpec
 from superloop_core.system_settings import Source, SystemSettings
-from superloop_core.task import Annotation, Batch, Metric, Sizes, StoredTask, Task
+from superloop_core.task import Annotation, Batch, Metric, PredictingTask, Sizes, StoredTask, Task
 
 if TYPE_CHECKING:
     from superloop_core.builder.noise import draw_normal, draw_uniform
@@ -54,6 +54,7 @@ __all__ = [
     "Model",
     "PartConfig",
     "PluginError",
+    "PredictingTask",
     "RunFolderError",
     "Sequence",
     "Session",

@@ -1,4 +1,4 @@
-"""Task, StoredTask and Metric, the protocols of what a loop is trained on; batches are NumPy arrays."""
+"""Task, StoredTask, PredictingTask and Metric, the protocols of what is learned; batches are NumPy arrays."""
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
@@ -77,6 +77,13 @@ class Task(Protocol):
     loss is no mean over sequences has ``weight(targets)``: how many numbers the mean is over, such as the
     tokens of a batch. So many workers, or many parts of a batch, find the loss of the whole batch.
 
+    It may have ``own_metrics``, a :class:`Metric` by name, which are measured as those of a config are.
+    ``headline`` is the figure that says most of a model: ``accuracy`` (the default), ``loss`` or one of
+    ``own_metrics``. It decides the best weights, unless the config names another, and comes first in all
+    tables. With a method ``picture_lines(batch, row, results)`` the picture of a row begins with lines
+    against timesteps, by name, each ``(timesteps,)``, such as values and their forecasts; NaN where there is
+    none.
+
     Attributes:
         traces: names of the traces that ``loss`` and ``correct`` read besides the outputs.
     """
@@ -144,6 +151,27 @@ class StoredTask(Task, Protocol):
 
         Raises:
             ConfigError: the files are not those of the state.
+        """
+
+
+@runtime_checkable
+class PredictingTask(StoredTask, Protocol):
+    """A task with stored examples that says what results on new ones mean: ``superloop predict``.
+
+    Its factory has two more parameters. ``state`` is what :meth:`state` returned in training, and ``rows``
+    the path of a file with new examples, whose targets may be missing. Given both, it reads that file alone,
+    learns nothing, and its examples are those of ``test``, in the order of the file.
+    """
+
+    def predictions(self, batch: Batch, results: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """Yield what the results mean, in the units and with the names of the data.
+
+        Args:
+            batch: of new examples.
+            results: ``outputs`` and every trace in :attr:`traces`, as NumPy arrays.
+
+        Yields:
+            texts and numbers by column, the same columns each time; one or more for each example.
         """
 
 

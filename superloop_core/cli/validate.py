@@ -45,8 +45,9 @@ def validate(
             tables = apply_overrides(load_dict(config), overrides)
             read = read_config(registry.hook.superloop_complete_tables(tables=tables) or tables, registry)
             steps: int | None = read.loop.timesteps or timesteps
-            size = _measured(read.loop, steps)
-            facts = check_by_plugins(registry, read)
+            known = check_by_plugins(registry, read)
+            longest = steps or (known["timesteps"].number if "timesteps" in known else None)
+            size = _measured(read.loop, longest)
     except ConfigError as error:
         if not as_json:
             count = len(error.problems)
@@ -65,8 +66,8 @@ def validate(
         "parts": [attrs.asdict(part) for part in size.parts],
         "weights": size.weights,
         "state_size": size.state_size,
-        "memory": _memory(size, steps, rows) if steps else None,
-        "facts": facts,
+        "memory": _memory(size, longest, rows, known.get("model")) if longest else None,
+        "facts": {name: fact.text for name, fact in known.items()},
         "config": {name: table for name, table in read.to_dict().items() if name != "plugins" or table},
     }
     if as_json:
@@ -75,7 +76,7 @@ def validate(
         _print(config, report, read.loop)
 
 
-def check_by_plugins(registry: Registry, config: Config) -> dict[str, str]:
+def check_by_plugins(registry: Registry, config: Config) -> dict[str, Fact]:
     """Make the checks of plugins, such as whether a task fits its loop.
 
     Returns:
@@ -87,11 +88,11 @@ def check_by_plugins(registry: Registry, config: Config) -> dict[str, str]:
     found = [one for of_plugin in registry.hook.superloop_check_config(config=config) for one in of_plugin]
     if problems := [one for one in found if isinstance(one, Problem)]:
         raise ConfigError(problems)
-    return {str(fact.name): str(fact.text) for fact in found if isinstance(fact, Fact)}
+    return {fact.name: fact for fact in found if isinstance(fact, Fact)}
 
 
-def _memory(size: "LoopSize", timesteps: int, rows: int) -> dict[str, int] | None:
-    memory = size.memory(timesteps, rows)
+def _memory(size: "LoopSize", timesteps: int, rows: int, model: Fact | None) -> dict[str, int] | None:
+    memory = size.memory(timesteps, rows, None if model is None else model.number)
     return None if memory is None else memory | {"timesteps": timesteps, "batch_size": rows}
 
 
@@ -135,7 +136,7 @@ def _print(path: Path, report: dict[str, Any], loop: LoopConfig) -> None:
         facts["memory"] = (
             f"at least {weights} to train with Adam: {rest}; TensorFlow itself uses about 500 MB more"
         )
-    elif report["output_shape"][1] is not None:
+    elif report["output_shape"][1] is not None or "timesteps" in report["facts"]:
         facts["memory"] = "not known, as the size of a state depends on the data"
     else:
         facts["memory"] = "not known, as loop.timesteps is 0; give the number of the longest: --timesteps N"

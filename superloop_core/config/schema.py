@@ -209,10 +209,15 @@ def _table_to_dict(table: Any) -> Any:
 
 
 class Fact(NamedTuple):
-    """What is known of a config besides its values: ``train``, ``48 examples``."""
+    """What is known of a config besides its values: ``train``, ``48 examples``.
+
+    ``superloop validate`` estimates the memory by the numbers of two facts: ``timesteps``, the longest
+    sequence's, where the loop takes any number of them, and ``model``, the weights of the whole model.
+    """
 
     name: str
     text: str
+    number: int = 0
 
 
 def named_sources(loop: LoopConfig) -> list[tuple[str, Source]]:

@@ -58,15 +58,20 @@ class LoopSize:
         sizes = [part.state_size for part in self.parts if part.state_size is not None]
         return sum(sizes) if len(sizes) == len(self.parts) else None
 
-    def memory(self, timesteps: int, batch_size: int) -> dict[str, int] | None:
+    def memory(self, timesteps: int, batch_size: int, weights: int | None = None) -> dict[str, int] | None:
         """Return the least memory that training with Adam needs, in bytes: for weights and for states.
 
         None where the size of the state is not known.
+
+        Args:
+            timesteps: of the longest sequence.
+            batch_size: sequences in a batch.
+            weights: their number in the whole model; None: there are those of the loop alone.
         """
         if self.state_size is None:
             return None
         return {
-            "weights": self.weights * FLOAT * COPIES,
+            "weights": (self.weights if weights is None else weights) * FLOAT * COPIES,
             "states": timesteps * batch_size * (self.state_size + self.output_size) * FLOAT,
         }
 

@@ -1,6 +1,7 @@
 """Specs: what a plugin declares, without Keras."""
 
 import importlib
+import inspect
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -91,28 +92,48 @@ class PluginSpec:
         for name in self.own_keys & {field.alias for field in attrs.fields(self.config)}:
             raise ValueError(f"'config' may have no setting {name!r}: that key is the core's own")
 
-    def create(self, settings: Any) -> Any:
+    def create(self, settings: Any, **arguments: Any) -> Any:
         """Import the factory and call it with ``settings``, an instance of :attr:`config`.
+
+        Args:
+            settings: of the plugin.
+            arguments: others that the factory takes, see :meth:`takes`.
 
         Raises:
             PluginError: the factory cannot be imported, or raises something other than our errors.
         """
-        failure = "cannot be imported"
+        factory = self._imported()
         try:
-            factory = self.factory
-            if isinstance(factory, str):
-                module, _, attribute = factory.partition(":")
-                factory = getattr(importlib.import_module(module), attribute)
-            failure = "failed"
-            return factory(settings)
+            return factory(settings, **arguments)
+        except (KeyboardInterrupt, SuperloopError):
+            raise
+        except BaseException as error:
+            raise self._failure("failed", error) from error
+
+    def takes(self, *names: str) -> bool:
+        """Whether the factory has parameters of these names.
+
+        Raises:
+            PluginError: the factory cannot be imported.
+        """
+        return set(names) <= inspect.signature(self._imported()).parameters.keys()
+
+    def _imported(self) -> Callable[..., Any]:
+        if not isinstance(self.factory, str):
+            return self.factory
+        module, _, attribute = self.factory.partition(":")
+        try:
+            factory: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            if failure == "failed" and isinstance(error, SuperloopError):
-                raise
-            raise PluginError(
-                f"{self.kind} {self.name!r}: its factory {self.factory_name!r} {failure}: {reason(error)}"
-            ) from error
+            raise self._failure("cannot be imported", error) from error
+        return factory
+
+    def _failure(self, what: str, error: BaseException) -> PluginError:
+        return PluginError(
+            f"{self.kind} {self.name!r}: its factory {self.factory_name!r} {what}: {reason(error)}"
+        )
 
 
 @attrs.frozen(kw_only=True)

@@ -81,7 +81,7 @@ def test_a_new_plugin_passes_its_tox_and_is_used_by_name(kind, clean, tmp_path):
     if kind == "command":
         assert "lstm_cell/kernel" in clean("superloop", "my-command", "mine.toml", cwd=tmp_path)
     if kind == "task":
-        clean("superloop", "train", "mine.toml", "--set", "train.steps=2", cwd=tmp_path)
+        clean("superloop", "train", "mine.toml", "--steps", "2", "--out", "runs/mine", cwd=tmp_path)
         assert (tmp_path / "runs/mine/model.keras").is_file()
     if kind in ("system", "cell"):
         clean("python", "-c", USE, "mine.toml", cwd=tmp_path)

@@ -1,6 +1,6 @@
 """Means and standard deviations of columns, over the training examples."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -50,6 +50,20 @@ class Normalization:
         """Shift and scale ``(..., numbers)``."""
         shifted: np.ndarray = (matrix - self.mean) / self.scale
         return shifted
+
+    def undo(self, matrix: np.ndarray) -> np.ndarray:
+        """Return normalized numbers ``(..., numbers)`` in their own units."""
+        own: np.ndarray = matrix * self.scale + self.mean
+        return own
+
+    def of_columns(self, places: Sequence[int]) -> "Normalization":
+        """Return that of some of the numbers, by their places."""
+        return Normalization(mean=self.mean[places], scale=self.scale[places])
+
+    def in_words(self, names: Sequence[str]) -> str:
+        """``["level"]`` -> ``level 2.5 (sd 0.1)``"""
+        columns = zip(names, self.mean, self.scale, strict=True)
+        return ", ".join(f"{name} {mean:.4g} (sd {scale:.4g})" for name, mean, scale in columns)
 
     def state(self) -> dict[str, Any]:
         """Return it as JSON holds it."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from keras import backend, ops
 
 from superloop_core import ConfigError
@@ -40,6 +41,13 @@ def classes_are_right(targets: Any, outputs: Any) -> Any:
     return ~ops.any(ops.reshape(wrong, (ops.shape(wrong)[0], -1)), axis=1)
 
 
+def probabilities(logits: np.ndarray) -> np.ndarray:
+    """Return the softmax over the last axis, of NumPy arrays ``(..., classes)``."""
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    shares: np.ndarray = powers / powers.sum(axis=-1, keepdims=True)
+    return shares
+
+
 def squared_loss(targets: Any, outputs: Any) -> Any:
     """Return the mean over sequences of the squared error; targets of NaN are not asked for."""
     asked = ~ops.isnan(targets)
@@ -60,6 +68,7 @@ class AbsoluteError:
     """The mean absolute error of a sequence's numbers, in standard deviations of the training targets."""
 
     traces: tuple[str, ...] = ()
+    higher_is_better = False
 
     def __init__(self, settings: AbsoluteErrorConfig):
         del settings
@@ -77,6 +86,19 @@ class AbsoluteError:
         outputs = outputs if len(targets.shape) == len(outputs.shape) else outputs[:, -1]
         asked = ~ops.isnan(targets)
         return _mean_of_each(ops.abs(ops.where(asked, ops.cast(targets, outputs.dtype) - outputs, 0)), asked)
+
+
+class ClassAccuracy:
+    """The share of a sequence's targets that are right, where each is a class; -1: none is asked for."""
+
+    traces: tuple[str, ...] = ()
+    higher_is_better = True
+
+    def __call__(self, targets: Any, results: Mapping[str, Any]) -> Any:
+        """Return the share for each sequence, ``(batch,)``."""
+        targets = ops.convert_to_tensor(targets)
+        right = ops.cast(ops.argmax(results["outputs"], axis=-1), targets.dtype) == targets
+        return _mean_of_each(ops.cast(right, "float32"), targets >= 0)
 
 
 def _mean_of_each(values: Any, asked: Any) -> Any:

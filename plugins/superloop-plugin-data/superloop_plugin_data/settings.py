@@ -157,10 +157,14 @@ class NextTokenConfig(DataConfig):
 class ForecastingConfig(DataConfig):
     """The next values at each timestep of time series.
 
-    Without ``sequence`` all rows of a file are one series. ``fractions`` are of each series from its
-    beginning on, so that what is measured comes after what was trained on.
-
     Args:
+        fractions: of each series for training, validation and test, in this order from its beginning on, so
+            that what is measured comes after what was trained on.
+        split: the column with ``train``, ``validation`` or ``test`` for each series, in the place of
+            ``fractions``.
+        split_seed: of no use here, as nothing is divided at random.
+        sequence: the column with a series' id; the rows of a series follow one another. Empty: all rows of a
+            file are one series.
         inputs: the columns with the numbers of a timestep.
         target: the columns to forecast; empty: the inputs.
         horizon: number of timesteps ahead; all of them are forecast.

@@ -11,12 +11,12 @@ import tokenizers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from superloop_plugin_data.normalization import Normalization
-from superloop_plugin_data.scoring import AbsoluteError
+from superloop_plugin_data.scoring import AbsoluteError, ClassAccuracy
 from superloop_plugin_data.splits import SPLITS, divided
 
 from superloop_core import ConfigError
 from superloop_core.registry import load_registry
-from superloop_core.task import StoredTask
+from superloop_core.task import PredictingTask, StoredTask
 
 
 def made(name, **given):
@@ -370,3 +370,113 @@ def test_training_windows_may_overlap_and_others_do_not(tmp_path):
     assert [(part.start, part.stop) for part in task.parts["train"]] == [(n, n + 11) for n in range(0, 40, 3)]
     assert [(part.start, part.stop) for part in task.parts["validation"]] == [(50, 61), (60, 70)]
     assert task.parts["test"][0].start == 70
+
+
+def of_new_rows(name, settings, rows):
+    """The task as a run's folder knows it, on new rows, and their only batch."""
+    spec = load_registry().resolve("task", name).spec
+    state = json.loads(json.dumps(made(name, **settings).state()))
+    task = spec.create(spec.config(**settings), state=state, rows=rows)
+    assert isinstance(task, PredictingTask)
+    (batch,) = task.batches("test", 10)
+    return task, batch, state["learned"]
+
+
+def answered(task, batch, outputs):
+    return list(task.predictions(batch, {"outputs": np.array(outputs, "float32")}))
+
+
+def test_a_class_is_predicted_with_the_probability_of_each(labelled, tmp_path):
+    _, path = labelled
+    new = jsonl(tmp_path / "new.jsonl", [{"x": [[1, 2], [3, 4]]}, {"x": [[5, 6]]}])
+    task, batch, learned = of_new_rows("classification", {"data": path, "inputs": ["x"], "target": "y"}, new)
+    mean, scale = (np.array(learned["inputs"][name]) for name in ("mean", "scale"))
+    np.testing.assert_allclose(batch.inputs["inputs"][1, 0], ([5, 6] - mean) / scale, rtol=1e-6)
+    rows = answered(task, batch, [[[9, 0], [np.log(3), 0]], [[9, 0], [0, 0.1]]])
+    assert [row["predicted_y"] for row in rows] == ["no", "yes"]
+    assert [row["example"] for row in rows] == [0, 1]
+    np.testing.assert_allclose([rows[0][f"probability_{name}"] for name in ("no", "yes")], [3 / 4, 1 / 4])
+
+
+def test_numbers_are_predicted_in_their_own_units(labelled, tmp_path):
+    rows, path = labelled
+    settings = {"data": path, "inputs": ["x"], "target": ["n"]}
+    trained = [rows[part.example]["n"] for part in made("regression", **settings).parts["train"]]
+    task, batch, _ = of_new_rows("regression", settings, jsonl(tmp_path / "new.jsonl", [{"x": [[1, 2]]}]))
+    (row,) = answered(task, batch, [[[0.5]]])
+    np.testing.assert_allclose(row["predicted_n"], np.mean(trained) + np.std(trained) / 2)
+
+
+def test_a_tag_is_predicted_for_each_timestep_of_each_sequence(tmp_path):
+    rows = [{"x": [1, 2, 3], "y": ["a", None, "b"]}, {"x": [4, 5], "y": ["b", "a"]}] * 10
+    settings = {"data": jsonl(tmp_path / "d.jsonl", rows), "inputs": ["x"], "target": "y", "sequence": ""}
+    new = jsonl(tmp_path / "new.jsonl", [{"x": [1]}, {"x": [2, 3]}])
+    task, batch, _ = of_new_rows("tagging", settings, new)
+    found = answered(task, batch, [[[0, 1], [1, 0]], [[1, 0], [0, 1]]])
+    tags = [(row["example"], row["timestep"], row["predicted_y"]) for row in found]
+    assert tags == [(0, 0, "b"), (1, 0, "a"), (1, 1, "b")]
+
+
+def test_a_forecast_is_of_what_follows_the_last_window_of_each_series(tmp_path):
+    def text(count, targets=True):
+        lines = [f"{s},{t}" + (f",{t * t}" if targets else "") for s in "ab" for t in range(count)]
+        return "\n".join(["id,t,u"[: 6 if targets else 4], *lines]) + "\n"
+
+    (tmp_path / "d.csv").write_text(text(100))
+    (tmp_path / "new.csv").write_text(text(9, targets=False))
+    settings = {"data": str(tmp_path / "d.csv"), "inputs": ["t"], "target": ["u", "t"], "sequence": "id"}
+    settings |= {"horizon": 2, "window": 5}
+    task, batch, learned = of_new_rows("forecasting", settings, str(tmp_path / "new.csv"))
+    mean, scale = (np.array(learned["inputs"][name]) for name in ("mean", "scale"))  # of t and u
+    t = batch.inputs["inputs"][:, :, 0] * scale[0] + mean[0]
+    np.testing.assert_allclose(t, [[4, 5, 6, 7, 8]] * 2, rtol=1e-4)
+    outputs = np.zeros((2, 5, 4))
+    outputs[1, -1] = [0, 1, 2, 3]  # u and t in one timestep, and in two
+    rows = answered(task, batch, outputs)
+    assert [(row["id"], row["ahead"]) for row in rows] == [("a", 1), ("a", 2), ("b", 1), ("b", 2)]
+    u, t = ([row[f"predicted_{name}"] for row in rows[2:]] for name in "ut")
+    np.testing.assert_allclose([u, t], [mean[1] + [0, 2 * scale[1]], mean[0] + [scale[0], 3 * scale[0]]])
+
+
+def test_a_token_is_predicted_after_the_end_of_each_line(tmp_path):
+    (tmp_path / "d.txt").write_text("abcabcabc\n" * 20)
+    (tmp_path / "new.txt").write_text("cab\nx\n")
+    settings = {"data": str(tmp_path / "d.txt"), "window": 2}
+    task, batch, learned = of_new_rows("next_token", settings, str(tmp_path / "new.txt"))
+    names = learned["vocabulary"]
+    np.testing.assert_array_equal(batch.inputs["inputs"], [[names.index("a"), names.index("b")], [0, 0]])
+    assert task.facts()["unknown"] == "1 tokens are not in the vocabulary"
+    outputs = np.zeros((2, 2, len(names)))
+    outputs[0, 1, names.index("c")] = outputs[1, 0, names.index("b")] = 9
+    assert [row["predicted_token"] for row in answered(task, batch, outputs)] == ["c", "b"]
+
+
+def test_new_rows_must_have_the_inputs_of_training(labelled, tmp_path):
+    _, path = labelled
+    settings = {"data": path, "inputs": ["x"], "target": "y"}
+    new = jsonl(tmp_path / "new.jsonl", [{"x": [[1, 2]]}, {"x": [[1, 2, 3]]}])
+    with pytest.raises(ConfigError, match=r"new\.jsonl, line 2: must have 2 inputs at a timestep: 3"):
+        of_new_rows("classification", settings, new)
+    new = jsonl(tmp_path / "new.jsonl", [{"z": [[1, 2]]}])
+    with pytest.raises(ConfigError, match=r"new\.jsonl: has no column 'x'"):
+        of_new_rows("classification", settings, new)
+
+
+def test_the_share_of_right_classes_counts_what_is_asked_for():
+    targets = np.array([[0, 1, -1], [1, 1, 1]], "int32")
+    outputs = np.eye(2)[[[0, 0, 1], [1, 1, 0]]]
+    np.testing.assert_allclose(ClassAccuracy()(targets, {"outputs": outputs}), [1 / 2, 2 / 3])
+
+
+def test_the_lines_of_a_forecast_stand_where_its_values_are(tmp_path):
+    path = tmp_path / "d.csv"
+    path.write_text("t\n" + "".join(f"{t}\n" for t in range(100)))
+    task = made("forecasting", data=str(path), inputs=["t"], horizon=3, window=8)
+    batch = next(task.batches("validation", 1))
+    (length,) = batch.inputs["lengths"]
+    lines = task.picture_lines(batch, 0, {"outputs": batch.targets})  # a perfect forecast
+    assert list(lines) == ["t", "1 ahead", "3 ahead"]
+    np.testing.assert_allclose(lines["t"][:length], np.arange(81, 81 + length), rtol=1e-5)
+    np.testing.assert_allclose(lines["1 ahead"], lines["t"])
+    np.testing.assert_allclose(lines["3 ahead"][2:length], lines["t"][2:length], rtol=1e-5)
+    assert np.isnan(lines["3 ahead"][:2]).all()

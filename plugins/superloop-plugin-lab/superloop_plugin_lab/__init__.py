@@ -1,4 +1,4 @@
-"""The commands train, resume, eval, trace, compare, sweep and export, and the tables that they need."""
+"""The commands train, resume, eval, predict, trace, compare, sweep and export, and their tables."""
 
 from __future__ import annotations
 
@@ -53,27 +53,28 @@ def superloop_complete_tables(tables: Mapping[str, Any]) -> Mapping[str, Any] | 
     from superloop_core import start_tensorflow
 
     start_tensorflow()
-    from superloop_plugin_lab.sizes import complete
+    from superloop_plugin_lab.sizes import complete, handed_over
 
-    return complete(tables, load_registry())[0]
+    completed, made = complete(tables, load_registry())
+    handed_over.set(made)
+    return completed
 
 
 @hookimpl
 def superloop_check_config(config: Config) -> Iterator[Problem | Fact]:
-    """Make the checks of train, where there is a task to train on, and say what a task has read."""
+    """Make the checks of train, where there is a task to train on, and say what is known of it."""
     if "task" not in config.tables:
         return
     from superloop_core import start_tensorflow
 
     start_tensorflow()
-    from superloop_core.config import Fact
-    from superloop_core.task import StoredTask
-    from superloop_plugin_lab.experiment import read_experiment
+    from superloop_plugin_lab.experiment import facts_of, read_experiment
+    from superloop_plugin_lab.sizes import handed_over
 
+    made = handed_over.get()
+    handed_over.set(None)
     try:
-        task = read_experiment(config.to_dict(), to_train=True).task
-        if isinstance(task, StoredTask):
-            yield from (Fact(name, text) for name, text in task.facts().items())
+        yield from facts_of(read_experiment(config.to_dict(), to_train=True, made=made))
     except ConfigError as error:
         yield from error.problems
     except SuperloopError as error:
@@ -82,11 +83,12 @@ def superloop_check_config(config: Config) -> Iterator[Problem | Fact]:
 
 @hookimpl
 def superloop_add_commands(cli: click.Group) -> None:
-    """Add train, resume, eval, trace, compare, sweep and export."""
+    """Add train, resume, eval, predict, trace, compare, sweep and export."""
     from superloop_plugin_lab import commands, experiment_commands
 
     of_many = (experiment_commands.compare, experiment_commands.sweep, experiment_commands.export)
-    for command in (commands.train, commands.resume, commands.evaluate, commands.trace, *of_many):
+    of_one = (commands.train, commands.resume, commands.evaluate, commands.predict, commands.trace)
+    for command in (*of_one, *of_many):
         cli.add_command(command)
 
 

@@ -10,7 +10,7 @@ import click
 
 from superloop_core import output_to_stderr, plugin_files
 from superloop_core.errors import printable
-from superloop_plugin_lab.grouping import folder_name
+from superloop_plugin_lab.grouping import figure_text, folder_name
 
 if TYPE_CHECKING:
     from superloop_plugin_lab.training import Outcome
@@ -25,6 +25,13 @@ SET = click.option(
 )
 SEED = click.option(
     "--seed", type=click.IntRange(0, 2**32 - 1), help="Seed of the test sequences.  [default: the run's]"
+)
+WEIGHTS = click.option(
+    "--weights",
+    type=click.Choice(["best", "last"]),
+    default="best",
+    show_default=True,
+    help="Those of the best measurement, or of the last step.",
 )
 MAX_COUNT = 2**31 - 1  # TensorFlow counts in 32 bits
 MAX_LENGTHS = 10_000
@@ -47,7 +54,7 @@ def seed_range(context: click.Context, parameter: click.Parameter, text: str | N
     is_range = ":" in text
     if min(numbers) < 0 or max(numbers) > 2**32 or (is_range and ("," in text or len(numbers) != 2)):
         raise click.BadParameter(
-            f"{text!r} must be START:STOP or a list of whole numbers from 0, such as 0:10 or 0,3,7"
+            f"{text!r} must be START:STOP or a list of whole numbers from 0 to 2**32, such as 0:10 or 0,3,7"
         )
     if is_range and not 0 < numbers[1] - numbers[0] <= MAX_SEEDS:
         raise click.BadParameter(f"{text!r} must have 1 to {MAX_SEEDS:,} seeds, from START to before STOP")
@@ -290,13 +297,7 @@ def length_range(text: str) -> range:
     metavar="FILE.png",
     help="Draw accuracy against length, a line for each run, as .png, .pdf or .svg.",
 )
-@click.option(
-    "--weights",
-    type=click.Choice(["best", "last"]),
-    default="best",
-    show_default=True,
-    help="Those of the best measurement, or of the last step.",
-)
+@WEIGHTS
 @SEED
 @SET
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -343,14 +344,46 @@ def evaluate(
                 weights=weights,
             ):
                 rows.append(row)
-                show(
-                    len(rows),
-                    f"accuracy {row.measured.accuracy:.1%} at length {row.length} of {printable(str(run))}",
-                )
+                figure = figure_text(row.headline, row.measured.figures[row.headline])
+                at = "" if row.length is None else f" at length {row.length}"
+                show(len(rows), f"{row.headline} {figure}{at} of {printable(str(run))}")
     print_evaluations(rows, as_json=as_json)
     if plot is not None:
         draw_curves(rows, plot)
         click.echo(printable(str(plot)), err=as_json)
+
+
+@click.command()
+@RUN
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.csv",
+    help="The file to write, as .csv or .jsonl.  [default: CSV to the standard output]",
+)
+@WEIGHTS
+@SET
+def predict(run: Path, file: Path, output: Path | None, weights: str, overrides: tuple[str, ...]) -> None:
+    """Predict on the examples of FILE with a model that was trained on files.
+
+    FILE has the columns of the run's data; targets may be missing. A row of the output is a class, numbers in
+    the units of the data, or a token, as the run's task says.
+    """
+    begin()
+    from superloop_plugin_lab.prediction import predict_run, write_csv, write_predictions, writer_of
+
+    if output is not None:
+        writer_of(output)  # before anything is computed
+    with output_to_stderr():
+        predictions = predict_run(run, file, weights, overrides)
+    for name, fact in predictions.facts.items():
+        click.echo(printable(f"{name}: {fact}"), err=True)
+    if output is None:
+        write_csv(predictions.rows, sys.stdout)
+    else:
+        write_predictions(predictions.rows, run, file, output)
+        click.echo(printable(str(output)))
 
 
 @click.command()

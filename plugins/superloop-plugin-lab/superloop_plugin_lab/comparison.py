@@ -14,6 +14,7 @@ import attrs
 from superloop_core import ConfigError
 from superloop_core.config import load_dict
 from superloop_core.errors import os_reason
+from superloop_plugin_lab.figures import headline_first
 from superloop_plugin_lab.grouping import (
     ABSENT,
     Statistics,
@@ -36,10 +37,12 @@ class Group:
     Args:
         settings: the values of the keys in which the groups differ.
         runs: the folders, and the summary of each; None: the run is not complete.
+        headline: the name of the figure that decides their best weights.
     """
 
     settings: Mapping[str, Any]
     runs: Mapping[Path, Mapping[str, Any] | None]
+    headline: str = "accuracy"
 
     @property
     def complete(self) -> int:
@@ -97,7 +100,11 @@ def group_runs(runs: Iterable[Path]) -> list[Group]:
         settings = {key: leaves.get(key, "") for key in keys}
         groups.setdefault(repr(settings), {})[run] = settings
     return [
-        Group(settings=next(iter(members.values())), runs={run: _summary(run) for run in members})
+        Group(
+            settings=next(iter(members.values())),
+            runs={run: _summary(run) for run in members},
+            headline=configs[next(iter(members))].get("train", {}).get("best") or "accuracy",
+        )
         for members in groups.values()
     ]
 
@@ -196,9 +203,10 @@ def read_curve(run: Path, name: str) -> dict[int, float]:
     return curve
 
 
-def figure_names(groups: Iterable[Group]) -> list[str]:
-    """Return the names of all final figures of groups."""
-    return list(dict.fromkeys(name for group in groups for name in group.statistics))
+def figure_names(groups: Sequence[Group]) -> list[str]:
+    """Return the names of all final figures of groups, that of the first one's headline first."""
+    names = dict.fromkeys(name.removeprefix("test_") for group in groups for name in group.statistics)
+    return [f"test_{name}" for name in headline_first(names, groups[0].headline)]
 
 
 def as_json(groups: Iterable[Group]) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from superloop_core import ConfigError, WeightsError
 from superloop_core.config import load_dict
-from superloop_core.errors import os_reason, printable
+from superloop_core.errors import Problem, os_reason, printable
 from superloop_core.layer import load_weights
 from superloop_core.runs import check_files, replace_file
 from superloop_plugin_lab.diagnosis import TrainingError
@@ -35,6 +35,7 @@ class Evaluation:
         timesteps: of the longest sequence.
         sequences: their number.
         measured: the figures.
+        headline: the name of the figure that decided the best weights.
     """
 
     run: Path
@@ -43,6 +44,7 @@ class Evaluation:
     timesteps: int
     sequences: int
     measured: Measurement
+    headline: str = "accuracy"
 
 
 def evaluate_run(
@@ -75,10 +77,12 @@ def evaluate_run(
     trained = _Trained.of(run, weights)
     for index, length in enumerate(list(lengths) or [None]):
         experiment = trained.experiment(length, metrics, overrides, warn=index == 0)
-        check_batch(experiment, rows_at_once(experiment.timesteps))
         try:
+            check_batch(experiment, rows_at_once(experiment.timesteps))
             drawn = _generator(experiment, seed, "final")
             measured = measure(experiment, measured_batches(experiment, "final", sequences, drawn))
+        except ConfigError as error:
+            raise _of_run(run, error) from error
         except TrainingError as error:
             where = str(run) if length is None else f"{run}, length {length}"
             move = "measure shorter sequences, or train the model again"
@@ -90,6 +94,7 @@ def evaluate_run(
             timesteps=experiment.timesteps,
             sequences=measured.sequences,
             measured=measured,
+            headline=experiment.settings.best,
         )
 
 
@@ -147,19 +152,28 @@ def trace_run(
     return out, picture, left_out
 
 
-def open_run(run: Path, *, length: int | None = None, overrides: Iterable[str] = ()) -> Experiment:
-    """Return a run's experiment with its best weights.
+def open_run(
+    run: Path,
+    *,
+    length: int | None = None,
+    overrides: Iterable[str] = (),
+    weights: str = "best",
+    rows: Path | None = None,
+) -> Experiment:
+    """Return a run's experiment with its weights.
 
     Args:
         run: the run's folder.
         length: of all sequences; the config's number of timesteps is scaled with it. None: as in training.
         overrides: changes of the run's config, each ``KEY=VALUE``.
+        weights: ``best``, or ``last``: those of the last step.
+        rows: a file of new examples to predict on, in the place of the task's own.
 
     Raises:
         ConfigError: there is no run folder, or its task has no ``length`` to change.
         WeightsError: the overrides change the shapes of the weights.
     """
-    return _Trained.of(run).experiment(length, overrides=overrides)
+    return _Trained.of(run, weights).experiment(length, overrides=overrides, rows=rows)
 
 
 @attrs.define
@@ -196,12 +210,16 @@ class _Trained:
         metrics: Iterable[str] = (),
         overrides: Iterable[str] = (),
         *,
+        rows: Path | None = None,
         warn: bool = True,
     ) -> Experiment:
         """Make the experiment; ``warn`` of plugins of other versions than in training."""
         changes = [*self._at_length(length), *overrides]
         state = self.folder.read_task_state()
-        experiment = read_experiment(self._with_metrics(metrics), changes, task_state=state)
+        try:
+            experiment = read_experiment(self._with_metrics(metrics), changes, task_state=state, rows=rows)
+        except ConfigError as error:
+            raise _of_run(self.folder.path, error) from error
         if warn:
             warn_of_other_versions(self.folder, experiment)
         if self.weights:
@@ -237,6 +255,11 @@ class _Trained:
         metrics += [{"use": name} for name in dict.fromkeys(names) if _short(name) not in named]
         config = {name: table for name, table in self.config.items() if name != "curriculum"}
         return config | ({"metrics": metrics} if metrics else {})
+
+
+def _of_run(run: Path, error: ConfigError) -> ConfigError:
+    """Return an error whose problems name the run."""
+    return ConfigError([Problem(str(run), str(problem)) for problem in error.problems])
 
 
 def _short(name: str) -> str:

@@ -1,7 +1,7 @@
 """An experiment: the task and the model that a config describes."""
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from superloop_core import ConfigError, Superloop, __version__, check_memory
 from superloop_core.builder import dtype_policy
-from superloop_core.config import Config, apply_overrides, load_dict, read_config
+from superloop_core.config import Config, Fact, PartConfig, apply_overrides, load_dict, read_config
 from superloop_core.errors import Problem, SuperloopError
 from superloop_core.layer import limited_build
 from superloop_core.limits import in_bytes, machine_memory
@@ -22,7 +22,7 @@ from superloop_plugin_lab.figures import sign_of_best, sign_of_watched
 from superloop_plugin_lab.network import Network, Plan, check_model, make_layers
 from superloop_plugin_lab.optimizers import make_optimizer
 from superloop_plugin_lab.settings import CurriculumConfig, ModelConfig, TrainConfig
-from superloop_plugin_lab.sizes import complete, make_task
+from superloop_plugin_lab.sizes import Made, complete, make_predicting_task, make_task
 
 TAKEN = (
     *("loss", "accuracy", "final", "failed", "step", "steps", "seconds", "best_step", "longest"),
@@ -40,7 +40,7 @@ class Experiment:
         settings: the config's table ``[train]``, or its defaults.
         curriculum: the config's table ``[curriculum]``, if there is one.
         task: draws the sequences.
-        metrics: figures to measure besides loss and accuracy, by name.
+        metrics: figures to measure besides loss and accuracy, by name: the task's and the config's.
         timesteps: the config's number; if that is 0, the number of timesteps of the task's inputs.
         network: the model and its loops.
     """
@@ -89,6 +89,8 @@ def read_experiment(
     *,
     to_train: bool = False,
     task_state: Mapping[str, Any] | None = None,
+    rows: Path | None = None,
+    made: Made | None = None,
 ) -> Experiment:
     """Read a config and make its task and its model, with the initial weights of the config's seed.
 
@@ -97,25 +99,31 @@ def read_experiment(
         overrides: changes of the config, each ``KEY=VALUE``.
         to_train: whether it must be possible to train it in this machine's memory.
         task_state: of a run's folder; None: a task with stored examples learns from them.
+        rows: a file of new examples to predict on, in the place of the task's own.
+        made: the task, if it was made already.
 
     Raises:
         ConfigError: the config is not valid, its task does not fit its loop, or it does not fit in this
             machine's memory; lists every problem found.
     """
     registry = load_registry()
-    tables, task = complete(apply_overrides(load_dict(source), overrides), registry)
+    tables, made_now = complete(apply_overrides(load_dict(source), overrides), registry)
+    made = made_now or made
     config = _complete(read_config(tables, registry), registry)
     settings, curriculum = config.tables["train"], config.tables.get("curriculum")
     part = config.tables["task"]
-    task = task or make_task(registry, part)
-    if task_state is not None and isinstance(task, StoredTask):
-        task.set_state(task_state)
+    task = _task_of(registry, part, task_state, rows, made)
     if settings.epochs:
         settings = attrs.evolve(settings, steps=steps_of(settings, task), epochs=0)
         config = attrs.evolve(config, tables={**config.tables, "train": settings})
     if curriculum is not None:
         check_curriculum(curriculum, part, task)
     metrics = _make_metrics(config, registry)
+    own = getattr(task, "own_metrics", {})
+    metrics = {name: metric for name, metric in own.items() if name not in metrics} | metrics
+    if not settings.best:
+        settings = attrs.evolve(settings, best=getattr(task, "headline", "accuracy"))
+        config = attrs.evolve(config, tables={**config.tables, "train": settings})
     batch = _sample(task, part)
     timesteps = config.loop.timesteps or batch.inputs["inputs"].shape[1]
     model, sizes = config.tables["model"], getattr(task, "sizes", None)
@@ -147,6 +155,36 @@ def read_experiment(
         timesteps=timesteps,
         network=network,
     )
+
+
+def _task_of(
+    registry: Registry,
+    part: PartConfig,
+    state: Mapping[str, Any] | None,
+    rows: Path | None,
+    made: Made | None,
+) -> Task:
+    """Make a task, if it was not made already, and give it the state of a run's folder."""
+    if rows is not None:
+        return make_predicting_task(registry, part, state, rows)
+    task = make_task(registry, part) if made is None or made.part != part else made.result
+    if isinstance(task, SuperloopError):
+        raise task
+    if state is not None and isinstance(task, StoredTask):
+        task.set_state(state)
+    return task
+
+
+def facts_of(experiment: Experiment) -> Iterator[Fact]:
+    """Yield what is known of an experiment besides its config: what was read, timesteps and weights."""
+    if isinstance(experiment.task, StoredTask):
+        yield from (Fact(name, text) for name, text in experiment.task.facts().items())
+    if not experiment.config.loop.timesteps:
+        yield Fact("timesteps", f"{experiment.timesteps:,} at most", experiment.timesteps)
+    if experiment.config.tables["model"] != ModelConfig():
+        weights = {layer.name: layer.count_params() for layer in experiment.model.layers}
+        listed = ", ".join(f"{name} {count:,}" for name, count in weights.items() if count)
+        yield Fact("model", f"{sum(weights.values()):,} weights: {listed}", sum(weights.values()))
 
 
 def steps_of(settings: TrainConfig, task: Task) -> int:

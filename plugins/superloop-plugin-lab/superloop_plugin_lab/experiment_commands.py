@@ -32,10 +32,8 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 )
 @click.option(
     "--metric",
-    default="validation_accuracy",
-    show_default=True,
     metavar="NAME",
-    help="The figure of --curves: a name in metrics.jsonl.",
+    help="The figure of --curves: a name in metrics.jsonl.  [default: validation_NAME of train.best]",
 )
 @click.option("--plot", type=FILE, metavar="FILE.png", help="Draw accuracy against the lengths of --lengths.")
 @click.option(
@@ -58,7 +56,7 @@ def compare(
     runs: tuple[Path, ...],
     form: str | None,
     curves: Path | None,
-    metric: str,
+    metric: str | None,
     plot: Path | None,
     lengths: range | None,
     sequences: int,
@@ -83,6 +81,7 @@ def compare(
     named = dict(zip(comparison.group_names(groups), groups, strict=True))
     if curves is not None:
         check_picture(curves, "--curves")
+        metric = metric or f"validation_{groups[0].headline}"
         learning = {
             name: [curve for run in group.runs if (curve := comparison.read_curve(run, metric))]
             for name, group in named.items()
@@ -93,12 +92,16 @@ def compare(
             for name, group in named.items()
         }
         check_plot(plot, [run for of_group in complete.values() for run in of_group])
+    of_all = sum(len(group.runs) for group in groups)
+    if left_out := of_all - sum(group.complete for group in groups):
+        why = "are not complete (pruned, stopped or still training); their figures are left out"
+        click.echo(f"note: {left_out} of {of_all} runs {why}", err=True)
     if form is None or form == "latex":
         table = comparison.table_of(groups)
         print_table(*table) if form is None else click.echo(comparison.as_latex(*table))
     else:
         click.echo(comparison.as_json(groups) if form == "json" else comparison.as_csv(groups))
-    if curves is not None:
+    if curves is not None and metric is not None:
         draw_bands(learning, curves, option="--curves", figure_name=metric, axis="training step", band=band)
         click.echo(printable(str(curves)), err=form is not None)
     if plot is not None and lengths is not None:

@@ -22,6 +22,18 @@ def prefixed(prefix: str, figures: Mapping[str, float]) -> dict[str, float]:
     return {f"{prefix}_{name}": value for name, value in figures.items()}
 
 
+def directions(metrics: Mapping[str, Metric]) -> dict[str, bool | None]:
+    """Return for each figure whether it is better the higher it is; None: it is not known."""
+    of_metrics = {name: getattr(metric, "higher_is_better", None) for name, metric in metrics.items()}
+    return {"loss": False, "accuracy": True, **of_metrics}
+
+
+def headline_first(names: Iterable[str], headline: str) -> list[str]:
+    """Return the names of figures in the order of tables: the headline, the loss, others, the accuracy."""
+    order = {"loss": 1, "accuracy": 3, headline: 0}
+    return sorted(names, key=lambda name: order.get(name, 2))
+
+
 def sign_of_best(settings: TrainConfig, metrics: Mapping[str, Metric]) -> float:
     """Return 1.0 if the figure that decides the best weights is better the higher it is, else -1.0.
 
@@ -41,8 +53,7 @@ def sign_of_watched(settings: EarlyStoppingConfig, metrics: Mapping[str, Metric]
 
 
 def _sign(figure: str, mode: str, metrics: Mapping[str, Metric], table: str, keys: tuple[str, str]) -> float:
-    known: dict[str, bool | None] = {"loss": False, "accuracy": True}
-    known |= {name: getattr(metric, "higher_is_better", None) for name, metric in metrics.items()}
+    known = directions(metrics)
     if figure not in known:
         what = f"{keys[0]!r} must be one of {', '.join(known)}: {figure!r}{nearest(figure, known)}"
         raise ConfigError([Problem(table, what)])

@@ -80,7 +80,8 @@ class Statistics:
         mean: of them.
         deviation: the standard deviation, divided by n - 1; None of one run.
         median: of them.
-        best: the highest of an accuracy, the lowest of all other figures.
+        best: the highest or the lowest, as the figure says; where that is not known, the highest of an
+            accuracy, the lowest of another.
         worst: the opposite.
     """
 
@@ -92,25 +93,22 @@ class Statistics:
     worst: float
 
 
-def is_high_better(figure: str) -> bool:
-    """Return whether a figure is the better the higher it is: an accuracy, and no other."""
-    return figure.endswith("accuracy")
-
-
 def statistics_of(summaries: Iterable[Mapping[str, Any]]) -> dict[str, Statistics]:
     """Return the statistics of each figure ``test_NAME`` over the summaries of runs.
 
     A figure that is not finite in a run is left out there.
     """
     values: dict[str, list[float]] = {}
+    directions: dict[str, bool] = {}
     for summary in summaries:
+        directions |= summary.get("higher_is_better", {})
         for name, value in summary.items():
             if name.startswith("test_") and value is not None and math.isfinite(value):
                 values.setdefault(name, []).append(float(value))
     found = {}
     for name, of_runs in values.items():
         low, high = min(of_runs), max(of_runs)
-        best, worst = (high, low) if is_high_better(name) else (low, high)
+        best, worst = (high, low) if directions.get(name, name.endswith("accuracy")) else (low, high)
         found[name] = Statistics(
             count=len(of_runs),
             mean=statistics.fmean(of_runs),

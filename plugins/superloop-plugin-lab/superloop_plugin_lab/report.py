@@ -17,6 +17,7 @@ from superloop_plugin_lab.comparison import text_of
 from superloop_plugin_lab.evaluation import Evaluation
 from superloop_plugin_lab.experiment import Experiment
 from superloop_plugin_lab.feeding import pictured_batch
+from superloop_plugin_lab.figures import headline_first
 from superloop_plugin_lab.grouping import figure_text, short_keys, statistics_of
 from superloop_plugin_lab.pictures.curves import run_names
 from superloop_plugin_lab.pictures.traces import draw_traces, slot_names
@@ -55,13 +56,15 @@ def draw_picture(experiment: Experiment, folder: RunFolder, tracer: Tracer | Non
 def report(experiment: Experiment, folder: RunFolder, outcome: Outcome) -> None:
     """Draw the picture of a run, and print its summary."""
     left_out = draw_picture(experiment, folder)
-    sequences = f"on {outcome.final.sequences:,} test sequences"
+    count = outcome.final.sequences
+    sequences = f"on {count:,} test sequence{'s' * (count != 1)}"
+    figures = outcome.final.figures
+    headline, *others = headline_first(figures, experiment.settings.best)
     steps = f"{outcome.steps:,} in {outcome.seconds:.0f} s; best weights at step {outcome.best_step:,}"
     ended = "interrupted" if outcome.interrupted else outcome.stopped and f"stopped early: {outcome.stopped}"
     rows = {
-        "accuracy": f"{outcome.final.accuracy:.2%} {sequences}",
-        "loss": f"{outcome.final.loss:.4g}",
-        **{name: figure_text(name, value) for name, value in outcome.final.metrics.items()},
+        headline: f"{figure_text(headline, figures[headline])} {sequences}",
+        **{name: figure_text(name, figures[name]) for name in others},
         "steps": steps + (f"  ({ended})" if ended else ""),
         "run folder": str(folder.path),
         "picture": str(folder.picture),
@@ -88,18 +91,18 @@ def print_evaluations(rows: Iterable[Evaluation], *, as_json: bool) -> None:
         return
     table = Table(box=None, header_style="bold", pad_edge=False)
     runs = run_names(rows)
-    metrics = dict.fromkeys(name for row in rows for name in row.measured.metrics)
+    measured = dict.fromkeys(name for row in rows for name in row.measured.figures)
+    names = headline_first(measured, rows[0].headline)
+    has_length = any(row.length is not None for row in rows)
     if len(runs) > 1:
         table.add_column("run")
-    for name in ("length", "timesteps", "sequences", "loss", "accuracy", *metrics):
+    for name in (*(["length"] if has_length else []), "timesteps", "sequences", *names):
         table.add_column(Text(name), justify="right")
     for row in rows:
         run = (Text(printable(runs[row.run])),) if len(runs) > 1 else ()
-        length = "" if row.length is None else str(row.length)
-        figures = (f"{row.measured.loss:.4g}", f"{row.measured.accuracy:.2%}")
-        of_row = row.measured.metrics
-        others = [figure_text(name, of_row[name]) if name in of_row else "" for name in metrics]
-        table.add_row(*run, length, str(row.timesteps), f"{row.sequences:,}", *figures, *others)
+        length = ("" if row.length is None else str(row.length),) if has_length else ()
+        figures = (figure_text(name, row.measured.figures.get(name)) for name in names)
+        table.add_row(*run, *length, str(row.timesteps), f"{row.sequences:,}", *figures)
     Console(width=None if sys.stdout.isatty() else PIPED_WIDTH).print(table)
 
 

@@ -45,8 +45,10 @@ def read_metrics(run: str | Path) -> pandas.DataFrame:
 def read_summary(run: str | Path) -> dict[str, Any]:
     """Return the final figures of a run: ``test_loss``, ``test_accuracy``, ``test_NAME``, and facts about it.
 
-    The facts are ``steps``, ``seconds``, ``best_step``, ``complete``, ``stopped_early``, ``seed`` and
-    ``versions``. A folder of version 0.1 has no summary; what its metrics hold of this is returned, in the
+    The facts are ``steps``, ``seconds``, ``best_step``, ``complete``, ``stopped_early``, ``seed``,
+    ``versions``, and ``higher_is_better`` of each figure of which it is known.
+
+    A folder of version 0.1 has no summary; what its metrics hold of this is returned, in the
     names of today.
 
     Args:

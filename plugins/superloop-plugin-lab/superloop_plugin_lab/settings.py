@@ -84,8 +84,8 @@ class TrainConfig:
         seed: of the weights, the sequences and the dropout.
         log_every: steps between two lines of ``metrics.jsonl``.
         evaluate_every: steps between two measurements on test sequences, which decide the best weights.
-        best: the figure that decides them: ``accuracy``, ``loss`` or the name of one of the config's metrics;
-            of equals the lower loss.
+        best: the figure that decides them: ``accuracy``, ``loss`` or the name of a metric; of equals the
+            lower loss. Empty: the task's headline, which is the accuracy if it names none.
         best_mode: ``min`` or ``max``: which way the figure is better; empty: as is known of it.
         checkpoint_every: steps between two further checkpoints; 0: there is one at each measurement only.
         evaluate_on: number of test sequences in each of these measurements.
@@ -109,7 +109,7 @@ class TrainConfig:
     seed: int = attrs.field(default=0, validator=[ge(0), lt(2**32)])
     log_every: int = attrs.field(default=20, validator=ge(1))
     evaluate_every: int = attrs.field(default=250, validator=ge(1))
-    best: str = "accuracy"
+    best: str = ""
     best_mode: Literal["", "min", "max"] = ""
     checkpoint_every: int = attrs.field(default=0, validator=ge(0))
     evaluate_on: int = attrs.field(default=1024, validator=ge(1))
@@ -248,8 +248,9 @@ class SweepConfig:
             integers.
         trials: number of trials, on all machines together.
         seeds: runs of each trial, whose figures are averaged: ``train.seed`` and the seeds after it.
-        metric: the figure: ``validation_NAME`` of the best weights, or ``test_NAME``.
-        direction: ``auto``: an accuracy is maximized, and every other figure minimized.
+        metric: the figure: ``validation_NAME`` of the best weights, or ``test_NAME``; empty: that of
+            ``train.best``, ``validation_NAME``.
+        direction: ``auto``: as is known of the figure.
         sampler: ``tpe`` learns from the trials so far; ``random``; ``grid``: every combination of lists once.
         pruner: stops trials early, by the measurements of the first seed: ``median``: one that is worse than
             half of the others at the same step; ``hyperband``: by successive halving.
@@ -261,7 +262,7 @@ class SweepConfig:
     search: dict[str, Any] = attrs.field(validator=_is_a_search)
     trials: int = attrs.field(default=20, validator=ge(1))
     seeds: int = attrs.field(default=1, validator=ge(1))
-    metric: str = attrs.field(default="validation_accuracy", validator=matches_re("(validation|test)_.+"))
+    metric: str = attrs.field(default="", validator=matches_re("|(validation|test)_.+"))
     direction: Literal["auto", "maximize", "minimize"] = "auto"
     sampler: Literal["tpe", "random", "grid"] = "tpe"
     pruner: Literal["none", "median", "hyperband"] = "none"

@@ -1,18 +1,38 @@
 """The sizes of the loops that a config leaves out, and its task decides."""
 
 from collections.abc import Mapping
+from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 
-from superloop_core import ConfigError, LoopConfig, Sizes, Task, assemble, start_tensorflow
+import attrs
+
+from superloop_core import ConfigError, LoopConfig, PredictingTask, Sizes, Task, assemble, start_tensorflow
 from superloop_core.config import PartConfig, read_loop, read_table
-from superloop_core.errors import SuperloopError
+from superloop_core.errors import Problem, SuperloopError
 from superloop_core.registry import Registry
 from superloop_plugin_lab.settings import ModelConfig
 
 UNKNOWN = {"inputs": 1}  # while the task cannot be made, so that the loop is checked for all other problems
 
 
-def complete(tables: Mapping[str, Any], registry: Registry) -> tuple[Mapping[str, Any], Task | None]:
+@attrs.frozen(kw_only=True)
+class Made:
+    """A task that was made, or the error in its place, so that its files are not read once more.
+
+    Args:
+        part: the table ``[task]``.
+        result: the task or the error.
+    """
+
+    part: PartConfig
+    result: Task | SuperloopError
+
+
+handed_over: ContextVar[Made | None] = ContextVar("handed_over", default=None)  # from one hook to the next
+
+
+def complete(tables: Mapping[str, Any], registry: Registry) -> tuple[Mapping[str, Any], Made | None]:
     """Fill in what the loops leave out of inputs, outputs and timesteps, where the task has ``sizes``.
 
     What is given stays, and what is wrong: the reading reports it.
@@ -22,7 +42,7 @@ def complete(tables: Mapping[str, Any], registry: Registry) -> tuple[Mapping[str
         registry: resolves the names of plugins.
 
     Returns:
-        the config, and its task if it was made for this.
+        the config, and what came of making its task if that was needed.
     """
     loop = tables.get("loop")
     if "task" not in tables or not isinstance(loop, Mapping):
@@ -34,22 +54,18 @@ def complete(tables: Mapping[str, Any], registry: Registry) -> tuple[Mapping[str
     names = ("inputs", "outputs", "timesteps")
     if all(name in loop for name in names) and all("inputs" in one and "outputs" in one for one in further):
         return tables, None
-    task, decided, of_last = None, UNKNOWN, {}
-    try:
-        task = make_task(registry, read_table("task", tables["task"], registry))
-    except SuperloopError:
-        pass
-    else:
-        sizes: Sizes | None = getattr(task, "sizes", None)
+    made, decided, of_last = _made(tables["task"], registry), UNKNOWN, {}
+    if made is not None and not isinstance(made.result, SuperloopError):
+        sizes: Sizes | None = getattr(made.result, "sizes", None)
         model = _without_loops(table, registry)
         decided = {} if sizes is None else _inputs(sizes, model)
         of_last = {} if sizes is None else _outputs(sizes, model, bool(further))
     loop = {**decided, **({} if further else of_last), **loop}
     if not further or len(further) < len(given):
-        return {**tables, "loop": loop}, task
+        return {**tables, "loop": loop}, made
     further[-1] = {**of_last, **further[-1]}
     _fill_inputs(loop, further, table.get("bidirectional") is True, registry)
-    return {**tables, "loop": loop, "model": {**table, "loops": further}}, task
+    return {**tables, "loop": loop, "model": {**table, "loops": further}}, made
 
 
 def make_task(registry: Registry, part: PartConfig) -> Task:
@@ -64,9 +80,46 @@ def make_task(registry: Registry, part: PartConfig) -> Task:
     return task
 
 
+def make_predicting_task(
+    registry: Registry, part: PartConfig, state: Mapping[str, Any] | None, rows: Path
+) -> PredictingTask:
+    """Make the task of a run, to predict on the examples of a new file.
+
+    Args:
+        registry: resolves the names of plugins.
+        part: the table ``[task]``.
+        state: what the task learned in training; None: nothing.
+        rows: the path of the file.
+
+    Raises:
+        ConfigError: the task cannot predict; or the file or rows of it cannot be used.
+        PluginError: its factory cannot be imported, or fails.
+    """
+    start_tensorflow()
+    spec = registry.resolve("task", part.use).spec
+    if state is not None and spec.takes("state", "rows"):
+        task = spec.create(part.settings, state=state, rows=str(rows))
+        if isinstance(task, PredictingTask):
+            return task
+    what = f"{part.use!r} cannot predict on new rows; a task that is a superloop_core.PredictingTask can"
+    raise ConfigError([Problem("task", what)])
+
+
 def output_size(loop: LoopConfig) -> int:
     """Return the size of a loop's output."""
     return loop.outputs or assemble(loop).output_size
+
+
+def _made(table: Any, registry: Registry) -> Made | None:
+    """Make the task of a table that may be wrong; None: it is, which the reading reports."""
+    try:
+        part = read_table("task", table, registry)
+    except SuperloopError:
+        return None
+    try:
+        return Made(part=part, result=make_task(registry, part))
+    except SuperloopError as error:
+        return Made(part=part, result=error)
 
 
 def _without_loops(table: Any, registry: Registry) -> ModelConfig:

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from superloop_plugin_lab.experiment import Experiment
-from superloop_plugin_lab.figures import prefixed
+from superloop_plugin_lab.figures import directions, prefixed
 from superloop_plugin_lab.measurement import Measurement
 from superloop_plugin_lab.run_folder import finite
 
@@ -25,9 +25,11 @@ def summary_of(experiment: Experiment, final: Measurement, **facts: Any) -> Call
         facts: about the run.
     """
     libraries = {"python": platform.python_version(), "keras": keras.__version__, "numpy": np.__version__}
+    known = {name: higher for name, higher in directions(experiment.metrics).items() if higher is not None}
     summary = {
         **prefixed("test", final.figures),
         **facts,
+        "higher_is_better": prefixed("test", known),
         "seed": experiment.settings.seed,
         "versions": {**experiment.config.plugins, **libraries, "tensorflow": tf.__version__},
     }

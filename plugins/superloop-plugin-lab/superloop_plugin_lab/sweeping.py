@@ -10,7 +10,7 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import attrs
 import click
@@ -24,7 +24,8 @@ from superloop_core.runs import locked
 from superloop_plugin_lab.callback import Callback, watcher
 from superloop_plugin_lab.comparison import read_curve, text_of
 from superloop_plugin_lab.experiment import Experiment, read_experiment
-from superloop_plugin_lab.grouping import differences, is_high_better
+from superloop_plugin_lab.figures import directions, sign_of_best
+from superloop_plugin_lab.grouping import differences
 from superloop_plugin_lab.seeds import LentModel, SeedRun, train_seed, train_seeds
 from superloop_plugin_lab.settings import SweepConfig
 
@@ -86,16 +87,31 @@ class Sweep:
             key: values[0] if isinstance(values, list) else values["low"]
             for key, values in settings.search.items()
         }
-        experiment = read_experiment(tables, _as_overrides(first), to_train=True)
-        names = ("loss", "accuracy", *experiment.metrics)
-        if settings.metric.partition("_")[2] not in names:
-            what = f"'metric' must be validation_NAME or test_NAME, with NAME one of {', '.join(names)}"
-            raise ConfigError([Problem("sweep", f"{what}: {settings.metric!r}")])
+        try:
+            experiment = read_experiment(tables, _as_overrides(first), to_train=True)
+        except ConfigError as error:
+            read_experiment(tables, to_train=True)  # raises what is wrong without the search
+            problems = [Problem("sweep.search", str(problem)) for problem in error.problems]
+            raise ConfigError(problems) from error
+        metric = settings.metric or f"validation_{experiment.settings.best}"
+        settings = attrs.evolve(settings, metric=metric)
+        known = directions(experiment.metrics)
+        if (name := metric.partition("_")[2]) not in known:
+            what = f"'metric' must be validation_NAME or test_NAME, with NAME one of {', '.join(known)}"
+            raise ConfigError([Problem("sweep", f"{what}: {metric!r}")])
+        direction = settings.direction
+        if direction == "auto":
+            is_best = name == experiment.settings.best
+            high = sign_of_best(experiment.settings, experiment.metrics) > 0 if is_best else known[name]
+            if high is None:
+                what = f"the metric {name!r} does not say which way is better; set 'direction'"
+                raise ConfigError([Problem("sweep", f"{what} to maximize or minimize")])
+            direction = "maximize" if high else "minimize"
         try:
             (out / LOCKS).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigError(f"--out {out}: cannot be created: {os_reason(error)}") from error
-        study = _open_study(settings, out)
+        study = _open_study(settings, direction, out)
         sweep = cls(tables, settings, out, study)
         sweep._check_config(experiment)
         return sweep
@@ -253,21 +269,20 @@ def _watched_by(callback: Callback) -> Iterator[None]:
         watcher.reset(token)
 
 
-def _open_study(settings: SweepConfig, out: Path) -> optuna.Study:
+def _open_study(settings: SweepConfig, direction: str, out: Path) -> optuna.Study:
     """Open the study in its storage.
 
     Raises:
         ConfigError: it cannot be opened.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    auto: Literal["maximize", "minimize"] = "maximize" if is_high_better(settings.metric) else "minimize"
     place = settings.storage or str(out / "sweep.journal")
     try:
         storage = place if "://" in place else optuna.storages.JournalStorage(JournalFileBackend(place))
         return optuna.create_study(
             storage=storage,
             study_name=out.resolve().name,
-            direction=auto if settings.direction == "auto" else settings.direction,
+            direction=direction,
             pruner=_pruner(settings),
             load_if_exists=True,
         )

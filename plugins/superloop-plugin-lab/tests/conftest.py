@@ -1,4 +1,5 @@
 import importlib.util
+import json
 import os
 import signal
 import sys
@@ -116,6 +117,35 @@ def run(tmp_path_factory):
 @pytest.fixture(scope="session")
 def run_with_registers(tmp_path_factory, small_with_registers):
     return trained_folder(small_with_registers, tmp_path_factory.mktemp("runs") / "registers")
+
+
+@pytest.fixture(scope="session")
+def lines_of():
+    """Reads the lines of a run's metrics, without the seconds."""
+
+    def read(folder):
+        lines = [json.loads(line) for line in folder.metrics.read_text().splitlines()]
+        return [{name: value for name, value in line.items() if name != "seconds"} for line in lines]
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def assert_same(lines_of):
+    """Compares two runs bit by bit."""
+
+    def compare(folder, other):
+        assert lines_of(folder) == lines_of(other)
+        ours, theirs = folder.read_checkpoint(), other.read_checkpoint()
+        places = [(of.step, of.best_step, of.generator) for of in (ours, theirs)]
+        assert places[0] == places[1]
+        for name in ("variables", "optimizer", "best"):
+            for one, another in zip(getattr(ours, name), getattr(theirs, name), strict=True):
+                np.testing.assert_array_equal(one, another)
+        files = [sorted(path.name for path in of.path.iterdir()) for of in (folder, other)]
+        assert files[0] == files[1]
+
+    return compare
 
 
 @pytest.fixture

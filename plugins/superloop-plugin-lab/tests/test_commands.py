@@ -163,7 +163,7 @@ def test_eval_prints_a_row_for_each_length(superloop, run):
     code, out, _ = superloop("eval", run.path, "--length", 4, "--length", 8, "--sequences", 16)
     assert code == 0
     rows = [line.split() for line in out.splitlines()]
-    assert rows[0] == ["length", "timesteps", "sequences", "loss", "accuracy"]
+    assert rows[0] == ["length", "timesteps", "sequences", "accuracy", "loss"]
     assert [row[:3] for row in rows[1:]] == [["4", "6", "16"], ["8", "12", "16"]]
 
 
@@ -218,7 +218,7 @@ def test_eval_of_several_runs_prints_and_draws_each(superloop, run, echo_run, tm
     )
     assert (code, err) == (0, "")
     rows = [line.split() for line in out.splitlines()]
-    assert rows[0] == ["run", "length", "timesteps", "sequences", "loss", "accuracy", "echo_accuracy"]
+    assert rows[0] == ["run", "length", "timesteps", "sequences", "accuracy", "loss", "echo_accuracy"]
     assert all(row[-1].endswith("%") for row in rows[3:5])
     assert [row[:2] for row in rows[1:5]] == [["small", "4"], ["small", "6"], ["echo", "4"], ["echo", "6"]]
     assert str(plot) in out
@@ -307,3 +307,10 @@ def test_help_names_the_commands(superloop):
     code, out, _ = superloop("--help")
     assert code == 0
     assert {"train", "eval", "trace"} <= set(out.split())
+
+
+def test_a_task_that_draws_sequences_predicts_on_no_file(superloop, run, tmp_path):
+    (tmp_path / "new.csv").write_text("x\n1\n")
+    code, _, err = superloop("predict", run.path, tmp_path / "new.csv")
+    assert code == 2
+    assert "'superloop-plugin-tasks:last_two_before_nine' cannot predict on new rows" in err

@@ -80,8 +80,9 @@ def test_a_run_that_was_resumed_and_killed_is_not_complete(runs):
 
 
 def test_the_table_is_printed_as_text_csv_json_and_latex(runs, superloop):
-    code, out, _ = superloop("compare", runs)
+    code, out, err = superloop("compare", runs)
     assert code == 0
+    assert "note: 1 of 5 runs are not complete (pruned, stopped or still training); their figures are" in err
     assert [line.split() for line in out.splitlines()] == [
         ["units", "runs", "test_accuracy", "test_loss"],
         ["8", "3", "75.00%", "±", "25.00%", "0.25", "±", "0.25"],

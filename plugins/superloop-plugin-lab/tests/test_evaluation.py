@@ -192,3 +192,5 @@ def test_a_metric_that_the_config_does_not_name_can_be_measured(run, echo_run):
     assert list(row.measured.metrics) == ["final_distance"]
     (row,) = evaluate_run(echo_run.path, sequences=16, metrics=["echo_accuracy"])
     assert list(row.measured.metrics) == ["echo_accuracy"]
+    with pytest.raises(ConfigError, match=f"^{echo_run.path}: task: no trace"):
+        list(evaluate_run(echo_run.path, sequences=16, metrics=["final_distance"]))

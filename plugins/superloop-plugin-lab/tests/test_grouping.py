@@ -43,3 +43,11 @@ def test_the_best_accuracy_is_the_highest_and_the_best_loss_the_lowest():
     assert loss.deviation == pytest.approx(math.sqrt(4.5))
     assert (accuracy.count, accuracy.median, accuracy.best, accuracy.worst) == (3, 0.2, 0.6, 0.1)
     assert statistics_of([{"test_loss": 1.0}])["test_loss"].deviation is None
+
+
+def test_the_best_of_a_metric_is_what_the_metric_says():
+    runs = [{"test_f1": f1, "test_odd_accuracy": f1} for f1 in (0.2, 0.6)]
+    assert statistics_of(runs)["test_f1"].best == 0.2
+    known = {"higher_is_better": {"test_f1": True, "test_odd_accuracy": False}}
+    found = statistics_of([run | known for run in runs])
+    assert (found["test_f1"].best, found["test_odd_accuracy"].best) == (0.6, 0.2)

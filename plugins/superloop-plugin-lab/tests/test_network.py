@@ -4,6 +4,7 @@ import h5py
 import numpy as np
 import pytest
 from superloop_plugin_lab.experiment import read_experiment
+from superloop_plugin_lab.step import compiled_step, new_optimizer
 from superloop_plugin_lab.tracing import compute_traces
 
 from superloop_core import Annotation, Batch, ConfigError, Sizes, Superloop, TaskSpec, load_model
@@ -138,6 +139,25 @@ def test_a_task_may_read_traces_of_every_loop(read):
         "tape.position": (1,),
         "loops.1.stack.read": (2,),
     }
+
+
+def test_a_task_that_reads_traces_by_patterns_can_be_trained(read):
+    class Reading(Numbers):
+        traces = ("tape.pos*", "loops.1.stack.rea*")
+
+        def loss(self, targets, results):
+            from keras import ops
+
+            read = ops.mean(results["tape.position"] ** 2) + ops.mean(results["loops.1.stack.read"] ** 2)
+            return super().loss(targets, results) + read
+
+    stack = {"cells": [GRU], "systems": [{"use": "stack", "depth": 2, "width": 2}]}
+    experiment = read(Reading, {"loops": [stack]}, systems=[TAPE])
+    outputs, batch = {"outputs", "tape.position", "loops.1.stack.read"}, drawn(experiment)
+    assert outputs <= set(experiment.model(dict(batch.inputs)))
+    step = compiled_step(experiment, new_optimizer(experiment))
+    losses = [step(dict(batch.inputs), batch.targets)[0] for _ in range(20)]
+    assert losses[-1] < losses[0]
 
 
 def test_each_loop_may_have_sources_of_its_own(read):

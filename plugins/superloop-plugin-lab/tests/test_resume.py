@@ -1,4 +1,3 @@
-import json
 import os
 import shutil
 import signal
@@ -7,7 +6,6 @@ import sys
 from functools import cache
 
 import attrs
-import numpy as np
 import pytest
 from superloop_plugin_lab.diagnosis import TrainingError
 from superloop_plugin_lab.experiment import read_experiment
@@ -64,21 +62,6 @@ def resumed(folder, *overrides):
     return train(read_experiment(folder.config, overrides), folder, folder.read_checkpoint())
 
 
-def lines(folder):
-    read = [json.loads(line) for line in folder.metrics.read_text().splitlines()]
-    return [{name: value for name, value in line.items() if name != "seconds"} for line in read]
-
-
-def assert_same(folder, other):
-    assert lines(folder) == lines(other)
-    ours, theirs = folder.read_checkpoint(), other.read_checkpoint()
-    assert (ours.step, ours.best_step, ours.generator) == (theirs.step, theirs.best_step, theirs.generator)
-    for name in ("variables", "optimizer", "best"):
-        for one, another in zip(getattr(ours, name), getattr(theirs, name), strict=True):
-            np.testing.assert_array_equal(one, another)
-    assert sorted(path.name for path in folder.path.iterdir()) == sorted(p.name for p in other.path.iterdir())
-
-
 @pytest.fixture(scope="module")
 def configs(small, echo):
     """Configs: with dropout; with XLA and a curriculum over many lengths; with what else [train] has."""
@@ -114,16 +97,16 @@ def copied(stopped, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["dropout", "curriculum", "everything"])
-def test_thirty_steps_and_thirty_more_equal_sixty_bit_by_bit(whole, copied, name):
+def test_thirty_steps_and_thirty_more_equal_sixty_bit_by_bit(whole, copied, name, assert_same, lines_of):
     folder = copied(name)
     assert folder.read_checkpoint().step == 30
-    assert lines(folder)[-1]["steps"] == 30
+    assert lines_of(folder)[-1]["steps"] == 30
     outcome = resumed(folder)
     assert (outcome.steps, outcome.interrupted) == (60, False)
     assert_same(folder, whole(name))
 
 
-def test_another_process_resumes_bit_by_bit(whole, copied):
+def test_another_process_resumes_bit_by_bit(whole, copied, assert_same):
     folder = copied("dropout")
     done = subprocess.run(
         [sys.executable, "-m", "superloop_core.cli", "resume", folder.path],
@@ -135,21 +118,23 @@ def test_another_process_resumes_bit_by_bit(whole, copied):
     assert_same(folder, whole("dropout"))
 
 
-def test_a_run_that_ended_at_once_resumes_from_its_last_measurement(whole, configs, tmp_path):
+def test_a_run_that_ended_at_once_resumes_from_its_last_measurement(whole, configs, tmp_path, assert_same):
     folder = trained(configs["dropout"], tmp_path / "run", stop=30, times=2)
     assert folder.read_checkpoint().step == 25
     resumed(folder)
     assert_same(folder, whole("dropout"))
 
 
-def test_a_run_that_ended_at_once_resumes_from_a_checkpoint_between_measurements(whole, configs, tmp_path):
+def test_a_run_that_ended_at_once_resumes_from_a_checkpoint_between_measurements(
+    whole, configs, tmp_path, assert_same
+):
     folder = trained(configs["everything"], tmp_path / "run", stop=24, times=2)
     assert folder.read_checkpoint().step == 20
     resumed(folder)
     assert_same(folder, whole("everything"))
 
 
-def test_a_resumed_run_can_be_stopped_again(whole, copied):
+def test_a_resumed_run_can_be_stopped_again(whole, copied, assert_same):
     folder = copied("dropout")
     experiment = read_experiment(folder.config)
     experiment = attrs.evolve(experiment, task=Interrupted(experiment.task, 7, 1))
@@ -159,7 +144,7 @@ def test_a_resumed_run_can_be_stopped_again(whole, copied):
     assert_same(folder, whole("dropout"))
 
 
-def test_a_complete_run_is_resumed_only_with_more_steps(superloop, run, tmp_path):
+def test_a_complete_run_is_resumed_only_with_more_steps(superloop, run, tmp_path, lines_of):
     folder = RunFolder.open(shutil.copytree(run.path, tmp_path / "run"))
     code, _, err = superloop("resume", folder.path)
     assert code == 2
@@ -168,17 +153,17 @@ def test_a_complete_run_is_resumed_only_with_more_steps(superloop, run, tmp_path
     assert code == 0
     assert "11 in" in out
     assert "11/11" in err
-    assert [line["step"] for line in lines(folder)[:-1]] == [0, 2, 3, 4, 6, 6, 7, 8, 9, 10, 11, 11]
+    assert [line["step"] for line in lines_of(folder)[:-1]] == [0, 2, 3, 4, 6, 6, 7, 8, 9, 10, 11, 11]
 
 
-def test_a_failed_run_resumes_with_another_learning_rate(small, tmp_path):
+def test_a_failed_run_resumes_with_another_learning_rate(small, tmp_path, assert_same, lines_of):
     folder = RunFolder.create(tmp_path / "run", default=tmp_path)
     sgd = ["train.optimizer=sgd", "train.schedule=constant", "train.clip_norm=1e3"]
     with pytest.raises(TrainingError, match="step 1"):
         train(read_experiment(small, [*sgd, "train.learning_rate=3e38"]), folder)
     outcome = resumed(folder, "train.learning_rate=1e-3")
     assert outcome.steps == 7
-    assert not any("failed" in line for line in lines(folder))
+    assert not any("failed" in line for line in lines_of(folder))
     calm = RunFolder.create(tmp_path / "calm", default=tmp_path)
     train(read_experiment(small, [*sgd, "train.learning_rate=1e-3"]), calm)
     assert_same(folder, calm)

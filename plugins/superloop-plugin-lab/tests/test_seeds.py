@@ -31,24 +31,10 @@ CASES = {
 }
 
 
-def lines(folder):
-    read = [json.loads(line) for line in folder.metrics.read_text().splitlines()]
-    return [{name: value for name, value in line.items() if name != "seconds"} for line in read]
-
-
-def assert_same(folder, other):
-    assert lines(folder) == lines(other)
-    ours, theirs = folder.read_checkpoint(), other.read_checkpoint()
-    assert (ours.step, ours.best_step, ours.generator) == (theirs.step, theirs.best_step, theirs.generator)
-    for name in ("variables", "optimizer", "best"):
-        for one, another in zip(getattr(ours, name), getattr(theirs, name), strict=True):
-            np.testing.assert_array_equal(one, another)
-    assert folder.config.read_text() == other.config.read_text()
-    assert folder.picture.read_bytes() == other.picture.read_bytes()
-
-
 @pytest.mark.parametrize("case", CASES)
-def test_each_run_equals_the_one_of_its_seed_alone_bit_by_bit(small, train_to, tmp_path, capfd, case):
+def test_each_run_equals_the_one_of_its_seed_alone_bit_by_bit(
+    small, train_to, tmp_path, capfd, case, assert_same
+):
     tables = module.load_dict(small)
     overrides = (*CASES[case], "train.xla=true")
     runs = list(train_seeds(tables, overrides, (3, 5), tmp_path / "all"))
@@ -56,12 +42,17 @@ def test_each_run_equals_the_one_of_its_seed_alone_bit_by_bit(small, train_to, t
     assert "anew" not in capfd.readouterr().err
     alone = read_experiment(tables, (*overrides, "train.seed=5")).config.to_dict()
     folder = train_to(alone, tmp_path / "alone")
-    assert_same(RunFolder.open(tmp_path / "all/seed-5"), folder)
+    of_all = RunFolder.open(tmp_path / "all/seed-5")
+    assert_same(of_all, folder)
+    assert of_all.config.read_text() == folder.config.read_text()
+    assert of_all.picture.read_bytes() == folder.picture.read_bytes()
     first, second = (RunFolder.open(run.path).read_checkpoint().variables for run in runs)
     assert not np.array_equal(first[0], second[0])
 
 
-def test_runs_that_are_complete_are_kept_and_one_that_was_stopped_is_resumed(small, tmp_path, monkeypatch):
+def test_runs_that_are_complete_are_kept_and_one_that_was_stopped_is_resumed(
+    small, tmp_path, monkeypatch, assert_same
+):
     (whole,) = train_seeds(small, (), (1,), tmp_path / "whole")
     out = tmp_path / "all"
     complete, *_ = train_seeds(small, (), (0,), out)
@@ -131,7 +122,9 @@ def test_a_command_that_was_killed_is_repeated(small, tmp_path):
     assert "2 of 2 runs complete" in done.stdout
 
 
-def test_a_loop_that_draws_constants_is_made_anew_for_each_seed(small, tmp_path, monkeypatch, capfd):
+def test_a_loop_that_draws_constants_is_made_anew_for_each_seed(
+    small, tmp_path, monkeypatch, capfd, lines_of
+):
     monkeypatch.setattr(registry, "_local", {})
 
     @attrs.frozen(kw_only=True)
@@ -159,7 +152,7 @@ def test_a_loop_that_draws_constants_is_made_anew_for_each_seed(small, tmp_path,
         alone = RunFolder.create(tmp_path / "alone", default=tmp_path)
         train(read_experiment(tables, ("train.seed=1",)), alone)
     assert "each seed is compiled anew" in capfd.readouterr().err
-    assert lines(RunFolder.open(tmp_path / "all/seed-1")) == lines(alone)
+    assert lines_of(RunFolder.open(tmp_path / "all/seed-1")) == lines_of(alone)
 
 
 def test_folders_of_another_config_are_rejected_before_a_run(superloop, small_file, run, tmp_path):

@@ -155,7 +155,7 @@ def test_another_sweep_a_wrong_metric_and_a_wrong_key_are_rejected(swept, tmp_pa
         Sweep.open(swept(), ("train.batch_size=4",), tmp_path / "all")
     with pytest.raises(ConfigError, match="with NAME one of loss, accuracy: 'test_echo'"):
         Sweep.open(swept(metric="test_echo"), (), tmp_path / "new")
-    with pytest.raises(ConfigError, match="no setting 'unit'"):
+    with pytest.raises(ConfigError, match=r"sweep\.search: loop\.cells\[0\] .*no setting 'unit'"):
         Sweep.open(swept(search={"loop.cells.0.unit": [3]}), (), tmp_path / "new")
     with pytest.raises(ConfigError, match=r"'storage' 'sqlite:.* cannot be opened"):
         Sweep.open(swept(storage="sqlite:////nowhere/a.db"), (), tmp_path / "new")
@@ -184,3 +184,19 @@ def test_a_search_that_cannot_be_made_is_rejected(name):
 def test_a_grid_needs_lists():
     with pytest.raises(ValueError, match="the sampler grid needs lists"):
         SweepConfig(search=SEARCH, sampler="grid")
+
+
+@pytest.mark.parametrize(
+    ("train", "sweep", "found"),
+    [
+        ({}, {}, ("validation_accuracy", "MAXIMIZE")),
+        ({"best": "final_distance"}, {}, ("validation_final_distance", "MINIMIZE")),
+        ({"best": "final_distance", "best_mode": "max"}, {}, ("validation_final_distance", "MAXIMIZE")),
+        ({}, {"metric": "test_final_distance"}, ("test_final_distance", "MINIMIZE")),
+        ({}, {"metric": "test_final_distance", "direction": "maximize"}, ("test_final_distance", "MAXIMIZE")),
+    ],
+)
+def test_a_sweep_follows_the_best_figure_and_what_a_metric_says(swept, tmp_path, train, sweep, found):
+    tables = swept(**sweep) | {"metrics": [{"use": "final_distance"}]}
+    opened = Sweep.open(tables | {"train": tables["train"] | train}, (), tmp_path)
+    assert (opened.settings.metric, opened.study.direction.name) == found

@@ -19,14 +19,14 @@ class WithClasses(Stored):
         classes: their names, by number.
     """
 
-    def __init__(self, settings: Any):
+    def __init__(self, settings: Any, state: Mapping[str, Any] | None = None, rows: str = ""):
         self.inputs = make_inputs(settings)
         self.classes: list[str] = []
-        super().__init__(settings)
+        super().__init__(settings, state, rows)
 
     def columns(self) -> list[str]:
-        """The inputs and the classes."""
-        return [*self.inputs.columns, self.settings.target]
+        """The inputs, and the classes if they are asked for."""
+        return [*self.inputs.columns, *([] if self.predicts else [self.settings.target])]
 
     def measured_sizes(self) -> Sizes:
         """The inputs, and a logit for each class."""
@@ -41,9 +41,9 @@ class WithClasses(Stored):
         self.classes = list(state["classes"])
         self.inputs.set_state(state["inputs"])
 
-    def facts(self) -> dict[str, str]:
-        """Return the classes too."""
-        return super().facts() | {"classes": f"{len(self.classes)}: {short_repr(self.classes)}"}
+    def learned_facts(self) -> dict[str, str]:
+        """The classes."""
+        return {"classes": f"{len(self.classes)}: {short_repr(self.classes)}"}
 
 
 def in_natural_order(labels: set[str]) -> list[str]:

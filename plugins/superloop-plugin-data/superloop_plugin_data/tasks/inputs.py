@@ -1,6 +1,6 @@
 """The inputs of an example: numbers, or text as tokens."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from superloop_core import ConfigError
 from superloop_core.errors import short_repr
 from superloop_plugin_data.normalization import Normalization
-from superloop_plugin_data.tokens import Vocabulary, make_tokenizer
+from superloop_plugin_data.tokens import UNKNOWN, Vocabulary, make_tokenizer
 from superloop_plugin_data.values import as_matrix
 
 
@@ -27,6 +27,7 @@ class Numbers:
         self.columns = list(columns)
         self._normalize = normalize
         self._missing = missing
+        self._empty = self._counted = 0  # numbers of training examples
         self.size = 0
         self.normalization: Normalization | None = None
 
@@ -53,7 +54,14 @@ class Numbers:
 
     def learn(self, matrices: Iterable[np.ndarray]) -> None:
         """Learn means and standard deviations."""
-        self.normalization = Normalization.over(matrices, "'inputs'")
+
+        def counted() -> Iterator[np.ndarray]:
+            for matrix in matrices:
+                self._empty += int(np.isnan(matrix).sum())
+                self._counted += matrix.size
+                yield matrix
+
+        self.normalization = Normalization.over(counted(), "'inputs'")
 
     def encode(self, matrix: np.ndarray) -> np.ndarray:
         """Return the numbers that a loop takes, ``(timesteps, numbers)`` of float32."""
@@ -69,6 +77,16 @@ class Numbers:
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Take over what was learned."""
         self.normalization = Normalization.of(state)
+        self.size = len(self.normalization.mean)
+
+    def facts(self) -> dict[str, str]:
+        """Return how many numbers of the training examples are missing, if any."""
+        return {"missing": f"{self._empty:,} of {self._counted:,} training inputs"} if self._empty else {}
+
+    def unknown(self, numbers: np.ndarray) -> int:
+        """Return 0: numbers are all known."""
+        del numbers
+        return 0
 
 
 class Text:
@@ -112,6 +130,14 @@ class Text:
     def state(self) -> dict[str, Any]:
         """Return the vocabulary; nothing for one of a file."""
         return {"vocabulary": self.tokenizer.names} if isinstance(self.tokenizer, Vocabulary) else {}
+
+    def facts(self) -> dict[str, str]:
+        """Return the vocabulary."""
+        return {"tokens": f"{self.tokens:,}: {short_repr(list(self.tokenizer.names))}"}
+
+    def unknown(self, numbers: np.ndarray) -> int:
+        """Return how many tokens of a text are not in a vocabulary that was learned."""
+        return int((numbers == UNKNOWN).sum()) if isinstance(self.tokenizer, Vocabulary) else 0
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Take over a vocabulary."""

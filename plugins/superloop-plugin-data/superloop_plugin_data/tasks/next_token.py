@@ -1,7 +1,8 @@
 """The next token at each timestep."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,13 @@ import numpy as np
 from superloop_core import ConfigError, Sizes
 from superloop_plugin_data.files import Table
 from superloop_plugin_data.files.text_file import TextFile
-from superloop_plugin_data.scoring import class_loss, classes_are_right, outputs_of
+from superloop_plugin_data.scoring import (
+    ClassAccuracy,
+    class_loss,
+    classes_are_right,
+    outputs_of,
+    probabilities,
+)
 from superloop_plugin_data.settings import NextTokenConfig
 from superloop_plugin_data.splits import in_order
 from superloop_plugin_data.tasks.inputs import Text
@@ -19,11 +26,14 @@ from superloop_plugin_data.tasks.stored import Encoded, Part, Stored
 class NextToken(Stored):
     """The next token at each timestep. Targets: ``(batch, timesteps)`` of int32, -1 in the padding."""
 
+    inputs: Text
     per_timestep = True
+    own_metrics = MappingProxyType({"token_accuracy": ClassAccuracy()})
+    headline = "loss"
 
-    def __init__(self, settings: NextTokenConfig):
+    def __init__(self, settings: NextTokenConfig, state: Mapping[str, Any] | None = None, rows: str = ""):
         self.inputs = Text(settings.text, settings.tokens, settings.max_tokens)
-        super().__init__(settings)
+        super().__init__(settings, state, rows)
 
     def columns(self) -> list[str]:
         """The text."""
@@ -35,7 +45,9 @@ class NextToken(Stored):
 
     def _check_all(self) -> None:
         self._wholes = [
-            table.whole() if self.settings.window and isinstance(table, TextFile) else None
+            table.whole()
+            if self.settings.window and isinstance(table, TextFile) and not self.predicts
+            else None
             for table in self.tables
         ]
         self._numbers: dict[int, np.ndarray] = {}
@@ -59,8 +71,10 @@ class NextToken(Stored):
         self.inputs.learn(map(self._text, parts))
 
     def encode(self, raw: str, part: Part) -> Encoded:
-        """Return the tokens but the last, and those that follow them."""
-        del raw
+        """Return the tokens but the last, and those that follow them; of a new text all, or the last ones."""
+        if self.predicts:
+            numbers = self.inputs.encode(raw)[-self.settings.window :]
+            return Encoded(numbers, np.full(len(numbers), -1, "int32"))
         numbers = self.inputs.encode(self._text(part))
         if len(numbers) < 2:
             raise ConfigError(f"needs two tokens at least: {len(numbers)}")
@@ -78,9 +92,13 @@ class NextToken(Stored):
         """Take over a vocabulary."""
         self.inputs.set_state(state)
 
-    def facts(self) -> dict[str, str]:
-        """Return the size of the vocabulary too."""
-        return super().facts() | {"tokens": f"{self.inputs.tokens:,}"}
+    def answers(self, outputs: np.ndarray, length: int) -> Iterator[dict[str, Any]]:
+        """The most probable token after the text, and its probability."""
+        shares = probabilities(outputs[length - 1])
+        yield {
+            "predicted_token": self.inputs.tokenizer.names[int(shares.argmax())],
+            "probability": shares.max(),
+        }
 
     def title(self, target: np.ndarray) -> str:
         """The first tokens."""

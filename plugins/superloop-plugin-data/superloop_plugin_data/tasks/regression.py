@@ -1,14 +1,15 @@
 """Numbers for each sequence."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from superloop_core import ConfigError, Sizes
 from superloop_plugin_data.normalization import Normalization
-from superloop_plugin_data.scoring import numbers_are_near, outputs_of, squared_loss
-from superloop_plugin_data.settings import RegressionConfig
+from superloop_plugin_data.scoring import AbsoluteError, numbers_are_near, outputs_of, squared_loss
+from superloop_plugin_data.settings import AbsoluteErrorConfig, RegressionConfig
 from superloop_plugin_data.tasks.inputs import make_inputs
 from superloop_plugin_data.tasks.stored import Encoded, Part, Stored
 from superloop_plugin_data.values import as_number
@@ -20,17 +21,25 @@ class Regression(Stored):
     Targets: ``(batch, numbers)`` of float32.
     """
 
-    def __init__(self, settings: RegressionConfig):
+    own_metrics = MappingProxyType({"absolute_error": AbsoluteError(AbsoluteErrorConfig())})
+    headline = "loss"
+
+    def __init__(self, settings: RegressionConfig, state: Mapping[str, Any] | None = None, rows: str = ""):
         self.inputs = make_inputs(settings)
         self.normalization: Normalization | None = None
-        super().__init__(settings)
+        super().__init__(settings, state, rows)
 
     def columns(self) -> list[str]:
-        """The inputs and the targets."""
-        return [*self.inputs.columns, *self.settings.target]
+        """The inputs, and the targets if they are asked for."""
+        return [*self.inputs.columns, *([] if self.predicts else self.settings.target)]
 
     def raw(self, example: Mapping[str, Any], place: Callable[[int], str]) -> tuple[Any, np.ndarray]:
-        """Return the inputs and the numbers; those of a sequence's last row, where all rows have them."""
+        """Return the inputs and the numbers; those of a sequence's last row, where all rows have them.
+
+        Of a new example the numbers are NaN.
+        """
+        if self.predicts:
+            return self.inputs.raw(example, place), np.full(len(self.settings.target), np.nan)
         numbers = []
         for name in self.settings.target:
             value = example[name]
@@ -67,20 +76,22 @@ class Regression(Stored):
         self.normalization = Normalization.of(state["target"])
         self.inputs.set_state(state["inputs"])
 
-    def facts(self) -> dict[str, str]:
-        """Return the targets' means and standard deviations too."""
+    def learned_facts(self) -> dict[str, str]:
+        """The targets' means and standard deviations."""
         assert self.normalization is not None
-        columns = zip(self.settings.target, self.normalization.mean, self.normalization.scale, strict=True)
-        return super().facts() | {
-            "target": ", ".join(f"{name} {mean:.4g} (sd {sd:.4g})" for name, mean, sd in columns)
-        }
+        return {"target": self.normalization.in_words(self.settings.target)}
+
+    def answers(self, outputs: np.ndarray, length: int) -> Iterator[dict[str, Any]]:
+        """The numbers, in their own units."""
+        del length
+        assert self.normalization is not None
+        numbers = zip(self.settings.target, self.normalization.undo(outputs[-1]), strict=True)
+        yield {f"predicted_{name}": number for name, number in numbers}
 
     def title(self, target: np.ndarray) -> str:
         """The numbers, in their own units."""
         assert self.normalization is not None
-        return " ".join(
-            f"{number:.4g}" for number in target * self.normalization.scale + self.normalization.mean
-        )
+        return " ".join(f"{number:.4g}" for number in self.normalization.undo(target))
 
     def loss(self, targets: Any, results: Mapping[str, Any]) -> Any:
         """Return the mean squared error at the last timestep, in variances of the training targets."""

@@ -2,16 +2,17 @@
 
 import abc
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from superloop_core import Annotation, Batch, ConfigError, Sizes
+from superloop_core import Annotation, Batch, ConfigError, Metric, Sizes
 from superloop_core.errors import Problem
 from superloop_core.task import Split
 from superloop_plugin_data.files import Table, open_table
-from superloop_plugin_data.settings import DataConfig
 from superloop_plugin_data.splits import SPLITS, divided
+from superloop_plugin_data.tasks.inputs import Numbers, Text
 from superloop_plugin_data.values import as_label
 
 MAX_PROBLEMS = 10  # of rows, in one message
@@ -43,27 +44,46 @@ class Stored(abc.ABC):
 
     Args:
         settings: where the examples are, and what they are.
+        state: of a run, for new examples.
+        rows: the path of a file with new examples, which is read in the place of those in the settings;
+            their targets are not read.
+
+    Attributes:
+        predicts: whether the examples are new.
 
     Raises:
         ConfigError: a file or rows of it cannot be used; lists the places.
     """
 
     traces: tuple[str, ...] = ()
+    own_metrics: Mapping[str, Metric] = MappingProxyType({})
+    headline = "accuracy"
     sizes: Sizes
+    inputs: Numbers | Text
     per_timestep = False  # whether there is a target for each timestep
     no_target: float = -1  # in the padding
     without_sequence: str | None = ""  # a row is an example; None: all rows of a file are
 
-    def __init__(self, settings: Any):
+    def __init__(self, settings: Any, state: Mapping[str, Any] | None = None, rows: str = ""):
         self.settings = settings
-        self.tables = self._open_tables(settings)
+        self.predicts = bool(rows)
+        files = [rows] if rows else [settings.data, settings.train, settings.validation, settings.test]
+        sequence = settings.sequence or self.without_sequence
+        self.tables = [open_table(path, sequence) for path in files if path]
         small = sum(table.path.stat().st_size for table in self.tables) <= CACHED
+        self.parts: dict[Split, list[Part]]
         self._raw: dict[tuple[int, int], Any] | None = {} if small else None
         self._encoded: dict[Part, Encoded] | None = {} if small else None
         for table in self.tables:
             table.check_columns(self.columns())
+        if state is not None:
+            self.set_learned(state["learned"])
         self._check_all()
-        self.parts: dict[Split, list[Part]] = self._divide()
+        if self.predicts:
+            self.parts = {"train": [], "validation": [], "test": self._whole(0, range(len(self.tables[0])))}
+            self._learned()
+            return
+        self.parts = self._divide()
         if empty := [split for split in SPLITS if not self.parts[split]]:
             counts = ", ".join(f"{split} {len(self.parts[split]):,}" for split in SPLITS)
             paths = ", ".join(str(table.path) for table in self.tables)
@@ -128,15 +148,26 @@ class Stored(abc.ABC):
     def correct(self, targets: Any, results: Mapping[str, Any]) -> Any:
         """Return whether each sequence is answered correctly, ``(batch,)`` of bool."""
 
+    @abc.abstractmethod
+    def answers(self, outputs: np.ndarray, length: int) -> Iterator[dict[str, Any]]:
+        """Yield what the outputs for a new example mean, by column.
+
+        Args:
+            outputs: ``(timesteps, outputs)`` of float64.
+            length: of the example, in timesteps; the others are padding.
+        """
+
     def facts(self) -> dict[str, str]:
         """Return what was read, in words, by name."""
-        facts: dict[str, str] = {}
-        for split in SPLITS:
-            count = len(self.parts[split])
-            lengths = self.lengths[split]
-            of_length = f", {lengths.min():,} to {lengths.max():,} timesteps" if count else ""
-            facts[split] = f"{count:,} examples{of_length}"
-        return facts
+        if self.predicts:
+            found = {"read": self._in_words("test")}
+            unknown = sum(self.inputs.unknown(self._encode(part).inputs) for part in self.parts["test"])
+            return found | ({"unknown": f"{unknown:,} tokens are not in the vocabulary"} if unknown else {})
+        return {split: self._in_words(split) for split in SPLITS} | self.inputs.facts() | self.learned_facts()
+
+    def learned_facts(self) -> dict[str, str]:
+        """Return what was learned besides the inputs, in words, by name."""
+        return {}
 
     # What the lab calls.
 
@@ -145,9 +176,10 @@ class Stored(abc.ABC):
         return len(self.parts[split])
 
     def sample(self, rng: np.random.Generator, batch_size: int) -> Batch:
-        """Draw training examples."""
-        chosen = rng.integers(0, len(self.parts["train"]), size=batch_size)
-        return self._batch("train", chosen, longest=self.longest)
+        """Draw training examples, or new ones."""
+        split: Split = "test" if self.predicts else "train"
+        chosen = rng.integers(0, len(self.parts[split]), size=batch_size)
+        return self._batch(split, chosen, longest=self.longest)
 
     def batches(self, split: Split, batch_size: int, *, seed: int | None = None) -> Iterator[Batch]:
         """Yield every example of a split once.
@@ -180,6 +212,16 @@ class Stored(abc.ABC):
         number = "" if batch.ids is None else f"example {batch.ids[row]}: "
         return Annotation(title=f"{number}{self.title(batch.targets[row])}", system="")
 
+    def predictions(self, batch: Batch, results: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """Yield what the results for new examples mean: the example's number or sequence, and the answers."""
+        assert batch.ids is not None
+        for row, id in enumerate(batch.ids):
+            part = self.parts["test"][id]
+            name = self.settings.sequence
+            own = {name: self.tables[0].read(part.example)[name]} if name else {"example": part.example}
+            outputs = np.asarray(results["outputs"][row], "float64")
+            yield from (own | answer for answer in self.answers(outputs, int(batch.inputs["lengths"][row])))
+
     def state(self) -> dict[str, Any]:
         """Return the checksums of the files, and what was learned."""
         files = {str(table.path): table.checksum() for table in self.tables}
@@ -197,8 +239,9 @@ class Stored(abc.ABC):
                 raise ConfigError(
                     f"{table.path}: is not the file that the run was trained on; put that back, or train anew"
                 )
-        self.set_learned(state["learned"])
-        self._learned()
+        if state["learned"] != self.learned():
+            self.set_learned(state["learned"])
+            self._learned()
 
     # Inner workings.
 
@@ -247,6 +290,11 @@ class Stored(abc.ABC):
             self.lengths[split] = np.array(lengths, int)
         _raise(problems)
 
+    def _in_words(self, split: Split) -> str:
+        lengths = self.lengths[split]
+        of_length = f", {lengths.min():,} to {lengths.max():,} timesteps" if len(lengths) else ""
+        return f"{len(lengths):,} example{'s' * (len(lengths) != 1)}{of_length}"
+
     def _encode(self, part: Part) -> Encoded:
         if self._encoded is not None and part in self._encoded:
             return self._encoded[part]
@@ -283,11 +331,6 @@ class Stored(abc.ABC):
         """Return the smallest of the ``buckets`` lengths that holds a length."""
         ends = np.ceil(self.longest * np.arange(1, self.settings.buckets + 1) / self.settings.buckets)
         return int(ends[np.searchsorted(ends, length)])
-
-    def _open_tables(self, settings: DataConfig) -> list[Table]:
-        paths = [settings.data] if settings.data else [settings.train, settings.validation, settings.test]
-        sequence = settings.sequence or self.without_sequence
-        return [open_table(path, sequence) for path in paths if path]
 
     def _check_all(self) -> None:
         problems: list[str] = []

@@ -1,13 +1,20 @@
 """A class for each timestep."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from superloop_core import ConfigError
 from superloop_core.errors import short_repr
-from superloop_plugin_data.scoring import class_loss, classes_are_right, outputs_of
+from superloop_plugin_data.scoring import (
+    ClassAccuracy,
+    class_loss,
+    classes_are_right,
+    outputs_of,
+    probabilities,
+)
 from superloop_plugin_data.tasks.classes import WithClasses, class_number, in_natural_order
 from superloop_plugin_data.tasks.stored import Encoded, Part
 from superloop_plugin_data.values import MISSING, as_label
@@ -17,9 +24,13 @@ class Tagging(WithClasses):
     """A class for each timestep. Targets: ``(batch, timesteps)`` of int32, -1 where none is asked for."""
 
     per_timestep = True
+    own_metrics = MappingProxyType({"timestep_accuracy": ClassAccuracy()})
+    headline = "timestep_accuracy"
 
     def raw(self, example: Mapping[str, Any], place: Callable[[int], str]) -> tuple[Any, list[str | None]]:
-        """Return the inputs, and the names of the classes."""
+        """Return the inputs, and the names of the classes; of a new example none."""
+        if self.predicts:
+            return self.inputs.raw(example, place), []
         name, values = self.settings.target, example[self.settings.target]
         values = values.split() if isinstance(values, str) and self.settings.text else values
         if not isinstance(values, list | tuple | np.ndarray):
@@ -41,7 +52,8 @@ class Tagging(WithClasses):
     def encode(self, raw: tuple[Any, list[str | None]], part: Part) -> Encoded:
         """Return the inputs and the numbers of the classes."""
         del part
-        inputs, labels = self.inputs.encode(raw[0]), raw[1]
+        inputs = self.inputs.encode(raw[0])
+        labels = [None] * len(inputs) if self.predicts else raw[1]
         if len(labels) != len(inputs):
             raise ConfigError(
                 f"has {len(inputs)} timesteps, but {len(labels)} classes in {self.settings.target!r}"
@@ -52,6 +64,16 @@ class Tagging(WithClasses):
             for label in labels
         ]
         return Encoded(inputs, np.array(numbers, "int32"))
+
+    def answers(self, outputs: np.ndarray, length: int) -> Iterator[dict[str, Any]]:
+        """For each timestep the most probable class, and its probability."""
+        for timestep, shares in enumerate(probabilities(outputs[:length])):
+            name = self.classes[shares.argmax()]
+            yield {
+                "timestep": timestep,
+                f"predicted_{self.settings.target}": name,
+                "probability": shares.max(),
+            }
 
     def title(self, target: np.ndarray) -> str:
         """The first classes."""

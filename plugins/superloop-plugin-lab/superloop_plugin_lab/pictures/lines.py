@@ -1,11 +1,13 @@
-"""Lines over timesteps: a trace of one number, and the path of a position."""
+"""Lines over timesteps: a trace of one number, the path of a position, and lines that a task names."""
+
+from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from superloop_plugin_lab.pictures.heat_map import FROM_ZERO
-from superloop_plugin_lab.pictures.style import ACCENT
+from superloop_plugin_lab.pictures.style import ACCENT, INK
 
 
 def draw_line(axes: Axes, row: int, trace: np.ndarray) -> None:
@@ -25,3 +27,13 @@ def draw_path(axes: Axes, positions: np.ndarray) -> None:
     axes.plot(positions, color="white", linewidth=3.4, alpha=0.7, solid_capstyle="round")
     axes.plot(positions, color=ACCENT, linewidth=1.8, solid_capstyle="round")
     axes.plot(len(positions) - 1, positions[-1], "o", color=ACCENT, markeredgecolor="white", markersize=7)
+
+
+def draw_lines(axes: Axes, lines: Mapping[str, np.ndarray]) -> None:
+    """Draw lines ``(timesteps,)`` by name; the first is what the others should be."""
+    (name, true), *others = lines.items()
+    axes.plot(true, color=INK, linewidth=1.8, label=name)
+    for index, (name, line) in enumerate(others):
+        axes.plot(line, color=ACCENT, alpha=1 / (1 + index), linewidth=1.4, marker=".", label=name)
+    axes.legend(frameon=False, fontsize=8)
+    axes.set_xlim(-0.5, len(true) - 0.5)

@@ -12,11 +12,12 @@ from superloop_core import Superloop
 from superloop_core.task import Batch, Task
 from superloop_plugin_lab.pictures.captions import system_of, write_caption
 from superloop_plugin_lab.pictures.heat_map import draw_heat_map, draw_scale
-from superloop_plugin_lab.pictures.lines import draw_line, draw_path
+from superloop_plugin_lab.pictures.lines import draw_line, draw_lines, draw_path
 from superloop_plugin_lab.pictures.selection import select_traces
 from superloop_plugin_lab.pictures.style import style_trace_axes, styled_figure
 
 MAX_PANELS_ACROSS = 3
+OUTPUTS = "outputs"
 WIDTH, NARROW_WIDTH, HEIGHT = 5.4, 4.2, 3.6  # inches of a panel; narrow with three or more side by side
 
 Panel: TypeAlias = tuple[int, str]  # row of the batch, name of the trace
@@ -35,7 +36,7 @@ def draw_traces(
     of several stacks, tapes or heads, the numbers of a slot stand below each other. One number is a line. A
     system's ``position`` is a path over its ``weights``. The system that the task annotates comes first, with
     its slots labelled. Without a system that has slots, the cells' states are drawn. A sequence ends with its
-    valid timesteps.
+    valid timesteps. The lines of a task that has some come before all traces.
 
     Left out are traces of more than 512 numbers a timestep, and all but the 6 with the most slots. Of a
     system, the last slots that are almost unused are cut off.
@@ -53,6 +54,8 @@ def draw_traces(
     lengths = batch.inputs.get("lengths")
     selection = select_traces(traces, {note.system for note in notes})
     names = sorted(selection.drawn, key=lambda name: (system_of(name) != notes[0].system, name))
+    lines = getattr(task, "picture_lines", None)
+    names = names if lines is None else [OUTPUTS, *names]
     across = panels_across(len(notes), len(names))
     panels = arrange(len(notes), names, across)
     down = max(1, -(-len(panels) // across))  # without a trace to draw, the picture is blank
@@ -68,7 +71,9 @@ def draw_traces(
             row, name = panel
             trace = selection.traces[name]
             axes_of[name].append(axes)
-            if trace.shape[2:] == (1,):
+            if name == OUTPUTS and lines is not None:
+                draw_lines(axes, lines(batch, row, traces))
+            elif trace.shape[2:] == (1,):
                 draw_line(axes, row, trace)
             else:
                 images[name] = draw_heat_map(axes, row, trace, slot_names.get(name, ()))

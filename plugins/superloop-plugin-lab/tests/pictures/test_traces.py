@@ -40,6 +40,22 @@ def test_the_annotated_system_comes_first_and_others_beside_it(drawn, rows, poin
     ]
 
 
+def test_the_lines_of_a_task_come_first(draw, pointing, attention):
+    class Forecasting(pointing):
+        def picture_lines(self, batch, row, results):
+            forecast = np.where(np.arange(TIMESTEPS) < 1, np.nan, results["outputs"][row, :, 0])
+            return {"level": np.arange(TIMESTEPS) + row, "2 ahead": forecast}
+
+    traces = attention(2)
+    figure, _ = draw(Forecasting(), traces)
+    panels = figure.axes[:4]  # of lines and of weights, by turns
+    assert titles(panels)[::2] == [f"row 0 {RIGHT}\noutputs", f"row 1 {WRONG}\noutputs"]
+    true, forecast = panels[2].lines
+    assert [line.get_label() for line in (true, forecast)] == ["level", "2 ahead"]
+    np.testing.assert_array_equal(true.get_ydata(), [1, 2, 3, 4, 5])
+    np.testing.assert_array_equal(forecast.get_ydata()[1:], traces["outputs"][1, 1:, 0])
+
+
 def test_without_a_system_that_has_slots_the_cells_are_drawn(drawn, pointing, attention):
     traces = attention(1)
     del traces["tape.weights"]
