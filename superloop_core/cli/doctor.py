@@ -33,8 +33,8 @@ PACKAGES = (
     "superloop-core", "tensorflow", "keras", "numpy", "attrs", "cattrs", "pluggy", "click", "h5py",
 )  # fmt: skip
 VARIABLES = (
-    "SUPERLOOP_", "KERAS_", "TF_ENABLE_", "TF_FORCE_", "TF_GPU_", "TF_NUM_", "TF_USE_", "TF_XLA_", "XLA_",
-    "CUDA_VISIBLE_DEVICES",
+    "SUPERLOOP_", "KERAS_", "TF_CONFIG", "TF_ENABLE_", "TF_FORCE_", "TF_GPU_", "TF_NUM_", "TF_USE_",
+    "TF_XLA_", "XLA_", "CUDA_VISIBLE_DEVICES", "SLURM_STEP_",
 )  # fmt: skip
 
 SLOW = 1.0  # seconds of an import that are worth a warning

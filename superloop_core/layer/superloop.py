@@ -1,5 +1,6 @@
 """Superloop, the Keras layer: a config's wiring, over all timesteps."""
 
+import warnings
 from collections.abc import Mapping
 from collections.abc import Sequence as Seq
 from functools import cached_property
@@ -42,6 +43,10 @@ OPTIONS = (
     "checkpoint_every", "debug",
 )  # fmt: skip
 FIXED = ("config", "traces", "stateful", "unroll", "checkpoint_every", "debug")
+NOT_DISTRIBUTED = (
+    "keras.distribution does nothing on TensorFlow, so each process computes whole batches by itself; use "
+    "tf.distribute.MirroredStrategy with fit, or superloop_plugin_lab.distributed, and unset the distribution"
+)
 
 
 class StepConstants(NamedTuple):
@@ -242,6 +247,8 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         del initial_state_shape
         if not self._inputs_are_known:
             self._infer_inputs(inputs_shape)
+        if keras.distribution.distribution() is not None:
+            warnings.warn(f"{self.name}: {NOT_DISTRIBUTED}", stacklevel=2)
         if not self.wiring.built:  # a build that was refused further down has made its weights
             self.wiring.build(self.config.inputs)
         freeze_frozen(self)

@@ -97,7 +97,11 @@ def serve(port: int, target: int) -> None:
     server = socket.create_server(("localhost", port))
     while True:
         near, _ = server.accept()
-        far = socket.create_connection(("localhost", target))
+        try:
+            far = socket.create_connection(("localhost", target))
+        except OSError:  # it does not listen yet, and is tried again
+            near.close()
+            continue
         for source, sink in ((near, far), (far, near)):
             source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             threading.Thread(target=pass_on, args=(source, sink), daemon=True).start()
