@@ -1,0 +1,68 @@
+"""What the commands say of many workers, before any process is started."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from superloop_plugin_lab.distributed import launcher
+
+
+@pytest.mark.parametrize(
+    ("options", "rule"),
+    [
+        (["--workers", "2", "--seeds", "0:2"], "--workers is for one run; leave --seeds and --dry-run out"),
+        (["--workers", "2", "--dry-run"], "--workers is for one run"),
+        (["--workers", "0"], "0 is not in the range"),
+        (["--devices", "0,0"], "'0,0' must be different numbers of GPUs from 0, such as 0,1"),
+        (["--devices", "0,1", "--workers", "3"], "--workers must be the number of --devices, 2"),
+        (["--resume"], "--resume needs --out"),
+        (["--resume", "--seeds", "0:2", "--out", "runs"], "and neither --seeds"),
+    ],
+)
+def test_options_that_exclude_each_other_are_refused(superloop, small_file, options, rule):
+    status, _, error = superloop("train", small_file, *options)
+    assert status == 2
+    assert rule in error
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """The processes that would be started: command and environment."""
+    calls = []
+
+    class Started:
+        returncode = 0
+
+        def __init__(self, command, env, **streams):
+            calls.append((command, env))
+
+        def poll(self):
+            return 0
+
+        wait = poll
+
+    monkeypatch.setattr(launcher.subprocess, "Popen", Started)
+    assert subprocess.Popen is Started  # the module's own
+    return calls
+
+
+def test_each_device_gets_a_worker_with_the_files_and_changes_of_the_command(superloop, started, tmp_path):
+    plugin = tmp_path / "mine.py"
+    plugin.write_text("from superloop_core import hookimpl\n@hookimpl\ndef superloop_register(): return ()\n")
+    options = ["--devices", "2,0", "--steps", 3, "--set", "loop.name=a b", "--out", tmp_path / "run"]
+    status, _, error = superloop("-p", plugin, "train", "copy.toml", *options)
+    assert status == 0, error
+    for index, (command, environment) in enumerate(started):
+        assert command[:5] == [
+            *(sys.executable, "-m", "superloop_plugin_lab.distributed.process"),
+            *(str(index), "2"),
+        ]
+        assert command[5:] == [
+            *(f"-p{plugin}", "train", "copy.toml", f"--out={tmp_path / 'run'}"),
+            *("--set=loop.name=a b", "--set=train.steps=3", "--set=train.epochs=0"),
+        ]
+        assert environment["CUDA_VISIBLE_DEVICES"] == "2,0"
+        told = json.loads(environment["TF_CONFIG"])
+        assert told["task"] == {"type": "worker", "index": index}
+        assert len(set(told["cluster"]["worker"])) == 2
