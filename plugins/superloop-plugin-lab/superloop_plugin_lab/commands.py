@@ -145,20 +145,17 @@ def train(
         raise click.UsageError("--dry-run is for one seed; leave --seeds out")
     if resumes and (out is None or seeds or dry_run):
         raise click.UsageError("--resume needs --out, and neither --seeds, which does so too, nor --dry-run")
+    if seeds or dry_run:
+        _check_alone(workers, devices)
+    if workers is not None or devices:
+        options = {"--out": out, "--steps": steps, "--seed": seed}
+        given_options = [f"{name}={value}" for name, value in options.items() if value is not None]
+        flags = ["--resume"] if resumes else []
+        launch_all(["train", str(config), *given_options, *flags], overrides, workers, devices)
     given = {"train.steps": steps, "train.seed": seed}
     overrides += tuple(f"{key}={value}" for key, value in given.items() if value is not None)
     name = folder_name(name_of(config), overrides)
     overrides += () if steps is None else ("train.epochs=0",)
-    if workers is not None or devices:
-        if seeds or dry_run:
-            raise click.UsageError("--workers is for one run; leave --seeds and --dry-run out")
-        folder_options = [f"--out={out}"] if out else []
-        launch_all(
-            ["train", str(config), *folder_options, *(["--resume"] if resumes else [])],
-            overrides,
-            workers,
-            devices,
-        )
     begin()
     if seeds:
         _train_seeds(config, overrides, seeds, out or Path("runs") / f"{name}+seeds")
@@ -174,6 +171,20 @@ def train(
         end_of(train_or_resume(config, overrides, out))
     else:
         end_of(train_run(config, overrides, out, default=Path("runs") / name))
+
+
+def _check_alone(workers: int | None, devices: tuple[int, ...]) -> None:
+    """Check that this process is the only one.
+
+    Raises:
+        click.UsageError: it is not, or is to start others.
+    """
+    from superloop_plugin_lab.distributed import read_cluster
+
+    cluster = read_cluster()
+    if workers is not None or devices or cluster is not None:
+        told = "" if cluster is None else f", and {cluster.source} says {cluster.name(cluster.index)}"
+        raise click.UsageError(f"--seeds and --dry-run are for one process{told}; leave them out")
 
 
 def _train_seeds(config: Path, overrides: tuple[str, ...], seeds: tuple[int, ...], out: Path) -> None:
@@ -206,10 +217,11 @@ def resume(
     before its first one at the beginning. For a run that is complete, set more steps with --steps; for one
     that stopped early, more patience with --set early_stopping.patience=N.
     """
+    if workers is not None or devices:
+        given_options = [] if steps is None else [f"--steps={steps}"]
+        launch_all(["resume", str(run), *given_options], overrides, workers, devices)
     if steps is not None:
         overrides += (f"train.steps={steps}",)
-    if workers is not None or devices:
-        launch_all(["resume", str(run)], overrides, workers, devices)
     begin()
     from superloop_plugin_lab.runs import resume_run
 

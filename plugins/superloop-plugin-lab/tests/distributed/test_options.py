@@ -11,8 +11,8 @@ from superloop_plugin_lab.distributed import launcher
 @pytest.mark.parametrize(
     ("options", "rule"),
     [
-        (["--workers", "2", "--seeds", "0:2"], "--workers is for one run; leave --seeds and --dry-run out"),
-        (["--workers", "2", "--dry-run"], "--workers is for one run"),
+        (["--workers", "2", "--seeds", "0:2"], "--seeds and --dry-run are for one process; leave them out"),
+        (["--workers", "2", "--dry-run"], "--seeds and --dry-run are for one process"),
         (["--workers", "0"], "0 is not in the range"),
         (["--devices", "0,0"], "'0,0' must be different numbers of GPUs from 0, such as 0,1"),
         (["--devices", "0,1", "--workers", "3"], "--workers must be the number of --devices, 2"),
@@ -24,6 +24,14 @@ def test_options_that_exclude_each_other_are_refused(superloop, small_file, opti
     status, _, error = superloop("train", small_file, *options)
     assert status == 2
     assert rule in error
+
+
+def test_seeds_are_refused_in_a_worker_of_a_cluster(superloop, small_file, monkeypatch):
+    told = {"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 1}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(told))
+    status, _, error = superloop("train", small_file, "--seeds", "0:2")
+    assert status == 2
+    assert "one process, and TF_CONFIG says worker 1 of 2 (b:1)" in " ".join(error.split())
 
 
 @pytest.fixture
@@ -59,8 +67,8 @@ def test_each_device_gets_a_worker_with_the_files_and_changes_of_the_command(sup
             *(str(index), "2"),
         ]
         assert command[5:] == [
-            *(f"-p{plugin}", "train", "copy.toml", f"--out={tmp_path / 'run'}"),
-            *("--set=loop.name=a b", "--set=train.steps=3", "--set=train.epochs=0"),
+            *(f"-p{plugin}", "train", "copy.toml", f"--out={tmp_path / 'run'}", "--steps=3"),
+            "--set=loop.name=a b",
         ]
         assert environment["CUDA_VISIBLE_DEVICES"] == "2,0"
         told = json.loads(environment["TF_CONFIG"])
