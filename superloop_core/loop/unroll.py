@@ -1,6 +1,6 @@
 """All timesteps of any Builder: unrolled statically, or in one loop."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import attrs
@@ -11,9 +11,10 @@ import tensorflow as tf
 from superloop_core.builder.noise import noise_of
 from superloop_core.builder.protocol import Builder, Sequence, State, Tensor
 from superloop_core.errors import SuperloopError
+from superloop_core.loop.batch_sizes import BatchSizes
 from superloop_core.loop.masks import freeze, hold
 from superloop_core.loop.scan import ASSIGNS, Scan, SegmentedScan
-from superloop_core.loop.shards import Shard, join_rows, split_rows
+from superloop_core.loop.shards import Shard, first_rows, join_rows, pad_rows, split_rows
 from superloop_core.loop.trace_selection import select_traces
 from superloop_core.names import is_loss
 
@@ -92,6 +93,8 @@ class Unroll:
         self._checkpoint_every = checkpoint_every
         self._scans: dict[Any, Scan | SegmentedScan] = {}
         self._effects: dict[bool, Effects] = {}  # in training, and not
+        self._sizes = {training: BatchSizes() for training in (False, True)}
+        self._may_pad: dict[bool, bool] = {}  # in training, and not
 
     def __call__(
         self,
@@ -114,8 +117,9 @@ class Unroll:
             mask: ``(batch, timesteps)`` of bool; where it is False, every state stays, and outputs and
                 traces repeat those of the last valid timestep (zeros before the first one). The inputs
                 there are never read, not even NaN.
-            jit_compile: compile the loop and its gradient with XLA, once for each shape; a static loop
-                is compiled with the graph around it.
+            jit_compile: compile the loop and its gradient with XLA, once for each shape; a batch whose
+                size is not known before the graph runs is padded to one that was compiled before. A static
+                loop is compiled with the graph around it.
             shards: number of loops that run side by side, each on some rows.
 
         Raises:
@@ -195,15 +199,29 @@ class Unroll:
         return Results(tf.stack([at.output for at in taken], axis=1), state, stacked, losses, [])
 
     def _dynamic_steps(self, whole: Shard, shards: int, steps: Any, compiled: bool) -> Results:
-        """Run one loop for each shard; a loop whose steps have effects is one shard."""
-        training = bool(whole.sequence.training)
+        """Run one loop for each shard; a loop whose steps have effects is one shard, without padding."""
+        training, rows = bool(whole.sequence.training), whole.sequence.batch_size
         effects = self._effects.get(training, Effects())
         try:
-            rows = split_rows(whole, 1 if any(effects) else shards)
-            return self._loops(rows, steps, compiled, effects)
+            if any(effects):
+                return self._loops([whole], steps, compiled, effects)
+            if not (compiled and self._pads(whole.sequence)):
+                return self._loops(split_rows(whole, shards), steps, compiled, effects)
+            padded = pad_rows(whole, self._sizes[training].choose(rows, shards))
+            results = self._loops(split_rows(padded, shards), steps, compiled, effects)
+            return Results(*first_rows(results, rows))
         except _EffectsFound as found:
             self._effects[training] = found.effects
             return self._dynamic_steps(whole, shards, steps, compiled)
+
+    def _pads(self, sequence: Sequence) -> bool:
+        """Return whether a batch can have more rows: its graph takes any number, and no row affects another."""
+        if isinstance(sequence.batch_size, int) or tf.__internal__.get_enclosing_xla_context() is not None:
+            return False
+        training = bool(sequence.training)
+        if training not in self._may_pad:
+            self._may_pad[training] = not _has_effects(lambda: self._builder.constants(sequence))
+        return self._may_pad[training]
 
     def _loops(self, shards: list[Shard], steps: Any, compiled: bool, effects: Effects) -> Results:
         weights = [tf.convert_to_tensor(variable.value) for variable in self._builder.variables]
@@ -285,6 +303,19 @@ class Unroll:
             return (state, updated), at._replace(added=[tf.cast(loss, "float32") for loss in scope.losses])
 
         return step
+
+
+def _has_effects(function: Callable[[], Any]) -> bool:
+    """Return whether a function assigns to variables or adds losses, by a trace that has no effect."""
+    scope = keras.StatelessScope(collect_losses=True)
+
+    def trial() -> None:
+        with scope:
+            function()
+
+    graph = tf.function(trial, autograph=False).get_concrete_function().graph
+    assigns = any(operation.type.startswith("Assign") for operation in graph.get_operations())
+    return assigns or bool(scope.losses or scope.state_mapping)
 
 
 def _check_assigned(variables: Iterable[Any], others: bool) -> None:
