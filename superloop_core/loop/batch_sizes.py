@@ -1,29 +1,32 @@
-"""The batch sizes that loops were compiled for, as their graphs remember them."""
+"""The batch sizes that a loop was compiled for, as its graphs remember them."""
 
-from itertools import count
-from typing import Any
+import uuid
 
 import tensorflow as tf
 
 from superloop_core.builder.protocol import Tensor
 
-LAST = 0  # the key of the size of the last batch; every other key is a size that was compiled
-_made = count()
+LAST, COMPUTED = 0, -1  # the last batch: its size, and that with the padding; other keys are compiled sizes
+NONE = tf.int64.max
 
 
 class BatchSizes:
-    """Chooses for how many rows a graph that takes any batch size runs its loop, since XLA compiles for each.
+    """Chooses for how many rows a graph for any batch size runs its loop, since XLA compiles for each number.
 
-    A batch is padded to the least size that was compiled before. It is computed, and compiled, at its own
-    size where none is large enough, or where the batch before had the same size: the last batch of an epoch
-    is padded, and a program that goes on with small batches pays for the padding once.
+    A batch is padded to the least size that was compiled before, and so is the last batch of an epoch. It
+    has its own size, which is then compiled,
 
-    The graph remembers sizes in a table of TensorFlow's that it finds by its name. A table is no variable
-    of the model: it is in no file, and a SavedModel starts with an empty one.
+    - where no compiled size is large enough,
+    - where the batch before had the same size,
+    - and where it would be more than doubled, as the batch before was: a program that goes on with small
+      batches pays for the padding once.
+
+    A graph finds the sizes in a table of TensorFlow's, by its name. The table is no variable: it is in no
+    file, and a SavedModel starts with an empty one.
     """
 
     def __init__(self) -> None:
-        self._name = f"superloop_batch_sizes_{next(_made)}"
+        self._name = f"superloop_batch_sizes_{uuid.uuid4().hex}"
 
     def choose(self, rows: Tensor, multiple: int) -> Tensor:
         """Return the number of rows to compute, a multiple of ``multiple``; 0 for an empty batch.
@@ -32,20 +35,22 @@ class BatchSizes:
             rows: of this batch, a scalar tensor of int32.
             multiple: at least 1.
         """
-        least = tf.cast(-(-rows // multiple) * multiple, tf.int64)
+        own = tf.cast(-(-rows // multiple) * multiple, tf.int64)
         with tf.device("CPU:0"):
             table = tf.raw_ops.MutableHashTableV2(
                 key_dtype=tf.int64, value_dtype=tf.int64, shared_name=self._name
             )
-            sizes, lasts = tf.raw_ops.LookupTableExportV2(
+            keys, values = tf.raw_ops.LookupTableExportV2(
                 table_handle=table, Tkeys=tf.int64, Tvalues=tf.int64
             )
-            is_last = tf.equal(sizes, LAST)
-            repeated = tf.reduce_any(is_last & tf.equal(lasts, least))
-            larger = tf.reduce_min(tf.where(~is_last & (sizes >= least), sizes, tf.int64.max))
-            own = repeated | tf.equal(larger, tf.int64.max) | tf.equal(least, 0)
-            chosen = tf.where(own, least, larger)
+            last, computed = (tf.reduce_sum(tf.where(keys == key, values, 0)) for key in (LAST, COMPUTED))
+            compiled = tf.reduce_min(tf.where((keys > LAST) & (keys >= own), keys, NONE))
+            doubled_again = (compiled > 2 * own) & (computed > 2 * last)
+            pads = (own > 0) & (own != last) & (compiled < NONE) & ~doubled_again
+            chosen = tf.where(pads, compiled, own)
             tf.raw_ops.LookupTableInsertV2(
-                table_handle=table, keys=tf.stack([chosen, LAST]), values=tf.stack([chosen, least])
+                table_handle=table,
+                keys=tf.stack([chosen, LAST, COMPUTED]),
+                values=tf.stack([chosen, own, chosen]),
             )
         return tf.cast(chosen, tf.int32)

@@ -1,4 +1,4 @@
-"""A batch in shards, which run side by side: how many, split by rows, and joined again; and with more rows."""
+"""A batch in shards, which run side by side: how many, split by rows, and joined again; and padding."""
 
 import math
 import os

@@ -1,6 +1,6 @@
 """All timesteps of any Builder: unrolled statically, or in one loop."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import attrs
@@ -50,7 +50,7 @@ class StepResults(NamedTuple):
 
 
 class Effects(NamedTuple):
-    """What a step does besides returning its results; a loop with effects is not split into shards."""
+    """What a step does besides returning its results."""
 
     updated: tuple[int, ...] = ()  # numbers of the weights that it assigns to
     losses: bool = False  # whether it calls add_loss
@@ -94,7 +94,7 @@ class Unroll:
         self._scans: dict[Any, Scan | SegmentedScan] = {}
         self._effects: dict[bool, Effects] = {}  # in training, and not
         self._sizes = {training: BatchSizes() for training in (False, True)}
-        self._may_pad: dict[bool, bool] = {}  # in training, and not
+        self._constants_effects: dict[bool, bool] = {}  # in training, and not
 
     def __call__(
         self,
@@ -199,13 +199,14 @@ class Unroll:
         return Results(tf.stack([at.output for at in taken], axis=1), state, stacked, losses, [])
 
     def _dynamic_steps(self, whole: Shard, shards: int, steps: Any, compiled: bool) -> Results:
-        """Run one loop for each shard; a loop whose steps have effects is one shard, without padding."""
+        """Run one loop for each shard; a loop with effects is one shard, without padding."""
         training, rows = bool(whole.sequence.training), whole.sequence.batch_size
         effects = self._effects.get(training, Effects())
         try:
-            if any(effects):
+            if any(effects) or (compiled and self._constants_have_effects(whole.sequence)):
                 return self._loops([whole], steps, compiled, effects)
-            if not (compiled and self._pads(whole.sequence)):
+            # A graph within XLA's is compiled with it, for one size.
+            if not compiled or isinstance(rows, int) or tf.__internal__.get_enclosing_xla_context():
                 return self._loops(split_rows(whole, shards), steps, compiled, effects)
             padded = pad_rows(whole, self._sizes[training].choose(rows, shards))
             results = self._loops(split_rows(padded, shards), steps, compiled, effects)
@@ -214,14 +215,20 @@ class Unroll:
             self._effects[training] = found.effects
             return self._dynamic_steps(whole, shards, steps, compiled)
 
-    def _pads(self, sequence: Sequence) -> bool:
-        """Return whether a batch can have more rows: its graph takes any number, and no row affects another."""
-        if isinstance(sequence.batch_size, int) or tf.__internal__.get_enclosing_xla_context() is not None:
-            return False
+    def _constants_have_effects(self, sequence: Sequence) -> bool:
+        """Return whether ``constants`` assigns to variables or adds losses, by a trace without effects."""
         training = bool(sequence.training)
-        if training not in self._may_pad:
-            self._may_pad[training] = not _has_effects(lambda: self._builder.constants(sequence))
-        return self._may_pad[training]
+        if training not in self._constants_effects:
+            scope = keras.StatelessScope(collect_losses=True)
+
+            def trial() -> None:
+                with scope:
+                    self._builder.constants(sequence)
+
+            graph = tf.function(trial, autograph=False).get_concrete_function().graph
+            assigns = any(operation.type.startswith("Assign") for operation in graph.get_operations())
+            self._constants_effects[training] = assigns or bool(scope.losses or scope.state_mapping)
+        return self._constants_effects[training]
 
     def _loops(self, shards: list[Shard], steps: Any, compiled: bool, effects: Effects) -> Results:
         weights = [tf.convert_to_tensor(variable.value) for variable in self._builder.variables]
@@ -303,19 +310,6 @@ class Unroll:
             return (state, updated), at._replace(added=[tf.cast(loss, "float32") for loss in scope.losses])
 
         return step
-
-
-def _has_effects(function: Callable[[], Any]) -> bool:
-    """Return whether a function assigns to variables or adds losses, by a trace that has no effect."""
-    scope = keras.StatelessScope(collect_losses=True)
-
-    def trial() -> None:
-        with scope:
-            function()
-
-    graph = tf.function(trial, autograph=False).get_concrete_function().graph
-    assigns = any(operation.type.startswith("Assign") for operation in graph.get_operations())
-    return assigns or bool(scope.losses or scope.state_mapping)
 
 
 def _check_assigned(variables: Iterable[Any], others: bool) -> None:
