@@ -116,7 +116,7 @@ def keras_lstm(batch, unroll=False, **compiled):
 
 
 def epochs(cell=None, system=None, rows=650, validation=130, batch=64, timesteps=40, **options):
-    """Epochs of ``fit`` with small last batches, in seconds and seconds of all cores; no cell: Keras's LSTM."""
+    """Epochs of ``fit`` with small last batches, in seconds, and of all cores; no cell: Keras's LSTM."""
     rng = np.random.default_rng(0)
     inputs, targets = (rng.normal(size=(rows, timesteps, 8)).astype("float32") for _ in range(2))
     symbolic = keras.Input((timesteps, 8))
