@@ -11,7 +11,7 @@ import tensorflow as tf
 from superloop_core.builder.noise import noise_of
 from superloop_core.builder.protocol import Builder, Sequence, State, Tensor
 from superloop_core.errors import SuperloopError
-from superloop_core.loop.batch_sizes import BatchSizes
+from superloop_core.loop.batch_sizes import choose_rows
 from superloop_core.loop.masks import freeze, hold
 from superloop_core.loop.scan import ASSIGNS, Scan, SegmentedScan
 from superloop_core.loop.shards import Shard, first_rows, join_rows, pad_rows, split_rows
@@ -93,8 +93,7 @@ class Unroll:
         self._checkpoint_every = checkpoint_every
         self._scans: dict[Any, Scan | SegmentedScan] = {}
         self._effects: dict[bool, Effects] = {}  # in training, and not
-        self._sizes = {training: BatchSizes() for training in (False, True)}
-        self._constants_effects: dict[bool, bool] = {}  # in training, and not
+        self._constants_effects: dict[Any, bool] = {}  # in training, and not, by what sequences have
 
     def __call__(
         self,
@@ -208,7 +207,7 @@ class Unroll:
             # A graph within XLA's is compiled with it, for one size.
             if not compiled or isinstance(rows, int) or tf.__internal__.get_enclosing_xla_context():
                 return self._loops(split_rows(whole, shards), steps, compiled, effects)
-            padded = pad_rows(whole, self._sizes[training].choose(rows, shards))
+            padded = pad_rows(whole, choose_rows(rows, shards))
             results = self._loops(split_rows(padded, shards), steps, compiled, effects)
             return Results(*first_rows(results, rows))
         except _EffectsFound as found:
@@ -217,8 +216,8 @@ class Unroll:
 
     def _constants_have_effects(self, sequence: Sequence) -> bool:
         """Return whether ``constants`` assigns to variables or adds losses, by a trace without effects."""
-        training = bool(sequence.training)
-        if training not in self._constants_effects:
+        key = bool(sequence.training), (*sequence.sources,), (*sequence.masks,)
+        if key not in self._constants_effects:
             scope = keras.StatelessScope(collect_losses=True)
 
             def trial() -> None:
@@ -227,8 +226,8 @@ class Unroll:
 
             graph = tf.function(trial, autograph=False).get_concrete_function().graph
             assigns = any(operation.type.startswith("Assign") for operation in graph.get_operations())
-            self._constants_effects[training] = assigns or bool(scope.losses or scope.state_mapping)
-        return self._constants_effects[training]
+            self._constants_effects[key] = assigns or bool(scope.losses or scope.state_mapping)
+        return self._constants_effects[key]
 
     def _loops(self, shards: list[Shard], steps: Any, compiled: bool, effects: Effects) -> Results:
         weights = [tf.convert_to_tensor(variable.value) for variable in self._builder.variables]
