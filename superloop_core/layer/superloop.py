@@ -105,7 +105,8 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         jit_compile: compile the loop and its gradient with XLA, once for each shape. ``"auto"``: inside
             a ``tf.function`` (``fit``, ``predict``) where the number of timesteps is known, unless a part
             of the loop has ``supports_jit = False``. A compiled loop runs on the CPU in several shards of
-            the batch, side by side. An unrolled loop ignores it: it is compiled with the graph around it.
+            the batch, side by side, and pads a smaller batch of ``fit`` or ``predict``, such as the last one,
+            instead of compiling anew. An unrolled loop ignores it: it is compiled with the graph around it.
         checkpoint_every: in training, save the state of every n-th timestep only, and recompute the
             others in the backward pass: less memory, more time. An unrolled loop, or one outside a
             ``tf.function`` that is not compiled, saves everything.

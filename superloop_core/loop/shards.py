@@ -1,7 +1,8 @@
-"""A batch in shards, which run side by side: how many, split by rows, and joined again."""
+"""A batch in shards, which run side by side: how many, split by rows, and joined again; and padding."""
 
 import math
 import os
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import attrs
@@ -37,6 +38,25 @@ def join_rows(results: list[Any]) -> Any:
     return tf.nest.map_structure(lambda *tensors: tf.concat(tensors, axis=0), *results)
 
 
+def pad_rows(whole: Shard, rows: Tensor) -> Shard:
+    """Return a batch with as many rows: the last one is repeated, and no gradient reaches it from there.
+
+    A copy of a row computes the row's numbers. Zeros could give NaN where no row of the batch does, and so
+    spoil the gradients of the weights.
+    """
+    more = rows - whole.sequence.batch_size
+
+    def padded(tensor: Tensor) -> Tensor:
+        return tf.concat([tensor, tf.stop_gradient(tf.repeat(tensor[-1:], more, axis=0))], axis=0)
+
+    return _with_rows(whole, padded, batch_size=rows)
+
+
+def first_rows(results: Any, rows: Tensor) -> Any:
+    """Return the results without those of the padding."""
+    return tf.nest.map_structure(lambda tensor: tensor[:rows], results)
+
+
 def count_shards(rows: Any, state: State) -> int:
     """Return how many shards a compiled loop runs in.
 
@@ -57,18 +77,24 @@ def count_shards(rows: Any, state: State) -> int:
 
 
 def _cut(whole: Shard, start: Any, stop: Any) -> Shard:
-    def cut(nest: Any) -> Any:
-        return tf.nest.map_structure(lambda tensor: None if tensor is None else tensor[start:stop], nest)
+    first = whole.sequence.first_row + start
+    return _with_rows(whole, lambda tensor: tensor[start:stop], batch_size=stop - start, first_row=first)
+
+
+def _with_rows(whole: Shard, change: Callable[[Tensor], Tensor], **known: Any) -> Shard:
+    """Return a shard with other rows, which ``change`` returns for each tensor."""
+
+    def changed(nest: Any) -> Any:
+        return tf.nest.map_structure(lambda tensor: None if tensor is None else change(tensor), nest)
 
     sequence = attrs.evolve(
         whole.sequence,
-        batch_size=stop - start,
-        first_row=whole.sequence.first_row + start,
-        lengths=cut(whole.sequence.lengths),
-        sources=cut(dict(whole.sequence.sources)),
-        masks=cut(dict(whole.sequence.masks)),
+        lengths=changed(whole.sequence.lengths),
+        sources=changed(dict(whole.sequence.sources)),
+        masks=changed(dict(whole.sequence.masks)),
+        **known,
     )
-    return Shard(cut(whole.given), cut(whole.state), sequence)
+    return Shard(changed(whole.given), changed(whole.state), sequence)
 
 
 def _bytes_of_row(tensor: Tensor) -> int:

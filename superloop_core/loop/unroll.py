@@ -11,9 +11,10 @@ import tensorflow as tf
 from superloop_core.builder.noise import noise_of
 from superloop_core.builder.protocol import Builder, Sequence, State, Tensor
 from superloop_core.errors import SuperloopError
+from superloop_core.loop.batch_sizes import choose_rows
 from superloop_core.loop.masks import freeze, hold
 from superloop_core.loop.scan import ASSIGNS, Scan, SegmentedScan
-from superloop_core.loop.shards import Shard, join_rows, split_rows
+from superloop_core.loop.shards import Shard, first_rows, join_rows, pad_rows, split_rows
 from superloop_core.loop.trace_selection import select_traces
 from superloop_core.names import is_loss
 
@@ -49,7 +50,7 @@ class StepResults(NamedTuple):
 
 
 class Effects(NamedTuple):
-    """What a step does besides returning its results; a loop with effects is not split into shards."""
+    """What a step does besides returning its results."""
 
     updated: tuple[int, ...] = ()  # numbers of the weights that it assigns to
     losses: bool = False  # whether it calls add_loss
@@ -92,6 +93,7 @@ class Unroll:
         self._checkpoint_every = checkpoint_every
         self._scans: dict[Any, Scan | SegmentedScan] = {}
         self._effects: dict[bool, Effects] = {}  # in training, and not
+        self._constants_effects: dict[Any, bool] = {}  # in training, and not, by what sequences have
 
     def __call__(
         self,
@@ -114,8 +116,9 @@ class Unroll:
             mask: ``(batch, timesteps)`` of bool; where it is False, every state stays, and outputs and
                 traces repeat those of the last valid timestep (zeros before the first one). The inputs
                 there are never read, not even NaN.
-            jit_compile: compile the loop and its gradient with XLA, once for each shape; a static loop
-                is compiled with the graph around it.
+            jit_compile: compile the loop and its gradient with XLA, once for each shape; a batch whose
+                size is not known before the graph runs is padded to one that was compiled before. A static
+                loop is compiled with the graph around it.
             shards: number of loops that run side by side, each on some rows.
 
         Raises:
@@ -195,15 +198,36 @@ class Unroll:
         return Results(tf.stack([at.output for at in taken], axis=1), state, stacked, losses, [])
 
     def _dynamic_steps(self, whole: Shard, shards: int, steps: Any, compiled: bool) -> Results:
-        """Run one loop for each shard; a loop whose steps have effects is one shard."""
-        training = bool(whole.sequence.training)
+        """Run one loop for each shard; a loop with effects is one shard, without padding."""
+        training, rows = bool(whole.sequence.training), whole.sequence.batch_size
         effects = self._effects.get(training, Effects())
         try:
-            rows = split_rows(whole, 1 if any(effects) else shards)
-            return self._loops(rows, steps, compiled, effects)
+            if any(effects) or (compiled and self._constants_have_effects(whole.sequence)):
+                return self._loops([whole], steps, compiled, effects)
+            # A graph within XLA's is compiled with it, for one size.
+            if not compiled or isinstance(rows, int) or tf.__internal__.get_enclosing_xla_context():
+                return self._loops(split_rows(whole, shards), steps, compiled, effects)
+            padded = pad_rows(whole, choose_rows(rows, shards))
+            results = self._loops(split_rows(padded, shards), steps, compiled, effects)
+            return Results(*first_rows(results, rows))
         except _EffectsFound as found:
             self._effects[training] = found.effects
             return self._dynamic_steps(whole, shards, steps, compiled)
+
+    def _constants_have_effects(self, sequence: Sequence) -> bool:
+        """Return whether ``constants`` assigns to variables or adds losses, by a trace without effects."""
+        key = bool(sequence.training), (*sequence.sources,), (*sequence.masks,)
+        if key not in self._constants_effects:
+            scope = keras.StatelessScope(collect_losses=True)
+
+            def trial() -> None:
+                with scope:
+                    self._builder.constants(sequence)
+
+            graph = tf.function(trial, autograph=False).get_concrete_function().graph
+            assigns = any(operation.type.startswith("Assign") for operation in graph.get_operations())
+            self._constants_effects[key] = assigns or bool(scope.losses or scope.state_mapping)
+        return self._constants_effects[key]
 
     def _loops(self, shards: list[Shard], steps: Any, compiled: bool, effects: Effects) -> Results:
         weights = [tf.convert_to_tensor(variable.value) for variable in self._builder.variables]

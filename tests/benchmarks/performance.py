@@ -14,6 +14,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import attrs
@@ -52,6 +53,9 @@ def lstms(batch: int) -> list[Contender]:
 
 
 PAGES_KEPT = {"TF_CPU_ALLOCATOR_USE_BFC": "1"}
+# Of all rounds: the first one stores the programs, and the median is of those that find them.
+PROGRAMS = Path(tempfile.gettempdir()) / "superloop-benchmark-programs"
+PROGRAMS_STORED = {"TF_XLA_FLAGS": f"--tf_xla_persistent_cache_directory={PROGRAMS}"}
 
 
 def memories(name: str, peer: Contender, cell: dict, system: dict, *batches: int) -> dict:
@@ -84,6 +88,10 @@ WORKS = {
     "example-64": [
         example("JAX lax.scan, jitted", "jax_peers", batch=64),
         example("superloop, nothing set", batch=64),
+        example("superloop, optimizer built before", batch=64, prepared=True),
+        attrs.evolve(
+            example("the same, stored programs", batch=64, prepared=True), environment=PROGRAMS_STORED
+        ),
     ],
     "example-timesteps": [
         example(f"superloop, {timesteps:,} timesteps", batch=64, timesteps=timesteps)

@@ -560,6 +560,26 @@ def test_fit_takes_a_loss_down_with_a_mask_and_under_xla(make_loop, make_feed):
     assert losses[-1] < losses[0] / 2
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("policy", "tolerance"), [("float32", 1e-4), ("mixed_float16", 2e-2)])
+def test_fit_with_small_last_batches_gives_what_it_gives_without_xla(
+    policy, tolerance, make_loop, make_feed, assert_close
+):
+    def fitted(jit_compile):
+        keras.utils.set_random_seed(1)
+        layer = Superloop(make_loop("tape", timesteps=4), jit_compile=jit_compile, dtype=policy)
+        inputs = layer.symbolic_inputs(lengths=True)
+        model = keras.Model(inputs, layer(inputs))
+        model.compile(keras.optimizers.SGD(0.1), "mse", metrics=["mae"])
+        feed = make_feed(layer, batch=11) | {"lengths": np.arange(11) % 5}
+        data = feed, np.full((11, 4, 2), 0.5)
+        history = model.fit(*data, validation_data=data, batch_size=4, epochs=2, verbose=0).history
+        answers = [model.predict(feed, batch_size=size, verbose=0) for size in (4, 3)]
+        return history, model.get_weights(), answers
+
+    assert_close(fitted("auto"), fitted(False), tolerance)
+
+
 # Shapes.
 
 

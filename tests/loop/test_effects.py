@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from superloop_core import Sequence, SuperloopError, System, SystemSettings, Wiring, draw_normal
+from superloop_core import Sequence, Superloop, SuperloopError, System, SystemSettings, Wiring, draw_normal
 from superloop_core.builder import KerasCell
 from superloop_core.loop.trace_selection import ALL
 from superloop_core.loop.unroll import Unroll
@@ -95,6 +95,27 @@ class Complex(Plain):
         turn = tf.exp(tf.complex(-0.1 * tf.square(self.angle), self.angle))
         new = state.vector * turn + tf.complex(control, 0.5 * control)
         return tf.math.real(new) + tf.math.imag(new), Vector(new), {}
+
+
+class Directed(Plain):
+    """Of zeros it has no direction, and no gradient."""
+
+    def more(self, control, new):
+        return new + control / ops.norm(control, axis=1, keepdims=True), {}
+
+
+class Regularized(Plain):
+    """Adds a loss before the loop, which depends on all rows at once."""
+
+    def build(self, input_size):
+        self.initial = keras.layers.Dense(2, activity_regularizer="l2")
+        self.initial.build((None, 2))
+
+    def constants(self, sequence):
+        return self.initial(ops.ones((sequence.batch_size, 2)))
+
+    def step(self, control, state, constants):
+        return control + constants, Vector(state.vector + control), {}
 
 
 def wired(system):
@@ -205,6 +226,46 @@ def test_a_named_loss_is_the_sum_of_the_valid_timesteps_and_the_mean_of_the_rows
     named = np.asarray(result.traces["memo.losses.sparsity"])
     (loss,) = result.losses
     assert_close(loss, (named * np.asarray(mask)).sum(axis=1).mean())
+
+
+@pytest.mark.parametrize(
+    ("system", "checkpoint_every"),
+    [(Noisy, 2), (Normalized, 1), (Sparse, 1), (Adding, 1), (Directed, 1), (Regularized, 1)],
+)
+def test_batches_of_several_sizes_give_with_xla_what_they_give_without(
+    system, checkpoint_every, assert_close
+):
+    def made(jit_compile):
+        keras.utils.set_random_seed(1)
+        layer = Superloop(
+            inputs=2,
+            outputs=2,
+            cells=[{"use": "simple_rnn", "units": 3, "dropout": 0.25}],
+            systems=[system(Settings())],
+            traces=ALL,
+            return_state=True,
+            jit_compile=jit_compile,
+            checkpoint_every=checkpoint_every,
+        )
+        layer.build((None, TIMESTEPS, 2))
+
+        @tf.function(autograph=False, input_signature=[tf.TensorSpec((None, TIMESTEPS, 2))])
+        def train(inputs):
+            with tf.GradientTape() as tape:
+                tape.watch(inputs)
+                results = layer(inputs, training=True)
+                sums = [tf.reduce_sum(tf.sin(tensor)) for tensor in tf.nest.flatten(results)]
+                loss = tf.add_n(sums + layer.losses)
+            watched = inputs, [weight.value for weight in layer.trainable_weights]
+            return results, loss, tape.gradient(loss, watched, unconnected_gradients="zero")
+
+        return layer, train
+
+    (layer, train), (plain, train_plain) = made("auto"), made(False)
+    for rows in (8, 3, 8, 1, 1, 0):
+        inputs = tf.constant(np.random.default_rng(rows).normal(size=(rows, TIMESTEPS, 2)), tf.float32)
+        assert_close(train(inputs), train_plain(inputs), 1e-2 if system is Directed else 1e-4)
+        assert_close([v.numpy() for v in layer.variables], [v.numpy() for v in plain.variables], 1e-4)
 
 
 class Assigning(Plain):
