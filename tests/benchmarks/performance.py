@@ -52,6 +52,7 @@ def lstms(batch: int) -> list[Contender]:
     ]
 
 
+GPU = "SUPERLOOP_BENCHMARK_GPU" in os.environ  # set by gpu.py: with and without XLA too
 PAGES_KEPT = {"TF_CPU_ALLOCATOR_USE_BFC": "1"}
 # Of all rounds: the first one stores the programs, and the median is of those that find them.
 PROGRAMS = Path(tempfile.gettempdir()) / "superloop-benchmark-programs"
@@ -64,12 +65,18 @@ def memories(name: str, peer: Contender, cell: dict, system: dict, *batches: int
     def ours(batch: int) -> dict:
         return {"batch": batch, "cell": cell, "system": system}
 
+    forms = {"XLA": {"jit_compile": True}, "no XLA": {"jit_compile": False}} if GPU else {}
+
     return {
         f"{name}-{batch}": [
             attrs.evolve(peer, settings={"batch": batch} | peer.settings),
             Contender("superloop, nothing set", "ours", "memory", ours(batch)),
             Contender("superloop, pages kept", "ours", "memory", ours(batch), PAGES_KEPT),
             Contender("superloop, no memory", "ours", "memory", ours(batch) | {"system": None}, PAGES_KEPT),
+            *(
+                Contender(f"superloop, {form}", "ours", "memory", ours(batch) | options)
+                for form, options in forms.items()
+            ),
         ]
         for batch in batches
     }

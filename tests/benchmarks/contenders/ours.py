@@ -72,7 +72,7 @@ def stack_rnn(batch=128, timesteps=40, **compiled):
     return fitted(build, inputs, inputs, keras.optimizers.Adam(1e-3), **compiled)
 
 
-def memory(batch, cell, system, timesteps=40):
+def memory(batch, cell, system, timesteps=40, **options):
     """One cell and one system, or none; 8 numbers in at each timestep, and as many out; Adam."""
     rng = np.random.default_rng(0)
     inputs = np.eye(8, dtype="float32")[rng.integers(0, 8, (batch, timesteps))]
@@ -80,7 +80,7 @@ def memory(batch, cell, system, timesteps=40):
     loop = {"timesteps": timesteps, "inputs": 8, "outputs": 8, "cells": [cell], "systems": systems}
 
     def build():
-        layer = superloop_core.Superloop(loop)
+        layer = superloop_core.Superloop(loop, **options)
         symbolic = layer.symbolic_inputs()
         return keras.Model(symbolic, layer(symbolic))
 
