@@ -33,13 +33,13 @@ def show(title: str, *command: object) -> bool:
     return status == 0
 
 
-def compare_runs(devices: str, *options: object) -> bool:
+def compare_runs(devices: str) -> bool:
     """Train a run on one device and on many, and compare their weights."""
     from superloop_plugin_lab.checkpoint import Checkpoint
 
     with tempfile.TemporaryDirectory() as place:
         one, many = Path(place) / "one", Path(place) / "many"
-        steps = ("--steps", 200, "--set", "train.optimizer=sgd", *options)
+        steps = ("--steps", 200, "--set", "train.optimizer=sgd", "--set", "train.learning_rate=0.5")
         trained = show("One device", *SUPERLOOP, "train", CONFIG, "--out", one, *steps) and show(
             f"Many devices, {devices}", *SUPERLOOP, "train", CONFIG, "--out", many, *steps, *devices.split()
         )

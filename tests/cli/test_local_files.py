@@ -172,6 +172,7 @@ def test_what_is_no_file_is_reported(superloop, written, tmp_path):
     assert "a plugin to exclude: 'memory.txt'; or FILE.py, a file to import" in done.stderr
 
 
+@pytest.mark.slow
 def test_what_the_file_prints_is_not_the_commands_output(written):
     path = written(RING + "\nprint('hello')\n")
     done = subprocess.run(
@@ -183,6 +184,7 @@ def test_what_the_file_prints_is_not_the_commands_output(written):
     assert done.stderr == "hello\n"
 
 
+@pytest.mark.slow
 def test_a_file_may_register_an_optimizer_with_keras(superloop, written, tmp_path):
     optimizer = """
 import keras

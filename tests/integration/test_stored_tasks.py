@@ -15,6 +15,8 @@ from superloop_plugin_lab.experiment import read_experiment
 from superloop_core import ConfigError
 from superloop_core.cli import main
 
+pytestmark = pytest.mark.slow
+
 CONFIG = """
 [loop]
 inputs = 1

@@ -27,6 +27,7 @@ def results(tmp_path_factory):
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", hostile_files.CASES)
 def test_a_hostile_file_is_refused_with_a_reason_and_does_nothing(results, name):
     message, found = results[name]

@@ -728,6 +728,7 @@ print("the same")
 """
 
 
+@pytest.mark.slow
 def test_a_model_saved_and_loaded_in_a_fresh_process_answers_the_same(tmp_path, make_loop, make_feed):
     layers = {
         "all": Superloop(make_loop("tape", "scratch", cells=CELLS, suppress_output=1), traces=ALL),
@@ -812,6 +813,7 @@ def test_every_plugin_that_is_missing_is_reported_at_once(tmp_path, make_loop):
     assert "pip install superloop-plugin-registers" in str(refused.value)
 
 
+@pytest.mark.slow
 def test_a_saved_model_loads_the_plugins_that_it_needs_and_no_others(tmp_path):
     layer = Superloop({"inputs": 2, "cells": [{"use": "gru", "units": 3}]})
     inputs = layer.symbolic_inputs()

@@ -162,6 +162,7 @@ def ran(
     return results
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("system", [Plain, Noisy, Normalized, Dropping, Sparse, Adding, Complex])
 @pytest.mark.parametrize("way", list(WAYS)[1:])
 def test_every_way_to_run_a_loop_gives_the_same_results_gradients_and_weights(system, way, assert_close):
@@ -175,6 +176,7 @@ def test_every_way_to_run_a_loop_gives_the_same_results_gradients_and_weights(sy
         assert_close([v.numpy() for v in other.variables], [v.numpy() for v in one.variables], 1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["static", "four shards"])
 @pytest.mark.parametrize("system", [Noisy, Dropping])
 def test_noise_is_drawn_anew_at_each_timestep_and_by_each_seed(system, way):
@@ -228,6 +230,7 @@ def test_a_named_loss_is_the_sum_of_the_valid_timesteps_and_the_mean_of_the_rows
     assert_close(loss, (named * np.asarray(mask)).sum(axis=1).mean())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("system", "checkpoint_every"),
     [(Noisy, 2), (Normalized, 1), (Sparse, 1), (Adding, 1), (Directed, 1), (Regularized, 1)],

@@ -89,6 +89,7 @@ def test_what_a_part_prepares_is_there_in_every_check_and_a_report_is_readable()
     assert 4 <= len(shown) <= 12
 
 
+@pytest.mark.slow
 def test_one_of_a_file_is_loaded_in_a_new_process(tmp_path, monkeypatch):
     text = Path(__file__).read_text().partition("\n\n\ndef test_")[0]
     path = tmp_path / "ring_of_a_file.py"

@@ -64,6 +64,7 @@ LOSS = ["learning_rate", "train_accuracy", "train_loss"]
 MEASURED = ["validation_accuracy", "validation_loss"]
 
 
+@pytest.mark.slow
 def test_a_callback_has_each_line_once_also_where_the_run_was_resumed(callbacks, small, folder):
     first, second = Listing(), Listing()
     callbacks.append(first)

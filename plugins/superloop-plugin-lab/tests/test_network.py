@@ -109,6 +109,7 @@ def test_a_tied_embedding_is_both_the_first_and_the_last_layer(read):
     assert len(experiment.model.trainable_weights) == 1 + len(experiment.layer.trainable_weights)
 
 
+@pytest.mark.slow
 def test_loops_in_a_row_are_each_the_input_of_the_next(read):
     second = {"cells": [GRU], "systems": [{"use": "stack", "depth": 2, "width": 2}]}
     experiment = read(Numbers, {"loops": [second, {"cells": [{"use": "lstm", "units": 2}]}]}, systems=[TAPE])
@@ -141,6 +142,7 @@ def test_a_task_may_read_traces_of_every_loop(read):
     }
 
 
+@pytest.mark.slow
 def test_a_task_that_reads_traces_by_patterns_can_be_trained(read):
     class Reading(Numbers):
         traces = ("tape.pos*", "loops.1.stack.rea*")

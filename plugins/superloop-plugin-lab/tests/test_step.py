@@ -184,6 +184,7 @@ def test_a_scaled_gradient_that_overflows_halves_the_scale_until_it_is_below_1(s
     assert not step(dict(batch.inputs), batch.targets)[2]
 
 
+@pytest.mark.slow
 def test_the_step_compiled_with_xla_takes_the_same_step(small):
     results = []
     for xla in ("true", "false"):

@@ -52,6 +52,7 @@ def test_a_figure_that_is_not_better_by_min_delta_or_not_finite_is_waited_for(sm
     assert stopping.waited == 1
 
 
+@pytest.mark.slow
 def test_a_run_ends_complete_when_patience_is_over_and_goes_on_with_more(
     superloop, small, train_to, tmp_path, scripted, capfd
 ):
@@ -135,6 +136,7 @@ def test_the_figure_that_decides_the_best_weights_cannot_change_in_a_run(small, 
         train(changed, folder, folder.read_checkpoint())
 
 
+@pytest.mark.slow
 def test_an_untrained_network_that_measured_best_is_a_warning(
     superloop, small, train_to, tmp_path, scripted, capfd
 ):

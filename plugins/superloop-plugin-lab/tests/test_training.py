@@ -140,6 +140,7 @@ def test_an_update_that_would_break_the_weights_is_not_made(small, folder):
     assert_equal(weights(experiment, folder, "last"), before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.toml")), ids=lambda path: path.stem)
 def test_an_example_config_is_valid_and_takes_two_steps(path, folder):
     settings = [

@@ -110,6 +110,7 @@ def recursion(config, controls):
     return np.stack(reads)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("normalize", [True, False])
 @pytest.mark.parametrize("capacity", [0, 2, 3, 6])
 def test_it_reads_what_all_runs_together_have_on_top(normalize, capacity):
@@ -216,6 +217,7 @@ def test_a_factor_that_the_exps_of_a_timestep_share_says_nothing():
     np.testing.assert_allclose(run(system, shifted)[0], expected, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_it_holds_for_200_timesteps_in_a_window():
     system = stack(states=2, symbols=2, normalize=True, capacity=4, width=1)
     controls = draw(system.config, seed=2, timesteps=200, batch=1)
@@ -282,6 +284,7 @@ def test_a_thousand_steps_and_their_gradient_stay_finite(normalize):
         assert np.isfinite(slope).all()
 
 
+@pytest.mark.slow
 def test_all_timesteps_are_kept_whether_or_not_their_number_is_known_beforehand():
     """A capacity beyond the sequence, capacity = 0, and capacity = 0 where only the data tells."""
     config = {"inputs": 2, "outputs": 1, "cells": [{"use": "gru", "units": 4}]}

@@ -42,6 +42,7 @@ def is_of_training(point):
     return point[0].startswith(("train_", "validation_", "learning_rate"))
 
 
+@pytest.mark.slow
 @each
 def test_a_tracker_has_each_point_once_also_after_a_resume(
     reader, superloop, config_file, lines_of, tmp_path
