@@ -44,7 +44,7 @@ def measure(experiment: Experiment, batches: Iterable[Batch], workers: Workers =
         TrainingError: the loss or the accuracy is not finite.
     """
     figures: list[np.ndarray] = []  # of each batch: loss, then correct and metrics of each row
-    reason = "a loss of another worker"  # why a figure is not finite
+    reason = ""  # why a figure of this worker's is not finite
     for index, batch in enumerate(batches):
         if index % workers.count != workers.index:
             figures.append(np.zeros((1 + len(experiment.metrics)) * len(batch.targets) + 1))
@@ -61,6 +61,8 @@ def measure(experiment: Experiment, batches: Iterable[Batch], workers: Workers =
     by_row = [of_batch[1:].reshape(1 + len(experiment.metrics), -1) for of_batch in totals]
     correct, *metrics = np.concatenate(by_row, axis=1)
     if not (np.isfinite(losses).all() and np.isfinite(correct).all()):
+        wrong = [index for index, of_batch in enumerate(totals) if not np.isfinite(of_batch).all()]
+        reason = reason or f"a figure of worker {wrong[0] % workers.count}"
         raise TrainingError(f"not finite on test sequences: {reason}")
     rows = [of_batch.shape[1] for of_batch in by_row]
     return Measurement(

@@ -91,7 +91,8 @@ def train_or_resume(config: Path, overrides: Sequence[str], out: Path) -> Outcom
             if workers.is_chief:
                 check_config(out, experiment, experiment.settings.seed)
             if _tell(workers, finished(out) is not None):
-                click.echo(printable(f"{out}: the run is complete"))
+                if workers.is_chief:
+                    click.echo(printable(f"{out}: the run is complete"))
                 return None
             return _go_on(experiment, folder, start.checkpoint, workers)
 
@@ -110,7 +111,7 @@ def _go_on(experiment: Experiment, folder: RunFolder, start: Checkpoint | None, 
     """Take the steps that are left, and print the summary."""
     if start is not None and workers.is_chief:
         warn_of_other_versions(folder, experiment)
-    with workers.watched(f"start all workers again: superloop resume {folder.path}"):
+    with workers.watched(f"start all workers again: {workers.resume_command(folder.path)}"):
         outcome = train(experiment, folder, start, workers=workers)
         if workers.is_chief:
             report(experiment, folder, outcome)

@@ -10,13 +10,14 @@ from typing import Any
 import attrs
 import numpy as np
 
-from superloop_core import ConfigError, Superloop
+from superloop_core import ConfigError
 from superloop_core.task import Batch
 from superloop_plugin_lab.best_weights import BestWeights
 from superloop_plugin_lab.checkpoint import Checkpoint, check_fits, optimizer_state, put_back, variables_of
 from superloop_plugin_lab.compatibility import check_parts
 from superloop_plugin_lab.diagnosis import TrainingError, find_not_finite
 from superloop_plugin_lab.distributed import ALONE, Workers
+from superloop_plugin_lab.distributed.models import check_not_trained, give_own_seeds, not_trained
 from superloop_plugin_lab.experiment import Experiment
 from superloop_plugin_lab.feeding import TrainingBatches, measured_batches
 from superloop_plugin_lab.figures import prefixed
@@ -173,7 +174,7 @@ class Run:
         self._measured: dict[str, Callable[[Path], Any]] = {}  # files to write
         if workers.count > 1:
             check_parts(experiment.task, experiment.task.sample(np.random.default_rng(0), 4), self._model)
-            self._give_own_seeds()
+            give_own_seeds(self._model, self._workers)
 
     @property
     def steps(self) -> int:
@@ -213,7 +214,7 @@ class Run:
             WeightsError: it belongs to another model.
         """
         put_back(self._model.variables, start.variables, "weights")
-        self._give_own_seeds()
+        give_own_seeds(self._model, self._workers)
         check_fits(self._model.variables, start.best, "the best weights")
         put_back(optimizer_state(self._optimizer), start.optimizer, "an optimizer")
         self._batches.load(start.generator, start.position)
@@ -242,7 +243,7 @@ class Run:
         lines = self._workers.from_chief(json.dumps(self._folder.read_metrics()).encode())
         self.stopping.read(json.loads(lines))
         put_back(self._model.variables, start.variables, "weights")
-        self._give_own_seeds()
+        give_own_seeds(self._model, self._workers)
         self._measured = self._last_file()
 
     def next_batch(self) -> Batch:
@@ -264,18 +265,13 @@ class Run:
             TrainingError: a number is not finite; the weights stay as they were and are saved.
         """
         batch = self.next_batch() if batch is None else batch
-        before = self._not_trained() if self._workers.count > 1 and not self._took_step else {}
+        before = not_trained(self._model) if self._workers.count > 1 and not self._took_step else {}
         loss, accuracy, finite, stops = self._compiled_step(dict(batch.inputs), batch.targets, asked)
         self._took_step = True
         if not finite:
             found = find_not_finite(self._experiment.network, self._experiment.task, batch)
             raise self._failure(self.step + 1, f"not finite: {found}", saved="last", saved_step=self.step)
-        for path, value in before.items():
-            if not np.array_equal(value, self._not_trained()[path]):
-                raise ConfigError(
-                    f"{path}: changes with each batch and has no gradient, as the averages of batch "
-                    "normalization, so it would differ between workers; train in one process"
-                )
+        check_not_trained(self._model, before)
         self.step += 1
         self.recent.append((float(loss), float(accuracy)))
         return bool(stops)
@@ -351,22 +347,6 @@ class Run:
             interrupted=not self.is_complete,
             stopped=self.stopping.reason if self.stopping.is_over else "",
         )
-
-    def _give_own_seeds(self) -> None:
-        """Let layers outside of the loops drop other numbers on each worker; a loop knows its rows."""
-        layers = self._model._flatten_layers()
-        inside = {
-            id(layer) for loop in layers if isinstance(loop, Superloop) for layer in loop._flatten_layers()
-        }
-        for layer in layers:
-            if id(layer) not in inside:
-                self._workers.spread_seeds(layer._seed_generators)
-
-    def _not_trained(self) -> dict[str, np.ndarray]:
-        """Return the weights without a gradient; integers are the states of seeds."""
-        variables = self._model.non_trainable_variables
-        floats = [variable for variable in variables if "float" in variable.dtype]
-        return {variable.path: np.array(variable) for variable in floats}
 
     def _learning_rate(self) -> float:
         """Return the learning rate of the last update."""

@@ -85,6 +85,9 @@ def _of_tf_config(text: str) -> Cluster:
             raise _refused(f"must have a list of addresses HOST:PORT as {job!r}", short_repr(addresses))
     if len(jobs.get("chief", ())) > 1:
         raise _refused("must have one 'chief'", short_repr(jobs["chief"]))
+    every = [address for addresses in jobs.values() for address in addresses]
+    if again := next((address for address in every if every.count(address) > 1), None):
+        raise _refused("must have a different address for each worker", repr(again))
     job, index = task.get("type"), task.get("index")
     if not isinstance(job, str) or job not in jobs:
         raise _refused(f"must have one of {', '.join(map(repr, jobs))} as the task's 'type'", short_repr(job))
@@ -97,7 +100,7 @@ def _of_tf_config(text: str) -> Cluster:
 
 def _is_address(address: Any) -> bool:
     host, colon, port = address.rpartition(":") if isinstance(address, str) else ("", "", "")
-    return bool(host and colon and port.isdecimal())
+    return bool(host and colon and port.isdecimal() and 0 < int(port) < 2**16)
 
 
 def _of_slurm() -> Cluster:

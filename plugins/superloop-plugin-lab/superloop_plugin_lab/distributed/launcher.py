@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -18,7 +19,8 @@ from superloop_core import ConfigError
 from superloop_plugin_lab.distributed.cluster import read_cluster
 
 GRACE = 30.0  # seconds that the others get to end by themselves, once a worker ended with an error
-LAST = 2000  # bytes of what a worker printed
+LAST = 4000  # bytes of what a worker printed
+INTERRUPTED = 130  # exit status after Ctrl-C
 
 
 def launch(arguments: Sequence[str], workers: int, devices: Sequence[int] = ()) -> int:
@@ -49,12 +51,14 @@ def launch(arguments: Sequence[str], workers: int, devices: Sequence[int] = ()) 
         stack.callback(_kill, processes)
         with _passed_on(processes):
             first = _wait(processes)
-        if first is not None and (first > 0 or processes[first].returncode < 0):
-            status = processes[first].returncode
-            ended = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with {status}"
-            click.echo(f"superloop: worker {first} of {workers} {ended}{_last(printed[first])}", err=True)
         statuses = [process.returncode for process in processes]
-    return statuses[0] if statuses[0] > 0 else max(map(abs, statuses))
+        if first is not None and (first > 0 or statuses[0] < 0) and statuses[first] != INTERRUPTED:
+            signaled = statuses[first] < 0
+            how = f"was ended by {signal.Signals(-statuses[first]).name}" if signaled else "failed"
+            click.echo(f"superloop: worker {first} of {workers} {how}{_last(printed[first])}", err=True)
+            if first == 0:
+                click.echo("superloop: start all workers again with resume, or train --resume", err=True)
+    return max(128 - status if status < 0 else status for status in statuses)
 
 
 def _start(
@@ -135,5 +139,11 @@ def _last(printed: IO[bytes]) -> str:
     """Return the last lines that a worker printed, indented."""
     size = printed.seek(0, os.SEEK_END)
     printed.seek(max(0, size - LAST))
-    lines = printed.read().decode(errors="replace").strip().splitlines()[-5:]
+    lines = printed.read().decode(errors="replace").strip().splitlines()
+    lines = [line for line in lines if not _is_log(line)][-5:]
     return "".join(f"\n  {line}" for line in lines)
+
+
+def _is_log(line: str) -> bool:
+    """Return whether a line is TensorFlow's."""
+    return re.match(r"[IWEF]\d{4} |WARNING: All log messages before absl", line) is not None

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from superloop_core.builder import rows_from
+from superloop_plugin_lab.distributed.models import check_not_trained, give_own_seeds, not_trained
 from superloop_plugin_lab.distributed.parts import Part, Weight, parts_of
 from superloop_plugin_lab.distributed.workers import Workers
 
@@ -33,10 +34,14 @@ def training_step(
         optimizer: updates the trainable weights.
         workers: the result of ``start_workers()``.
         weight: where the loss is no mean over rows, how many numbers of some targets it is over.
+
+    The step raises ConfigError where a weight changes without a gradient, as in batch normalization, and
+    WorkersError where a worker ended.
     """
     variables = model.trainable_variables
     optimizer.build(variables)
     workers.share(model.variables)
+    give_own_seeds(model, workers)
 
     @tf.function(autograph=False)  # type: ignore[untyped-decorator]
     def step(part: Part) -> Any:
@@ -45,15 +50,23 @@ def training_step(
             whole = tf.cast(part.weight, own.dtype) * own
             for added in model.losses:
                 whole += tf.cast(part.rows, own.dtype) * tf.cast(added, own.dtype)
-        found = zip(tape.gradient(whole, variables), variables, strict=True)
+            scaled = optimizer.scale_loss(whole)  # in half precision
+        found = zip(tape.gradient(scaled, variables), variables, strict=True)
         trained = [(tf.convert_to_tensor(slope), variable) for slope, variable in found if slope is not None]
         total, *gradients = workers.sum([whole, *(slope for slope, _ in trained)])
         optimizer.apply(gradients, [variable for _, variable in trained])
         return total
 
+    taken = False
+
     def take(inputs: Any, targets: np.ndarray) -> float:
+        nonlocal taken
         (part,) = parts_of(inputs, targets, workers, weight=weight)
+        before = not_trained(model) if workers.count > 1 and not taken else {}
         with workers.watched():
-            return float(step(part))
+            value = float(step(part))
+        check_not_trained(model, before)
+        taken = True
+        return value
 
     return take

@@ -1,5 +1,6 @@
 """The workers of a run, and what they tell each other."""
 
+import ctypes
 import json
 import os
 import re
@@ -8,13 +9,14 @@ import threading
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import click
 import numpy as np
 
-from superloop_core import SuperloopError
+from superloop_core import ConfigError, SuperloopError, start_tensorflow
 from superloop_core.errors import short_repr
 from superloop_plugin_lab.distributed.cluster import Cluster, read_cluster
 
@@ -126,6 +128,13 @@ class Workers:
             state[0] += np.asarray(self.index * SPREAD).astype(state.dtype)
             generator.state.assign(state)
 
+    def resume_command(self, folder: Path) -> str:
+        """Return the command that goes on with the run of a folder."""
+        local = self.cluster is not None and all(
+            one.startswith("localhost:") for one in self.cluster.addresses
+        )
+        return f"superloop resume {folder}{f' --workers {self.count}' if local else ''}"
+
     @contextmanager
     def watched(self, move: str = "") -> Iterator[None]:
         """Raise a :class:`WorkersError` that names the worker that ended, in place of TensorFlow's error.
@@ -183,12 +192,13 @@ def start_workers() -> Workers:
     GPU of its machine, if there are any.
 
     Raises:
-        ConfigError: what the environment says is no cluster of workers.
+        ConfigError: what the environment says is no cluster of workers, or there are too few GPUs for them.
         WorkersError: TensorFlow has computed something already, or cannot listen at this worker's address.
     """
     cluster = read_cluster()
     if cluster is None:
         return ALONE
+    start_tensorflow()
     import tensorflow as tf
 
     task = {"type": cluster.job, "index": cluster.task}
@@ -196,9 +206,8 @@ def start_workers() -> Workers:
     if cluster.index == 0:
         click.echo(f"{cluster.name(0)}: waiting for the others", err=True)
     try:
-        if len(gpus := tf.config.list_physical_devices("GPU")) > 1:
-            tf.config.set_visible_devices(gpus[cluster.index_on_machine % len(gpus)], "GPU")
-        with _ended_by_ctrl_c():  # TensorFlow waits in C++
+        _take_gpu(cluster, tf.config.list_physical_devices("GPU"))
+        with _ended_by_signals():  # TensorFlow waits in C++
             strategy = tf.distribute.MultiWorkerMirroredStrategy()
     except (RuntimeError, ValueError, tf.errors.OpError) as error:
         own = cluster.name(cluster.index)
@@ -206,14 +215,53 @@ def start_workers() -> Workers:
     return Workers(cluster=cluster, strategy=strategy)
 
 
+def _take_gpu(cluster: Cluster, gpus: Sequence[Any]) -> None:
+    """Let this worker see one GPU, where there are any.
+
+    Raises:
+        ConfigError: there are fewer than the environment names, or than workers on this machine.
+    """
+    import tensorflow as tf
+
+    named = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    if len(gpus) < sum(part.isdecimal() for part in named.split(",")):
+        raise ConfigError(
+            f"--devices or CUDA_VISIBLE_DEVICES names {named!r}, and TensorFlow sees {len(gpus)} of them; "
+            "see superloop doctor, or name others"
+        )
+    if gpus and cluster.index_on_machine >= len(gpus):
+        raise ConfigError(
+            f"{cluster.name(cluster.index)}: is number {cluster.index_on_machine + 1} of its machine, which "
+            f"has {len(gpus)} GPUs; start fewer workers, or hide the GPUs: CUDA_VISIBLE_DEVICES=-1"
+        )
+    if gpus:
+        tf.config.set_visible_devices(gpus[cluster.index_on_machine], "GPU")
+
+
 @contextmanager
-def _ended_by_ctrl_c() -> Iterator[None]:
-    """Let Ctrl-C end the process while TensorFlow waits, as Python's own handler would not be called."""
-    if threading.current_thread() is not threading.main_thread():
+def _ended_by_signals() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM end the process while TensorFlow waits, and SIGTERM from then on.
+
+    Python's handlers are not called in C++, and TensorFlow's own handler of SIGTERM does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread() or os.name != "posix":
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    connected = threading.Event()
+
+    def keep() -> None:
+        library = ctypes.CDLL(None)
+        while not connected.wait(0.2):
+            library.signal(signal.SIGTERM, 0)  # the default
+
+    on_interrupt = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    on_end = signal.getsignal(signal.SIGTERM)
+    keeper = threading.Thread(target=keep, daemon=True)
+    keeper.start()
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        connected.set()
+        keeper.join()
+        signal.signal(signal.SIGINT, on_interrupt)
+        signal.signal(signal.SIGTERM, on_end or signal.SIG_DFL)

@@ -59,6 +59,8 @@ def test_the_chief_of_tf_config_comes_first_and_an_evaluator_is_left_out(cluster
         (told({"worker": WORKERS, "ps": ["c:1"]}, type="worker", index=0), "'chief' and 'worker' only"),
         (told({"worker": "a:1"}, type="worker", index=0), "a list of addresses HOST:PORT"),
         (told({"worker": ["a", "b"]}, type="worker", index=0), "a list of addresses HOST:PORT"),
+        (told({"worker": ["a:1", "b:70123"]}, type="worker", index=0), "a list of addresses HOST:PORT"),
+        (told({"worker": ["a:1", "a:1"]}, type="worker", index=0), "a different address for each worker"),
         (told({"chief": ["a:1", "b:1"]}, type="chief", index=0), "must have one 'chief'"),
         (told({"worker": WORKERS}, type="chief", index=0), "must have one of 'worker' as the task's 'type'"),
         (told({"worker": WORKERS}, type="worker", index=3), "must have 0 to 2 as the task's 'index', of 3"),

@@ -117,10 +117,37 @@ def test_a_run_whose_worker_is_killed_ends_with_its_name_and_resumes_to_the_same
     assert f"worker {index} of 2 was ended by SIGKILL" in error
     if index == 1:  # the chief says so too, and what to do
         assert "worker 1 of 2 (localhost:" in error
-        assert f"start all workers again: superloop resume {out}" in error
+        assert f"start all workers again: superloop resume {out} --workers 2" in error
     resumed = superloop("resume", out, "--workers", 2)
     assert resumed.returncode == 0, resumed.stderr
     assert_equal(out, whole)
+
+
+@pytest.mark.release
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no SIGTERM")
+@pytest.mark.parametrize("connected", [False, True])
+def test_sigterm_ends_a_worker_that_waits_and_all_that_train(config, tmp_path, connected):
+    out = tmp_path / "ended"
+    environment = dict(os.environ)
+    options = ["--workers", "2"]
+    if not connected:
+        environment["TF_CONFIG"] = (
+            f'{{"cluster": {{"worker": ["localhost:{free_port()}", "localhost:{free_port()}"]}}, '
+            '"task": {"type": "worker", "index": 0}}'
+        )
+        options = []
+    run = subprocess.Popen(
+        command("train", config, "--out", out, *options), stderr=subprocess.PIPE, text=True, env=environment
+    )
+    began = time.monotonic()
+    while (connected and not (out / "checkpoint.npz").exists()) or time.monotonic() < began + 10:
+        assert run.poll() is None, run.stderr.read()
+        time.sleep(0.1)
+    run.send_signal(signal.SIGTERM)
+    began = time.monotonic()
+    run.communicate(timeout=DEADLINE)
+    assert time.monotonic() - began < DEADLINE
+    assert run.returncode == (128 + signal.SIGTERM if connected else -signal.SIGTERM)
 
 
 def test_a_worker_of_a_cluster_does_not_start_others_and_names_what_it_cannot_use(config, tmp_path):
