@@ -116,8 +116,9 @@ class Forecasting(Stored):
         return {"columns": self.inputs.normalization.in_words(self.inputs.columns)}
 
     def title(self, target: np.ndarray) -> str:
-        """The first values, normalized."""
-        return " ".join(f"{row[0]:.2f}" for row in target[:8])
+        """Nothing: the picture shows the values."""
+        del target
+        return ""
 
     def picture_lines(self, batch: Batch, row: int, results: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """The values of the first target after each timestep, and what was forecast of them.

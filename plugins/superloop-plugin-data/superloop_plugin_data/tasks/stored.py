@@ -209,8 +209,9 @@ class Stored(abc.ABC):
 
     def annotate(self, batch: Batch, row: int) -> Annotation:
         """Return the example's number and its target."""
-        number = "" if batch.ids is None else f"example {batch.ids[row]}: "
-        return Annotation(title=f"{number}{self.title(batch.targets[row])}", system="")
+        number = "" if batch.ids is None else f"example {batch.ids[row]}"
+        title = ": ".join(filter(None, (number, self.title(batch.targets[row]))))
+        return Annotation(title=title, system="")
 
     def predictions(self, batch: Batch, results: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """Yield what the results for new examples mean: the example's number or sequence, and the answers."""

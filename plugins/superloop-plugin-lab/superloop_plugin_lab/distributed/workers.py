@@ -1,6 +1,5 @@
 """The workers of a run, and what they tell each other."""
 
-import ctypes
 import json
 import os
 import re
@@ -240,28 +239,17 @@ def _take_gpu(cluster: Cluster, gpus: Sequence[Any]) -> None:
 
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM end the process while TensorFlow waits, and SIGTERM from then on.
+    """Let Ctrl-C end the process while TensorFlow waits in C++, and SIGTERM from then on.
 
-    Python's handlers are not called in C++, and TensorFlow's own handler of SIGTERM does nothing.
+    TensorFlow handles SIGTERM from its start on, and does nothing.
     """
-    if threading.current_thread() is not threading.main_thread() or os.name != "posix":
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
-    connected = threading.Event()
-
-    def keep() -> None:
-        library = ctypes.CDLL(None)
-        while not connected.wait(0.2):
-            library.signal(signal.SIGTERM, 0)  # the default
-
     on_interrupt = signal.signal(signal.SIGINT, signal.SIG_DFL)
     on_end = signal.getsignal(signal.SIGTERM)
-    keeper = threading.Thread(target=keep, daemon=True)
-    keeper.start()
     try:
         yield
     finally:
-        connected.set()
-        keeper.join()
         signal.signal(signal.SIGINT, on_interrupt)
         signal.signal(signal.SIGTERM, on_end or signal.SIG_DFL)

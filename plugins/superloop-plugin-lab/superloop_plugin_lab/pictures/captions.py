@@ -11,17 +11,17 @@ from superloop_plugin_lab.pictures.style import ACCENT, FAINT, INK
 CROSS, TICK = "\N{BALLOT X}", "\N{CHECK MARK}"
 
 
-def write_caption(axes: Axes, name: str, note: Annotation, correct: bool, *, first: bool) -> None:
+def write_caption(axes: Axes, name: str, note: Annotation, correct: bool | None, *, first: bool) -> None:
     """Write a panel's title; label the slots if the task annotates them.
 
     Args:
         axes: the panel, already drawn.
         name: the trace's.
         note: the task's annotation of the sequence.
-        correct: whether the sequence was answered correctly.
+        correct: whether the sequence was answered correctly; None: that says little of it.
         first: whether it is the sequence's first panel, whose title tells the sequence.
     """
-    title = f"{note.title} {TICK if correct else CROSS}"
+    title = note.title if correct is None else f"{note.title} {TICK if correct else CROSS}"
     if _is_annotated(axes, name, note):
         axes.set_title(title, loc="left", fontsize=10)
         _label_slots(axes, note)

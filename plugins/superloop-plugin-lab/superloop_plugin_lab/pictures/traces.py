@@ -50,7 +50,9 @@ def draw_traces(
     """
     slot_names = slot_names or {}
     notes = [task.annotate(batch, row) for row in range(len(batch.targets))]
-    correct = np.asarray(task.correct(batch.targets, traces))
+    correct: list[bool | None] = np.asarray(task.correct(batch.targets, traces)).tolist()
+    if getattr(task, "headline", "accuracy") != "accuracy":
+        correct = [None] * len(correct)
     lengths = batch.inputs.get("lengths")
     selection = select_traces(traces, {note.system for note in notes})
     names = sorted(selection.drawn, key=lambda name: (system_of(name) != notes[0].system, name))
@@ -78,7 +80,7 @@ def draw_traces(
             else:
                 images[name] = draw_heat_map(axes, row, trace, slot_names.get(name, ()))
             style_trace_axes(axes)
-            write_caption(axes, name, notes[row], bool(correct[row]), first=name == names[0])
+            write_caption(axes, name, notes[row], correct[row], first=name == names[0])
             axes.set_xlim(right=None if lengths is None else lengths[row] - 0.5)
             position = selection.traces.get(f"{system_of(name)}.position")
             if name == f"{system_of(name)}.weights" and position is not None:
