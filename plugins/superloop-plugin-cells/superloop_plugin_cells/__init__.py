@@ -1,4 +1,4 @@
-"""Recurrent cells: the original superloop's SGU, Keras's, four of the literature, any in Keras's registry."""
+"""Cells: the original superloop's SGU, Keras's, four of the literature, a dense one, any that Keras knows."""
 
 from collections.abc import Iterator
 from types import ModuleType
@@ -8,6 +8,7 @@ from superloop_core import CellSpec, PartConfig, hookimpl
 from superloop_plugin_cells import hookspecs
 from superloop_plugin_cells.settings import (
     PACKAGES,
+    DenseConfig,
     GruConfig,
     IndRnnConfig,
     KerasCellConfig,
@@ -23,6 +24,7 @@ from superloop_plugin_cells.settings import (
 
 __all__ = [
     "PACKAGES",
+    "DenseConfig",
     "GruConfig",
     "IndRnnConfig",
     "KerasCellConfig",
@@ -53,7 +55,7 @@ def superloop_part_of(part: Any, kind: str) -> PartConfig | None:
 
 @hookimpl
 def superloop_register() -> Iterator[CellSpec]:
-    """Register the nine cells."""
+    """Register the ten cells."""
     yield CellSpec(
         name="sgu",
         config=SguConfig,
@@ -117,6 +119,14 @@ def superloop_register() -> Iterator[CellSpec]:
         summary="Independently recurrent units (Li et al., 2018)",
         example={"units": 8},
         reference="Li et al., 2018, https://arxiv.org/abs/1803.04831",
+    )
+    yield CellSpec(
+        name="dense",
+        config=DenseConfig,
+        factory="superloop_plugin_cells.dense:dense",
+        summary="Fully connected cell without a state, a feed-forward controller (Graves et al., 2014)",
+        example={"units": 8},
+        reference="Graves et al., 2014, https://arxiv.org/abs/1410.5401",
     )
     yield CellSpec(
         name="keras",

@@ -100,6 +100,18 @@ class IndRnnConfig(KernelConfig):
 
 
 @attrs.frozen(kw_only=True)
+class DenseConfig(KernelConfig):
+    """Fully connected cell without a state; the loop's systems are its only memory.
+
+    Args:
+        units: size of the output.
+        activation: of the output, by Keras's name; tanh where it is left out.
+    """
+
+    activation: str | None = None
+
+
+@attrs.frozen(kw_only=True)
 class KerasCellConfig(KernelConfig):
     """A cell of Keras.
 

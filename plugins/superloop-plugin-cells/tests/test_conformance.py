@@ -1,4 +1,4 @@
-"""The conformance kit, for the nine cells."""
+"""The conformance kit, for the ten cells."""
 
 import pytest
 
@@ -13,6 +13,7 @@ NAMES = (
     "layer_norm_lstm",
     "min_gru",
     "indrnn",
+    "dense",
     "keras",
 )
 

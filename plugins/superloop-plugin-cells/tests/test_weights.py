@@ -9,7 +9,7 @@ from superloop_core.layer import assembly
 from superloop_core.registry import load_registry
 
 KERAS = ("lstm", "gru", "simple_rnn", "peephole_lstm", "layer_norm_lstm")
-OWN = ("sgu", "min_gru", "indrnn")
+OWN = ("sgu", "min_gru", "indrnn", "dense")
 STACK = {"use": "stack", "depth": 3, "width": 2}
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 import attrs
-from attrs.validators import and_, ge, le
+from attrs.validators import and_, ge, gt, le
 
 from superloop_core import SystemSettings, SystemSpec, hookimpl
 
@@ -19,8 +19,13 @@ class KeyValueConfig(SystemSettings):
         heads: number of memories, each with its own keys and values.
         rule: how a value is written: ``delta`` replaces the value under the key, ``sum`` adds to it.
         decay: factor of the memory in each timestep; 1: no decay.
-        feature_map: map of keys and queries: ``linear``, the identity; ``elu``, elu(x) + 1; ``dpfp``,
-            products of neighbours in [relu(x); relu(-x)].
+        gate: a further decay in each timestep, from the control: none, one factor for a head (``scalar``), or
+            one for each number of its keys (``channel``).
+        writes: number of writes in a timestep, one after the other, each with a key, a value and a strength.
+        max_strength: least upper bound of the write strengths. With the delta rule, a strength of 1 replaces
+            the value under a key, and one of 2 reverses the error under it.
+        feature_map: map of keys and queries: ``linear``, the identity; ``silu``, x sigmoid(x); ``elu``,
+            elu(x) + 1; ``dpfp``, products of neighbours in [relu(x); relu(-x)].
         nu: number of neighbours in ``dpfp``, which maps a key to 2 key_size nu numbers.
         norm: normalization after the map: length 1 (``unit``) or sum 1 (``sum``).
     """
@@ -30,13 +35,18 @@ class KeyValueConfig(SystemSettings):
     heads: int = attrs.field(default=1, validator=ge(1))
     rule: Literal["delta", "sum"] = "delta"
     decay: float = attrs.field(default=1.0, validator=and_(ge(0), le(1)))
-    feature_map: Literal["linear", "elu", "dpfp"] = "linear"
+    gate: Literal["none", "scalar", "channel"] = "none"
+    writes: int = attrs.field(default=1, validator=ge(1))
+    max_strength: float = attrs.field(default=1.0, validator=and_(gt(0), le(2)))
+    feature_map: Literal["linear", "silu", "elu", "dpfp"] = "linear"
     nu: int = attrs.field(default=1, validator=ge(1))
     norm: Literal["unit", "sum"] = "unit"
 
     def __attrs_post_init__(self) -> None:
-        if self.norm == "sum" and self.feature_map == "linear":
-            raise ValueError("'feature_map' must be 'elu' or 'dpfp' with 'norm' = 'sum': 'linear'")
+        if self.norm == "sum" and self.feature_map in ("linear", "silu"):
+            raise ValueError(
+                f"'feature_map' must be 'elu' or 'dpfp' with 'norm' = 'sum': {self.feature_map!r}"
+            )
         if self.feature_map == "dpfp" and not self.nu < 2 * self.key_size:
             raise ValueError(f"'nu' must be less than twice 'key_size', {2 * self.key_size}: {self.nu}")
         if self.feature_map == "dpfp" and self.key_size < 2:
@@ -48,9 +58,15 @@ class KeyValueConfig(SystemSettings):
         return 2 * self.key_size * self.nu if self.feature_map == "dpfp" else self.key_size
 
     @property
+    def gate_size(self) -> int:
+        """Factors of a head's gate."""
+        return {"none": 0, "scalar": 1, "channel": self.key_features}[self.gate]
+
+    @property
     def control_size(self) -> int:
-        """A write strength, a key, a query and a value for each head."""
-        return self.heads * (1 + 2 * self.key_size + self.width)
+        """For each head a query, a gate, and for each write a strength, a key and a value."""
+        a_write = 1 + self.key_size + self.width
+        return self.heads * (self.writes * a_write + self.key_size + self.gate_size)
 
     @property
     def output_size(self) -> int:
@@ -58,9 +74,37 @@ class KeyValueConfig(SystemSettings):
         return self.heads * self.width
 
 
+@attrs.frozen(kw_only=True)
+class DeltaNetConfig(KeyValueConfig):
+    """DeltaNet: ``key_value`` with its keys and queries mapped by SiLU."""
+
+    feature_map: Literal["linear", "silu", "elu", "dpfp"] = "silu"
+
+
+@attrs.frozen(kw_only=True)
+class GatedDeltaNetConfig(DeltaNetConfig):
+    """Gated DeltaNet: DeltaNet with a decay for each head, from the control."""
+
+    gate: Literal["none", "scalar", "channel"] = "scalar"
+
+
+@attrs.frozen(kw_only=True)
+class KdaConfig(DeltaNetConfig):
+    """Kimi Delta Attention: DeltaNet with a decay for each number of a key, from the control."""
+
+    gate: Literal["none", "scalar", "channel"] = "channel"
+
+
+@attrs.frozen(kw_only=True)
+class DeltaProductConfig(DeltaNetConfig):
+    """DeltaProduct: DeltaNet with several writes in a timestep."""
+
+    writes: int = attrs.field(default=2, validator=ge(1))
+
+
 @hookimpl
 def superloop_register() -> Iterator[SystemSpec]:
-    """Register the memory in fast weights."""
+    """Register the memory in fast weights, and its presets."""
     yield SystemSpec(
         name="key_value",
         config=KeyValueConfig,
@@ -68,4 +112,36 @@ def superloop_register() -> Iterator[SystemSpec]:
         summary="Values under keys, in fast weights, by the delta rule (Schlag et al., 2021)",
         example={"key_size": 3, "width": 2, "heads": 2},
         reference="Schlag et al., 2021, https://arxiv.org/abs/2102.11174",
+    )
+    yield SystemSpec(
+        name="deltanet",
+        config=DeltaNetConfig,
+        factory="superloop_plugin_kv.presets:DeltaNet",
+        summary="Values under keys, as in DeltaNet (Yang et al., 2024)",
+        example={"key_size": 3, "width": 2, "heads": 2},
+        reference="Yang et al., 2024, https://arxiv.org/abs/2406.06484",
+    )
+    yield SystemSpec(
+        name="gated_deltanet",
+        config=GatedDeltaNetConfig,
+        factory="superloop_plugin_kv.presets:GatedDeltaNet",
+        summary="Values under keys, with a decay for each head (Yang, Kautz and Hatamizadeh, 2024)",
+        example={"key_size": 3, "width": 2, "heads": 2},
+        reference="Yang, Kautz and Hatamizadeh, 2024, https://arxiv.org/abs/2412.06464",
+    )
+    yield SystemSpec(
+        name="kda",
+        config=KdaConfig,
+        factory="superloop_plugin_kv.presets:KDA",
+        summary="Values under keys, with a decay for each number of a key (Kimi Team, 2025)",
+        example={"key_size": 3, "width": 2, "heads": 2},
+        reference="Kimi Team, 2025, https://arxiv.org/abs/2510.26692",
+    )
+    yield SystemSpec(
+        name="deltaproduct",
+        config=DeltaProductConfig,
+        factory="superloop_plugin_kv.presets:DeltaProduct",
+        summary="Values under keys, with several writes in a timestep (Siems et al., 2025)",
+        example={"key_size": 3, "width": 2, "heads": 2},
+        reference="Siems et al., 2025, https://arxiv.org/abs/2502.10297",
     )

@@ -1,11 +1,13 @@
-"""The conformance kit, for the key-value memory."""
+"""The conformance kit, for the key-value memory and its presets."""
 
 import pytest
 
 from superloop_core.testing import conformance
 
+NAMES = ("key_value", "deltanet", "gated_deltanet", "kda", "deltaproduct")
 
-@pytest.mark.parametrize("check", conformance("key_value"), ids=str)
+
+@pytest.mark.parametrize("check", [check for name in NAMES for check in conformance(name)], ids=str)
 def test_conformance(check):
     check()
 

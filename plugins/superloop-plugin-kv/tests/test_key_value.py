@@ -30,6 +30,8 @@ def run(system, controls):
 
 def features(config, x):
     """Map and normalize one key."""
+    if config.feature_map == "silu":
+        x = x / (1 + np.exp(-x))
     if config.feature_map == "elu":
         x = np.array([one + 1 if one > 0 else np.exp(one) for one in x])
     if config.feature_map == "dpfp":
@@ -40,30 +42,33 @@ def features(config, x):
 
 
 def plain(config, controls):
-    """Compute the equations, head by head."""
+    """Compute the equations, head by head and write by write."""
     timesteps, batch, _ = controls.shape
-    heads, d = config.heads, config.key_size
-    memory = np.zeros((batch, heads, config.width, config.key_features))
-    reads = np.zeros((timesteps, batch, heads, config.width))
+    n, heads, d, width = config.writes, config.heads, config.key_size, config.width
+    memory = np.zeros((batch, heads, width, config.key_features))
+    reads = np.zeros((timesteps, batch, heads, width))
+    ends = np.cumsum([n * heads, n * heads * d, heads * d, n * heads * width])
     for t in range(timesteps):
         for b in range(batch):
-            strengths, keys, queries, values = np.split(
-                controls[t, b], np.cumsum([heads, heads * d, heads * d])
-            )
+            strengths, keys, queries, values, gates = np.split(controls[t, b], ends)
+            strengths, keys = strengths.reshape(n, heads), keys.reshape(n, heads, d)
+            queries, values = queries.reshape(heads, d), values.reshape(n, heads, width)
             for h in range(heads):
-                beta = 1 / (1 + np.exp(-strengths[h]))
-                key = features(config, keys[h * d : (h + 1) * d])
-                query = features(config, queries[h * d : (h + 1) * d])
-                value = values[h * config.width : (h + 1) * config.width]
-                left = config.decay * memory[b, h]
-                error = value - left @ key if config.rule == "delta" else value
-                memory[b, h] = left + beta * np.outer(error, key)
-                reads[t, b, h] = memory[b, h] @ query
+                decay = np.full(config.key_features, config.decay)
+                if config.gate != "none":
+                    decay /= 1 + np.exp(-4 - gates.reshape(heads, -1)[h])
+                memory[b, h] = memory[b, h] @ np.diag(decay)
+                for j in range(n):
+                    beta = config.max_strength / (1 + np.exp(-strengths[j, h]))
+                    key = features(config, keys[j, h])
+                    error = values[j, h] - memory[b, h] @ key if config.rule == "delta" else values[j, h]
+                    memory[b, h] += beta * np.outer(error, key)
+                reads[t, b, h] = memory[b, h] @ features(config, queries[h])
     return reads.reshape(timesteps, batch, -1), memory
 
 
 MAPS = st.sampled_from(
-    [("linear", "unit"), ("elu", "unit"), ("elu", "sum"), ("dpfp", "unit"), ("dpfp", "sum")]
+    [("linear", "unit"), ("silu", "unit"), ("elu", "unit"), ("elu", "sum"), ("dpfp", "unit"), ("dpfp", "sum")]
 )
 CONFIGS = st.builds(
     lambda mapped, **rest: KeyValueConfig(feature_map=mapped[0], norm=mapped[1], **rest),
@@ -73,6 +78,9 @@ CONFIGS = st.builds(
     heads=st.integers(1, 3),
     rule=st.sampled_from(["delta", "sum"]),
     decay=st.sampled_from([0.0, 0.5, 1.0]),
+    gate=st.sampled_from(["none", "scalar", "channel"]),
+    writes=st.integers(1, 3),
+    max_strength=st.sampled_from([1.0, 1.5, 2.0]),
     nu=st.integers(1, 3),
 )
 
@@ -207,7 +215,11 @@ def test_ten_thousand_steps_stay_finite(config):
         ({"heads": 0}, "heads"),
         ({"decay": 1.5}, "decay"),
         ({"decay": -0.5}, "decay"),
+        ({"writes": 0}, "writes"),
+        ({"max_strength": 0.0}, "max_strength"),
+        ({"max_strength": 2.5}, "max_strength"),
         ({"norm": "sum"}, "'feature_map' must be 'elu' or 'dpfp' with 'norm' = 'sum': 'linear'"),
+        ({"norm": "sum", "feature_map": "silu"}, "with 'norm' = 'sum': 'silu'"),
         ({"feature_map": "dpfp", "key_size": 1}, "'key_size' must be >= 2"),
         ({"feature_map": "dpfp", "key_size": 2, "nu": 4}, "'nu' must be less than"),
     ],
