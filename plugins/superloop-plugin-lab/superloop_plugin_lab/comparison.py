@@ -50,6 +50,12 @@ class Group:
         return sum(summary is not None for summary in self.runs.values())
 
     @property
+    def repeated(self) -> int:
+        """The number of runs whose seed is that of a run before: they say nothing more of the deviation."""
+        seeds = [load_dict(RunFolder(run).config).get("train", {}).get("seed", 0) for run in self.runs]
+        return len(seeds) - len(set(seeds))
+
+    @property
     def statistics(self) -> dict[str, Statistics]:
         """Of each final figure, over the runs that are complete."""
         return statistics_of(summary for summary in self.runs.values() if summary is not None)

@@ -96,6 +96,9 @@ def compare(
     if left_out := of_all - sum(group.complete for group in groups):
         why = "are not complete (pruned, stopped or still training); their figures are left out"
         click.echo(f"note: {left_out} of {of_all} runs {why}", err=True)
+    if repeated := sum(group.repeated for group in groups):
+        what = "have the config and the seed of another one, so the deviation says less than it seems to"
+        click.echo(f"note: {repeated} of {of_all} runs {what}", err=True)
     if form is None or form == "latex":
         table = comparison.table_of(groups)
         print_table(*table) if form is None else click.echo(comparison.as_latex(*table))

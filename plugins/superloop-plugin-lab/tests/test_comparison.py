@@ -101,6 +101,13 @@ def test_the_table_is_printed_as_text_csv_json_and_latex(runs, superloop):
     assert r"8 & 3 & 75.00\% $\pm$ 25.00\% & 0.25 $\pm$ 0.25 \\" in out.splitlines()
 
 
+def test_a_seed_that_comes_twice_is_noted(written, superloop, tmp_path):
+    for name, seed in (("one", 0), ("again", 0), ("other", 1)):
+        written(name, 8, seed, 0.5)
+    _, _, error = superloop("compare", tmp_path)
+    assert "note: 1 of 3 runs have the config and the seed of another one" in error
+
+
 def test_latex_is_escaped():
     table = as_latex(["a_b"], [["50% & #1 {x} \\ ~^ <"]], left=1)
     assert r"a\_b \\" in table

@@ -26,6 +26,7 @@ def _take_cores(index: int, count: int) -> None:
 
 
 if __name__ == "__main__":
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # its notes on a worker that died; the error says it
     index, count = map(int, sys.argv[1:3])
     del sys.argv[1:3]
     threading.Thread(target=_end_with_launcher, daemon=True).start()
