@@ -87,7 +87,7 @@ def test_settings_and_a_config_are_checked(superloop, tmp_path):
 def test_a_distribution_is_checked_and_a_badge_is_written(superloop, tmp_path):
     path = tmp_path / "badge.svg"
     shown = superloop("check-plugin", "superloop-plugin-kv", "--only", "metadata", "--badge", path).stdout
-    assert shown.startswith("passed  superloop-plugin-kv:key_value (system) metadata")
+    assert "passed  superloop-plugin-kv:key_value (system) metadata" in shown
     assert "conformant" in path.read_text()
 
 

@@ -19,8 +19,8 @@ class KeyValueConfig(SystemSettings):
         heads: number of memories, each with its own keys and values.
         rule: how a value is written: ``delta`` replaces the value under the key, ``sum`` adds to it.
         decay: factor of the memory in each timestep; 1: no decay.
-        gate: a further decay in each timestep, from the control: none, one factor for a head (``scalar``), or
-            one for each number of its keys (``channel``).
+        gate: a further decay in each timestep, from the control: ``none``; ``scalar``, one factor for a head;
+            ``channel``, one for each number of its keys.
         writes: number of writes in a timestep, one after the other, each with a key, a value and a strength.
         max_strength: least upper bound of the write strengths. With the delta rule, a strength of 1 replaces
             the value under a key, and one of 2 reverses the error under it.
