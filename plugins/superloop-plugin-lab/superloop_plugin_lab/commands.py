@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from superloop_core import output_to_stderr, plugin_files
+from superloop_core.config import apply_overrides, load_dict
 from superloop_core.errors import printable
 from superloop_plugin_lab.grouping import figure_text, folder_name
 
@@ -148,6 +149,7 @@ def train(
     if seeds or dry_run:
         _check_alone(workers, devices)
     if workers is not None or devices:
+        apply_overrides(load_dict(config), overrides)  # what is refused before any process starts
         options = {"--out": out, "--steps": steps, "--seed": seed}
         given_options = [f"{name}={value}" for name, value in options.items() if value is not None]
         flags = ["--resume"] if resumes else []

@@ -34,6 +34,12 @@ def test_seeds_are_refused_in_a_worker_of_a_cluster(superloop, small_file, monke
     assert "one process, and TF_CONFIG says worker 1 of 2 (b:1)" in " ".join(error.split())
 
 
+def test_a_config_that_cannot_be_read_starts_no_process(superloop, started, tmp_path):
+    status, _, error = superloop("train", tmp_path / "none.toml", "--workers", 2)
+    assert (status, started) == (2, [])
+    assert "none.toml: cannot be read" in error
+
+
 @pytest.fixture
 def started(monkeypatch):
     """The processes that would be started: command and environment."""
@@ -58,8 +64,10 @@ def started(monkeypatch):
 def test_each_device_gets_a_worker_with_the_files_and_changes_of_the_command(superloop, started, tmp_path):
     plugin = tmp_path / "mine.py"
     plugin.write_text("from superloop_core import hookimpl\n@hookimpl\ndef superloop_register(): return ()\n")
+    config = tmp_path / "copy.toml"
+    config.write_text("[task]\nuse = 'copy'\n")
     options = ["--devices", "2,0", "--steps", 3, "--set", "loop.name=a b", "--out", tmp_path / "run"]
-    status, _, error = superloop("-p", plugin, "train", "copy.toml", *options)
+    status, _, error = superloop("-p", plugin, "train", config, *options)
     assert status == 0, error
     for index, (command, environment) in enumerate(started):
         assert command[:5] == [
@@ -67,7 +75,7 @@ def test_each_device_gets_a_worker_with_the_files_and_changes_of_the_command(sup
             *(str(index), "2"),
         ]
         assert command[5:] == [
-            *(f"-p{plugin}", "train", "copy.toml", f"--out={tmp_path / 'run'}", "--steps=3"),
+            *(f"-p{plugin}", "train", str(config), f"--out={tmp_path / 'run'}", "--steps=3"),
             "--set=loop.name=a b",
         ]
         assert environment["CUDA_VISIBLE_DEVICES"] == "2,0"
