@@ -42,6 +42,11 @@ COUNT = click.IntRange(1, MAX_COUNT)
 LENGTH = "Length of all sequences; a fixed number of timesteps is scaled with it.  [default: as in training]"
 
 
+def whole_numbers(text: str, separator: str) -> list[int]:
+    """``0,3,7`` -> 0, 3, 7; -1 for a part that is no whole number from 0."""
+    return [int(part) if part.isdecimal() else -1 for part in text.split(separator)]
+
+
 def seed_range(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[int, ...]:
     """``0:3`` -> 0, 1, 2: a range that excludes its end, as Python's; ``0,3,7`` -> 0, 3, 7; None -> nothing.
 
@@ -51,7 +56,7 @@ def seed_range(context: click.Context, parameter: click.Parameter, text: str | N
     del context, parameter
     if text is None:
         return ()
-    numbers = [int(part) if part.isdecimal() else -1 for part in text.replace(":", ",").split(",")]
+    numbers = whole_numbers(text.replace(":", ","), ",")
     is_range = ":" in text
     if min(numbers) < 0 or max(numbers) > 2**32 or (is_range and ("," in text or len(numbers) != 2)):
         raise click.BadParameter(
@@ -71,7 +76,7 @@ def device_list(context: click.Context, parameter: click.Parameter, text: str | 
     del context, parameter
     if text is None:
         return ()
-    numbers = [int(part) if part.isdecimal() else -1 for part in text.split(",")]
+    numbers = whole_numbers(text, ",")
     if min(numbers) < 0 or len(set(numbers)) < len(numbers):
         raise click.BadParameter(f"{text!r} must be different numbers of GPUs from 0, such as 0,1")
     return tuple(numbers)
@@ -272,7 +277,7 @@ def length_range(text: str) -> range:
     Raises:
         click.BadParameter: the text is not such a range.
     """
-    numbers = [int(part) if part.isdecimal() else 0 for part in text.split(":")]
+    numbers = whole_numbers(text, ":")
     if len(numbers) not in (2, 3) or min(numbers) < 1 or numbers[0] > numbers[1]:
         rule = "whole numbers from 1, START <= STOP, such as 40:500:20"
         raise click.BadParameter(f"{text!r} must be START:STOP or START:STOP:STEP of {rule}")

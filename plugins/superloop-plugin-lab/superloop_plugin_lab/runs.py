@@ -1,8 +1,9 @@
 """One run, trained or resumed in its folder, alone or by many workers."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -56,8 +57,7 @@ def resume_run(run: Path, overrides: Sequence[str]) -> Outcome:
         folder = RunFolder.find(run) if workers.is_chief else ToldFolder(run)
         with folder.writing():
             start = read_start(folder, workers)
-            experiment = read_experiment(start.config, overrides, to_train=True, task_state=start.task_state)
-            _check_same(experiment, workers)
+            experiment = _read(start.config, overrides, workers, start.task_state)
             if workers.is_chief:
                 _check_can_go_on(folder, experiment, start.checkpoint.step if start.checkpoint else 0)
             return _go_on(experiment, folder, start.checkpoint, workers)
@@ -86,8 +86,7 @@ def train_or_resume(config: Path, overrides: Sequence[str], out: Path) -> Outcom
         folder = RunFolder.find(out) if workers.is_chief else ToldFolder(out)
         with folder.writing():
             start = read_start(folder, workers)
-            experiment = read_experiment(config, overrides, to_train=True, task_state=start.task_state)
-            _check_same(experiment, workers)
+            experiment = _read(config, overrides, workers, start.task_state)
             if workers.is_chief:
                 check_config(out, experiment, experiment.settings.seed)
             if _tell(workers, finished(out) is not None):
@@ -100,8 +99,7 @@ def train_or_resume(config: Path, overrides: Sequence[str], out: Path) -> Outcom
 def _train(
     config: Path, overrides: Sequence[str], out: Path | None, default: Path, workers: Workers
 ) -> Outcome:
-    experiment = read_experiment(config, overrides, to_train=True)
-    _check_same(experiment, workers)
+    experiment = _read(config, overrides, workers)
     folder = RunFolder.create(out, default=default) if workers.is_chief else ToldFolder(out or default)
     with folder.writing():
         return _go_on(experiment, folder, None, workers)
@@ -140,10 +138,18 @@ def _check_can_go_on(folder: RunFolder, experiment: Experiment, taken: int) -> N
         )
 
 
-def _check_same(experiment: Experiment, workers: Workers) -> None:
+def _read(
+    source: Path | Mapping[str, Any],
+    overrides: Sequence[str],
+    workers: Workers,
+    task_state: Mapping[str, Any] | None = None,
+) -> Experiment:
+    """Read the experiment, and check that all workers read the same."""
+    experiment = read_experiment(source, overrides, to_train=True, task_state=task_state)
     content = json.dumps([experiment.config.to_dict(), experiment.task_state()], sort_keys=True, default=str)
     rule = "all workers need the same config, versions of plugins and files of examples"
     workers.check_same(content.encode(), rule)
+    return experiment
 
 
 def _tell(workers: Workers, fact: bool) -> bool:

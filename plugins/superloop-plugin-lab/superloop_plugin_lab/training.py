@@ -297,8 +297,9 @@ class Run:
                 saved, at = ("best", self.best.step) if len(self.best.variables) else ("last", self.step)
                 raise self._failure(self.step, str(error), saved=saved, saved_step=at) from error
             is_best = self.best.update(self.step, measured, self._model)
-        weights = b"".join(np.array(variable).tobytes() for variable in self._model.trainable_variables)
-        self._workers.check_same(weights, "all workers must have the same weights")
+        if self._workers.count > 1:
+            weights = b"".join(np.array(variable).tobytes() for variable in self._model.trainable_variables)
+            self._workers.check_same(weights, "all workers must have the same weights")
         self.recorder.evaluation(self.step, measured.figures)
         if self.is_time_to_measure:  # it is not where Ctrl-C ended the run
             self.stopping.update(prefixed("validation", measured.figures))

@@ -34,12 +34,12 @@ def check_not_trained(model: keras.Model, before: Mapping[str, np.ndarray]) -> N
 
     Args:
         model: after the step.
-        before: those weights before it.
+        before: those weights before it; empty: nothing is checked.
 
     Raises:
         ConfigError: it did not, so they would differ between workers.
     """
-    now = not_trained(model)
+    now = not_trained(model) if before else {}
     if changed := [path for path, value in before.items() if not np.array_equal(value, now[path])]:
         raise ConfigError(
             f"{changed[0]}: changes with each batch and has no gradient, as the averages of batch "
