@@ -1,0 +1,1 @@
+"""Memories of the last entries, and of gated slots."""
