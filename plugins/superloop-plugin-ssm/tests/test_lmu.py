@@ -1,5 +1,6 @@
 """Tests of the LMU's memory: recorded answers, its matrices in other ways, and the delay that it holds."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -167,6 +168,13 @@ def test_a_step_reads_a_delay_of_theta_timesteps_of_two_signals():
         sums.append(np.reshape(read, (2, 8)).sum(axis=-1))
     middle = (u[20:-20] + u[21:-19]) / 2  # theta before the end of a timestep one ends and the next begins
     np.testing.assert_allclose(sums[40:], middle, atol=0.02 * np.abs(u).max())
+
+
+def test_the_example_of_the_readme_prints_the_error_that_it_says(capsys):
+    readme = Path(__file__).parents[1] / "README.md"
+    (code,) = re.findall(r"```python\n(.*?)```", readme.read_text("utf8"), re.DOTALL)
+    exec(code, {})
+    assert f"{float(capsys.readouterr().out):.4f}" == code.split()[-1]
 
 
 @pytest.mark.parametrize(("order", "theta"), [(256, 784.0), (64, 4.0), (12, 1.0)])
