@@ -84,6 +84,8 @@ def memories(name: str, peer: Contender, cell: dict, system: dict, *batches: int
 
 LSTM_100 = {"use": "lstm", "units": 100}
 LSTM_256 = {"use": "lstm", "units": 256}
+LRU_256 = {"use": "lru", "units": 256}
+SLOTS = {"slots": 32, "key_size": 16, "width": 16, "heads": 4}
 RUNS = {"use": "nondeterministic_stack", "states": 2, "symbols": 3}
 WORKS = {
     "example-1024": [
@@ -135,6 +137,28 @@ WORKS = {
         Contender("PyTorch", "torch_peers", "nondeterministic_stack", {"width": 5}),
         *(LSTM_256, RUNS | {"width": 5}, 16, 128),
     ),
+    **memories(
+        *("ring", Contender("PyTorch", "torch_peers", "ring")),
+        *(LSTM_100, {"use": "ring"} | SLOTS, 128),
+    ),
+    **memories(
+        *("gated-slots", Contender("PyTorch", "torch_peers", "gated_slots")),
+        *(LSTM_100, {"use": "gated_slots"} | SLOTS, 128),
+    ),
+    **memories(
+        *("lmu", Contender("PyTorch", "torch_peers", "lmu")),
+        *(LSTM_100, {"use": "lmu", "order": 16, "theta": 32.0, "signals": 8}, 128),
+    ),
+    **memories(
+        *("ffm", Contender("PyTorch", "torch_peers", "ffm")),
+        *(LSTM_100, {"use": "ffm", "channels": 32, "contexts": 4, "width": 32}, 128),
+    ),
+    "lru-128": [
+        Contender("PyTorch", "torch_peers", "lru", {"batch": 128}),
+        Contender(
+            "superloop, nothing set", "ours", "memory", {"batch": 128, "cell": LRU_256, "system": None}
+        ),
+    ],
 }
 
 

@@ -150,6 +150,123 @@ class NondeterministicStack(nn.Module):
         return reading.flatten(1), (gamma, zeta, torch.cat([alpha, latest[:, None]], 1))
 
 
+class Ring(nn.Module):
+    """The last keys and values, read by softmax (Ramsauer et al., 2020)."""
+
+    def __init__(self, slots, key_size, width, heads):
+        super().__init__()
+        self.slots, self.key_size, self.width, self.heads = slots, key_size, width, heads
+        self.control_size, self.output_size = heads * (2 * key_size + width), heads * width
+
+    def start(self, rows):
+        shape = (rows, self.heads, self.slots)
+        return torch.zeros(*shape, self.key_size), torch.zeros(*shape, self.width), 0
+
+    def forward(self, control, state):
+        keys, values, count = state
+        sizes = [self.key_size, self.key_size, self.width]
+        k, q, v = control.unflatten(-1, (self.heads, -1)).split(sizes, -1)
+        here = one_hot(torch.tensor(count % self.slots), self.slots).bool()[:, None]
+        keys, values = torch.where(here, k[:, :, None], keys), torch.where(here, v[:, :, None], values)
+        scores = (keys @ q[..., None])[..., 0] / self.key_size**0.5
+        empty = torch.arange(self.slots) > count
+        weights = scores.masked_fill(empty, -torch.inf).softmax(-1)
+        return (weights[:, :, None] @ values).flatten(1), (keys, values, count + 1)
+
+
+class GatedSlots(nn.Module):
+    """Gated slot attention (Zhang et al., 2024)."""
+
+    def __init__(self, slots, key_size, width, heads):
+        super().__init__()
+        self.slots, self.key_size, self.width, self.heads = slots, key_size, width, heads
+        self.control_size, self.output_size = heads * (2 * key_size + width + slots), heads * width
+
+    def start(self, rows):
+        shape = (rows, self.heads, self.slots)
+        return torch.zeros(*shape, self.key_size), torch.zeros(*shape, self.width)
+
+    def forward(self, control, state):
+        keys, values = state
+        sizes = [self.key_size, self.key_size, self.width, self.slots]
+        k, q, v, gate = control.unflatten(-1, (self.heads, -1)).split(sizes, -1)
+        alpha = (nn.functional.logsigmoid(gate) / 8).exp()[..., None]
+        keys = alpha * keys + (1 - alpha) * k[:, :, None]
+        values = alpha * values + (1 - alpha) * v[:, :, None]
+        weights = (keys @ q[..., None])[..., 0].softmax(-1)
+        return (weights[:, :, None] @ values).flatten(1), (keys, values)
+
+
+class Lmu(nn.Module):
+    """The linear memory of the Legendre memory unit (Voelker et al., 2019)."""
+
+    def __init__(self, order, theta, signals):
+        super().__init__()
+        self.control_size, self.output_size = signals, signals * order
+        i = torch.arange(order, dtype=torch.float64)
+        later, sign = i[:, None] < i, (-1) ** (i[:, None] - i + 1)
+        a = (2 * i + 1)[:, None] * torch.where(later, -1, sign)
+        b = (2 * i + 1) * (-1) ** i
+        a_d = torch.linalg.matrix_exp(a / theta)
+        b_d = torch.linalg.solve(a, (a_d - torch.eye(order)) @ b)
+        self.a_d, self.b_d = a_d.float(), b_d.float()
+
+    def start(self, rows):
+        return torch.zeros(rows, self.control_size, len(self.b_d))
+
+    def forward(self, control, state):
+        state = state @ self.a_d.mT + control[..., None] * self.b_d
+        return state.flatten(1), state
+
+
+class Ffm(nn.Module):
+    """Fast and Forgetful Memory (Morad et al., 2023)."""
+
+    def __init__(self, channels, contexts, width):
+        super().__init__()
+        self.sizes = [channels, width, channels, width]
+        self.control_size, self.output_size = sum(self.sizes), width
+        self.alpha = nn.Parameter(4.6 / torch.logspace(2, 0, channels))
+        self.omega = nn.Parameter(2 * torch.pi / torch.logspace(0, 2, contexts))
+        self.mix = nn.Linear(2 * channels * contexts, width)
+        self.norm = nn.LayerNorm(width, elementwise_affine=False)
+
+    def start(self, rows):
+        return torch.zeros(rows, len(self.alpha), len(self.omega), dtype=torch.complex64)
+
+    def forward(self, control, state):
+        x, skip, in_gate, out_gate = control.split(self.sizes, -1)
+        gamma = torch.exp(torch.complex(-self.alpha.abs()[:, None], self.omega[None]))
+        state = gamma * state + (x * in_gate.sigmoid())[..., None]
+        z = self.norm(self.mix(torch.view_as_real(state).flatten(1)))
+        share = out_gate.sigmoid()
+        return share * z + (1 - share) * skip, state
+
+
+class Lru(nn.Module):
+    """A linear recurrent unit (Orvieto et al., 2023), and a projection to the outputs."""
+
+    def __init__(self, units):
+        super().__init__()
+        modulus, phase = 0.99 * torch.rand(units).sqrt(), 2 * torch.pi * torch.rand(units)
+        self.nu, self.theta = nn.Parameter((-modulus.log()).log()), nn.Parameter(phase.log())
+        self.gamma = nn.Parameter((1 - modulus**2).log() / 2)
+        self.b = nn.Parameter(torch.randn(SYMBOLS, units, dtype=torch.complex64) / SYMBOLS**0.5)
+        self.c = nn.Parameter(torch.randn(units, units, dtype=torch.complex64) * (2 / units) ** 0.5)
+        self.d = nn.Linear(SYMBOLS, units, bias=False)
+        self.outputs = nn.Linear(units, SYMBOLS)
+
+    def forward(self, inputs):
+        turn = torch.exp(torch.complex(-self.nu.exp(), self.theta.exp()))
+        b = self.gamma.exp() * self.b
+        state = torch.zeros(len(inputs), len(turn), dtype=torch.complex64)
+        outputs = []
+        for x in inputs.unbind(1):
+            state = turn * state + x.to(state.dtype) @ b
+            outputs.append(self.outputs((state @ self.c).real + self.d(x)))
+        return torch.stack(outputs, 1)
+
+
 def ntm(batch, timesteps=40):
     """An LSTM of 100 units with a memory of 128 x 20."""
     return fitted(Loop(100, Ntm(128, 20)), batch, timesteps)
@@ -180,5 +297,31 @@ def nondeterministic_stack(batch, timesteps=40, width=0):
     return fitted(Loop(256, NondeterministicStack(2, 3, width)), batch, timesteps)
 
 
+def ring(batch, timesteps=40):
+    """An LSTM of 100 units with 4 rings of 32 slots, of keys and values of 16 numbers."""
+    return fitted(Loop(100, Ring(32, 16, 16, 4)), batch, timesteps)
+
+
+def gated_slots(batch, timesteps=40):
+    """An LSTM of 100 units with 4 memories of 32 slots, of keys and values of 16 numbers."""
+    return fitted(Loop(100, GatedSlots(32, 16, 16, 4)), batch, timesteps)
+
+
+def lmu(batch, timesteps=40):
+    """An LSTM of 100 units with 8 signals of order 16, and a window of 32 timesteps."""
+    return fitted(Loop(100, Lmu(16, 32.0, 8)), batch, timesteps)
+
+
+def ffm(batch, timesteps=40):
+    """An LSTM of 100 units with 32 channels in 4 contexts, which reads 32 numbers."""
+    return fitted(Loop(100, Ffm(32, 4, 32)), batch, timesteps)
+
+
+def lru(batch, timesteps=40):
+    """A linear recurrent unit of 256 units, without a memory."""
+    return fitted(Lru(256), batch, timesteps)
+
+
 if __name__ == "__main__":
-    run({f.__name__: f for f in (ntm, dnc, neural_stack, nondeterministic_stack)})
+    works = (ntm, dnc, neural_stack, nondeterministic_stack, ring, gated_slots, lmu, ffm, lru)
+    run({f.__name__: f for f in works})

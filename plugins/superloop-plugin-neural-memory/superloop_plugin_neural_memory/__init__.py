@@ -1,0 +1,1 @@
+"""Memories that learn at each timestep: weights as memory."""

@@ -1,0 +1,1 @@
+"""The cell and the memory of xLSTM."""
