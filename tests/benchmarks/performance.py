@@ -84,6 +84,7 @@ def memories(name: str, peer: Contender, cell: dict, system: dict, *batches: int
 
 LSTM_100 = {"use": "lstm", "units": 100}
 LSTM_256 = {"use": "lstm", "units": 256}
+SLSTM = {"batch": 128, "cell": {"use": "slstm", "units": 100}, "system": None}
 RUNS = {"use": "nondeterministic_stack", "states": 2, "symbols": 3}
 WORKS = {
     "example-1024": [
@@ -135,6 +136,23 @@ WORKS = {
         Contender("PyTorch", "torch_peers", "nondeterministic_stack", {"width": 5}),
         *(LSTM_256, RUNS | {"width": 5}, 16, 128),
     ),
+    **memories(
+        *("mlstm", Contender("PyTorch", "torch_peers", "mlstm")),
+        *(LSTM_100, {"use": "mlstm", "key_size": 20, "width": 20}, 128),
+    ),
+    **memories(
+        *("ttt-linear", Contender("PyTorch", "torch_peers", "ttt_linear")),
+        *(LSTM_100, {"use": "ttt_linear", "width": 20}, 128),
+    ),
+    **memories(
+        *("titans", Contender("PyTorch", "torch_peers", "titans")),
+        *(LSTM_100, {"use": "titans", "key_size": 20, "width": 20}, 128),
+    ),
+    "slstm-128": [
+        Contender("PyTorch", "torch_peers", "slstm", {"batch": 128}),
+        Contender("superloop, nothing set", "ours", "memory", SLSTM),
+        Contender("superloop, pages kept", "ours", "memory", SLSTM, PAGES_KEPT),
+    ],
 }
 
 

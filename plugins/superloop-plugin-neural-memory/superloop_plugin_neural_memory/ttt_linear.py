@@ -41,9 +41,9 @@ class TTTLinear(System[TttLinearConfig]):
     start, where var(u) is about 1. g is orthogonal to [W b] but for the 1e-6. So steps lengthen the weights,
     longer weights shorten the steps, and no control makes the memory explode; nor does it forget.
 
-    W at t = 0, ``gain`` and ``offset`` are trained, for each head; b starts at 0. A new W has normal numbers of
-    variance 1. Keys have length 1; q is the query as it comes, since a read depends on its length. The paper
-    computes the gradients of 16 timesteps at once, those of the weights before them; here it is one.
+    W at t = 0, ``gain`` and ``offset`` are trained, for each head; b starts at 0. A new W has normal numbers
+    of variance 1. Keys have length 1; q is the query as it comes, since a read depends on its length. The
+    paper computes the gradients of 16 timesteps at once, those of the weights before them; here it is one.
 
     The control holds the step lengths of all heads, then all keys, all queries and all values.
 

@@ -188,7 +188,7 @@ VALUES = np.array([1.0, 1.0, -1.0])
 
 @pytest.mark.parametrize(("hidden_size", "error"), [(0, 1), (32, 0.1)])
 def test_a_hidden_layer_stores_values_that_no_linear_memory_can(hidden_size, error):
-    """The third key is the sum of the others over sqrt(2); a linear memory is 1 off for one of them at least."""
+    """The third key is the sum of the others over sqrt(2); a linear memory is 1 off for one of them."""
     system = titans(seed=3, hidden_size=hidden_size, max_step=0.5, max_momentum=0.0, **TWO)
     writes = [control(value, step=SURE, key=key) for key, value in zip(KEYS, VALUES, strict=True)]
     held = [control(0, query=key) for key in KEYS]

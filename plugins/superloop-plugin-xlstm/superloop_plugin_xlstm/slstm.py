@@ -10,7 +10,6 @@ from superloop_core import checkpoint
 from superloop_core.layer import keras_objects
 from superloop_plugin_xlstm import SlstmConfig
 
-BEFORE = -1e30  # m before the first timestep: what was stored until then has the weight exp(BEFORE) = 0
 MODULES = {
     "initializer": keras.initializers,
     "regularizer": keras.regularizers,
@@ -27,7 +26,7 @@ class SLSTMCell(keras.layers.Layer):  # type: ignore[misc]
         i, f, z, o = W x + R h + b                      each (batch, units)
         log f~ = log sigmoid(f)                         sigmoid forget gate
                = f                                      exponential forget gate
-        m' = max(log f~ + m, i)
+        m' = max(log f~ + m, i), at the first timestep i
         c' = exp(log f~ + m - m') c + exp(i - m') tanh(z)
         n' = exp(log f~ + m - m') n + exp(i - m')
         h' = sigmoid(o) c' / n'
@@ -36,10 +35,10 @@ class SLSTMCell(keras.layers.Layer):  # type: ignore[misc]
     tanh(z) so far, each with the weight that its input gate and the forget gates since have given it. A
     later, larger input gate so replaces what is stored, which a sigmoid cannot.
 
-    The weights are stored relative to exp(m), so no gate overflows, and h does not depend on m. At t = 0 m is
-    -1e30, so that the first timestep has m' = i, as in the authors' code, and n >= 1 from then on. That code
-    gives NaN where the first input gate is below about -700 (in float64; -88 in float32); this cell stays
-    finite. Of a learned initial state only h counts.
+    The weights are stored relative to exp(m), so no gate overflows, and h does not depend on m. At the first
+    timestep, where n is 0, m' = i, as in the authors' code; n is at least 1 from then on. That code gives
+    gradients of NaN where the first input gate is below about -700 (in float64; -88 in float32), as it
+    computes exp(log f~ - i) there; here exponents are at most 0, and all is finite.
 
     The weight columns are the gates i, f, z, o. The biases of the forget gates start between sigmoid(5/d) and
     sigmoid(5), for the d units of a head. The state is h, c, n and m, each ``(batch, units)``; all but the
@@ -96,17 +95,18 @@ class SLSTMCell(keras.layers.Layer):  # type: ignore[misc]
         gates = checkpoint(ops.concatenate([inputs, h], axis=-1) @ kernel + bias)  # (batch, 4 * units)
         i, f, z, o = ops.split(ops.cast(gates, self.state_dtype), 4, axis=-1)
         decayed = m + (ops.log_sigmoid(f) if self.forget_gate == "sigmoid" else f)
-        m = ops.maximum(i, decayed)
-        kept, added = ops.exp(decayed - m), ops.exp(i - m)  # one of them is 1
+        m = ops.where(n > 0, ops.maximum(decayed, i), i)
+        kept, added = ops.exp(ops.minimum(decayed - m, 0)), ops.exp(i - m)  # one of them is 1
         c = kept * c + added * ops.tanh(z)
         n = kept * n + added
-        h = ops.cast(ops.sigmoid(o) * c / n, self.compute_dtype)
+        h = ops.sigmoid(o) * c / ops.maximum(n, 1)  # below 1 only where a learned start makes it so
+        h = ops.cast(h, self.compute_dtype)
         return h, [h, c, n, m]
 
     def get_initial_state(self, batch_size: Any = None) -> list[Any]:
-        """Return zeros, and of m :data:`BEFORE`."""
-        h, c = (ops.zeros((batch_size, self.units), dtype=d) for d in (self.compute_dtype, self.state_dtype))
-        return [h, c, c, ops.full_like(c, BEFORE)]
+        """Return zeros."""
+        dtypes = (self.compute_dtype, *[self.state_dtype] * 3)
+        return [ops.zeros((batch_size, self.units), dtype=dtype) for dtype in dtypes]
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of ``__init__``."""
