@@ -170,6 +170,18 @@ def test_gates_of_any_size_give_finite_outputs_and_gradients_in_float32(size, fo
         assert np.isfinite(tape.gradient(outputs, inputs)).all()
 
 
+@pytest.mark.parametrize("n", [-1.0, 0.0, 0.5])
+def test_a_learned_start_counts_and_gives_finite_outputs(n):
+    cell = cell_of(1, 4)
+    x, h, c, n = (tf.constant([[number]], tf.float64) for number in (0.0, 0.0, 2.0, n))
+    with tf.GradientTape() as tape:
+        tape.watch([c, n])
+        output, _ = cell.call(tf.tile(x, (1, 4)), [h, c, n, tf.zeros_like(n)])
+    of_c, of_n = tape.gradient(output, [c, n])
+    assert np.isfinite([output, of_n]).all()
+    assert of_c > 0.1
+
+
 @pytest.mark.parametrize("forget_gate", ["sigmoid", "exponential"])
 def test_forget_gates_start_with_a_range_of_time_scales(forget_gate):
     cell = SLSTMCell(4, heads=2, forget_gate=forget_gate)
