@@ -86,6 +86,7 @@ LSTM_100 = {"use": "lstm", "units": 100}
 LSTM_256 = {"use": "lstm", "units": 256}
 LRU_256 = {"use": "lru", "units": 256}
 SLOTS = {"slots": 32, "key_size": 16, "width": 16, "heads": 4}
+SLSTM = {"batch": 128, "cell": {"use": "slstm", "units": 100}, "system": None}
 RUNS = {"use": "nondeterministic_stack", "states": 2, "symbols": 3}
 WORKS = {
     "example-1024": [
@@ -158,6 +159,23 @@ WORKS = {
         Contender(
             "superloop, nothing set", "ours", "memory", {"batch": 128, "cell": LRU_256, "system": None}
         ),
+    ],
+    **memories(
+        *("mlstm", Contender("PyTorch", "torch_peers", "mlstm")),
+        *(LSTM_100, {"use": "mlstm", "key_size": 20, "width": 20}, 128),
+    ),
+    **memories(
+        *("ttt-linear", Contender("PyTorch", "torch_peers", "ttt_linear")),
+        *(LSTM_100, {"use": "ttt_linear", "width": 20}, 128),
+    ),
+    **memories(
+        *("titans", Contender("PyTorch", "torch_peers", "titans")),
+        *(LSTM_100, {"use": "titans", "key_size": 20, "width": 20}, 128),
+    ),
+    "slstm-128": [
+        Contender("PyTorch", "torch_peers", "slstm", {"batch": 128}),
+        Contender("superloop, nothing set", "ours", "memory", SLSTM),
+        Contender("superloop, pages kept", "ours", "memory", SLSTM, PAGES_KEPT),
     ],
 }
 

@@ -267,6 +267,110 @@ class Lru(nn.Module):
         return torch.stack(outputs, 1)
 
 
+class Mlstm(nn.Module):
+    """Values under keys, weighted by exponential gates (Beck et al., 2024)."""
+
+    def __init__(self, key_size, width):
+        super().__init__()
+        self.key_size, self.width = key_size, width
+        self.control_size, self.output_size = 2 + 2 * key_size + width, width
+
+    def start(self, rows):
+        return (
+            torch.zeros(rows, self.width, self.key_size),
+            torch.zeros(rows, self.key_size),
+            torch.zeros(rows, 1),
+        )
+
+    def forward(self, control, state):
+        memory, n, m = state
+        i, f, key, query, value = control.split([1, 1, self.key_size, self.key_size, self.width], -1)
+        key = key / self.key_size**0.5
+        decayed = nn.functional.logsigmoid(f + 4) + m
+        m = torch.maximum(decayed, i)
+        kept, added = (decayed - m).exp(), (i - m).exp()
+        memory = kept[..., None] * memory + (added * value)[..., None] * key[:, None]
+        n = kept * n + added * key
+        divisor = torch.maximum((n * query).sum(-1, keepdim=True).abs(), (-m).exp()) + 1e-6
+        return (memory @ query[..., None])[..., 0] / divisor, (memory, n, m)
+
+
+class TttLinear(nn.Module):
+    """A linear layer and a layer norm that learn in each timestep (Sun et al., 2024)."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.width = width
+        self.control_size, self.output_size = 1 + 3 * width, width
+        self.first = nn.Parameter(torch.randn(width, width))
+        self.gain, self.offset = nn.Parameter(torch.ones(width)), nn.Parameter(torch.zeros(width))
+
+    def start(self, rows):
+        return self.first.expand(rows, -1, -1), torch.zeros(rows, self.width)
+
+    def normalized(self, weights, bias, x):
+        u = (weights @ x[..., None])[..., 0] + bias
+        deviation = (u.var(-1, correction=0, keepdim=True) + 1e-6).sqrt()
+        return (u - u.mean(-1, keepdim=True)) / deviation, deviation
+
+    def forward(self, control, state):
+        step, key, query, value = control.split([1, self.width, self.width, self.width], -1)
+        key = nn.functional.normalize(key, dim=-1, eps=1e-6)
+        normal, deviation = self.normalized(*state, key)
+        d = self.gain * (self.gain * normal + self.offset - value + key)
+        slope = d - d.mean(-1, keepdim=True) - normal * (d * normal).mean(-1, keepdim=True)
+        change = step.sigmoid() / 2 * slope / deviation
+        state = state[0] - change[..., None] * key[:, None], state[1] - change
+        return query + self.gain * self.normalized(*state, query)[0] + self.offset, state
+
+
+class Titans(nn.Module):
+    """A linear memory that learns with momentum, and forgets (Behrouz et al., 2025)."""
+
+    def __init__(self, key_size, width, momentum=0.5):
+        super().__init__()
+        self.key_size, self.width, self.momentum = key_size, width, momentum
+        self.step = (1 - momentum) ** 2 / (1 + momentum)  # twice the largest step length
+        self.control_size, self.output_size = 3 + 2 * key_size + width, width
+
+    def start(self, rows):
+        return torch.zeros(rows, self.width, self.key_size), torch.zeros(rows, self.width, self.key_size)
+
+    def forward(self, control, state):
+        memory, last = state
+        theta, eta, alpha, key, query, value = control.split(
+            [1, 1, 1, self.key_size, self.key_size, self.width], -1
+        )
+        theta, eta, alpha = theta.sigmoid() * self.step, eta.sigmoid() * self.momentum, (alpha - 4).sigmoid()
+        key, query = (nn.functional.normalize(x, dim=-1, eps=1e-6) for x in (key, query))
+        error = (memory @ key[..., None])[..., 0] - value
+        last = eta[..., None] * last - (theta * error)[..., None] * key[:, None]
+        memory = (1 - alpha[..., None]) * memory + last
+        return (memory @ query[..., None])[..., 0], (memory, last)
+
+
+class Slstm(nn.Module):
+    """A cell with exponential gates and a normalizer, one head (Beck et al., 2024)."""
+
+    def __init__(self, units):
+        super().__init__()
+        self.units = units
+        self.gates, self.outputs = nn.Linear(SYMBOLS + units, 4 * units), nn.Linear(units, SYMBOLS)
+
+    def forward(self, inputs):
+        h, c, n, m = (inputs.new_zeros(len(inputs), self.units) for _ in range(4))
+        outputs = []
+        for t, x in enumerate(inputs.unbind(1)):
+            i, f, z, o = self.gates(torch.cat([x, h], -1)).chunk(4, -1)
+            decayed = nn.functional.logsigmoid(f) + m
+            m = torch.maximum(decayed, i) if t else i
+            kept, added = (decayed - m).clamp(max=0).exp(), (i - m).exp()
+            c, n = kept * c + added * z.tanh(), kept * n + added
+            h = o.sigmoid() * c / n
+            outputs.append(self.outputs(h))
+        return torch.stack(outputs, 1)
+
+
 def ntm(batch, timesteps=40):
     """An LSTM of 100 units with a memory of 128 x 20."""
     return fitted(Loop(100, Ntm(128, 20)), batch, timesteps)
@@ -322,6 +426,31 @@ def lru(batch, timesteps=40):
     return fitted(Lru(256), batch, timesteps)
 
 
+def mlstm(batch, timesteps=40):
+    """An LSTM of 100 units with a matrix memory of 20 x 20."""
+    return fitted(Loop(100, Mlstm(20, 20)), batch, timesteps)
+
+
+def ttt_linear(batch, timesteps=40):
+    """An LSTM of 100 units with a linear layer of 20 x 20 that learns."""
+    return fitted(Loop(100, TttLinear(20)), batch, timesteps)
+
+
+def titans(batch, timesteps=40):
+    """An LSTM of 100 units with a linear memory of 20 x 20 that learns with momentum."""
+    return fitted(Loop(100, Titans(20, 20)), batch, timesteps)
+
+
+def slstm(batch, timesteps=40):
+    """An sLSTM of 100 units, without a memory."""
+    return fitted(Slstm(100), batch, timesteps)
+
+
+WORKS = (
+    *(ntm, dnc, neural_stack, nondeterministic_stack),
+    *(ring, gated_slots, lmu, ffm, lru),
+    *(mlstm, ttt_linear, titans, slstm),
+)
+
 if __name__ == "__main__":
-    works = (ntm, dnc, neural_stack, nondeterministic_stack, ring, gated_slots, lmu, ffm, lru)
-    run({f.__name__: f for f in works})
+    run({work.__name__: work for work in WORKS})
