@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from superloop_core.cli.installed import output_to_stderr
     from superloop_core.cli.quiet import start_tensorflow
     from superloop_core.describe.size import check_memory
+    from superloop_core.inspect.importance import importance
+    from superloop_core.inspect.intervene import intervene
     from superloop_core.inspect.trace import trace
     from superloop_core.layer.assembly import assemble
     from superloop_core.layer.cell import SuperloopCell
@@ -86,6 +88,8 @@ __all__ = [
     "draw_uniform",
     "hookimpl",
     "hookspec",
+    "importance",
+    "intervene",
     "kept",
     "load_model",
     "output_to_stderr",
@@ -109,6 +113,8 @@ _LAZY = {
     "checkpoint": "loop.scan",
     "draw_normal": "builder",
     "draw_uniform": "builder",
+    "importance": "inspect.importance",
+    "intervene": "inspect.intervene",
     "kept": "loop.scan",
     "load_model": "layer",
     "output_to_stderr": "cli.installed",
