@@ -4,17 +4,19 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import attrs
+import keras
 import numpy as np
 import tensorflow as tf
 
 from superloop_core.builder.protocol import Tensor
 from superloop_core.errors import SuperloopError, did_you_mean
 from superloop_core.inspect.stepwise import Plan, Stepwise
-from superloop_core.inspect.trace import select_state
+from superloop_core.inspect.trace import as_array, select_state
 from superloop_core.inspect.watch import call_watched
 from superloop_core.names import OUTPUTS
 
 METHODS = ("ablation", "gradient")
+ROWS = 256  # of a call, for ablation
 
 
 def importance(
@@ -24,6 +26,7 @@ def importance(
     *,
     score: Callable[[Any], Tensor] | None = None,
     method: Literal["ablation", "gradient"] = "ablation",
+    at_once: int | None = None,
     **how: Any,
 ) -> np.ndarray:
     """Return how much each timestep's write to a memory matters for each answer.
@@ -34,7 +37,8 @@ def importance(
 
         importance[b, t, a] = score[b, a] - score without the write at t [b, a]
 
-    which is exact and calls the model once for each timestep. By gradient, it is the derivative of the score
+    which is exact. The model is called with copies of the batch, one for each write that is left out, as many
+    as ``at_once`` says. By gradient, it is the derivative of the score
     by the share of the write: what ablation would give, were the score linear in it. It is fast where the
     answers are few: it calls the model once, and takes one gradient for each answer.
 
@@ -47,6 +51,8 @@ def importance(
             probability of the class that the model chose, by a softmax over the last axis of the results;
             the results themselves where that axis has one number. Of a dict, its ``"outputs"``.
         method: ``"ablation"`` or ``"gradient"``.
+        at_once: copies of the batch in a call, for ablation; 1: one call for each timestep, which a model
+            that is built for a batch size needs. None: as many as make 256 rows; 1 where a loop draws noise.
         how: further arguments of the model's call, such as ``mask``.
 
     Returns:
@@ -65,23 +71,51 @@ def importance(
     batch, timesteps = call.traces[OUTPUTS].shape[:2]
     score = score or _score_of_choice(results)
 
-    def scored(plan: "_Write") -> Tensor:
-        found = score(call_watched(model, inputs, Stepwise({index: plan}), **how))
-        found = tf.convert_to_tensor(found)
-        if len(found.shape) != 2 or found.shape[0] != batch:
-            raise SuperloopError(f"a score must be ({batch}, answers): {tuple(found.shape)}")
-        return found
+    def scored(plan: _Write, copies: int = 1) -> list[Tensor]:
+        """Return the scores of each copy of the batch."""
+        fed, options = _copied((inputs, how), batch, copies)
+        answers = call_watched(model, fed, Stepwise({index: plan}, traced=False), **options)
+        of_copies = [
+            score(tf.nest.map_structure(lambda t, c=copy: t[c * batch : (c + 1) * batch], answers))
+            for copy in range(copies)
+        ]
+        for one in of_copies:
+            if len(one.shape) != 2 or one.shape[0] != batch:
+                raise SuperloopError(f"a score must be ({batch}, answers): {tuple(one.shape)}")
+        return of_copies
 
     if method == "ablation":
-        usual = np.asarray(scored(_Write(names, {})))
-        without = [np.asarray(scored(_Write(names, {t: None}))) for t in range(timesteps)]
-        return np.stack([usual - other for other in without], axis=1)
+        noisy = any(call.layer.wiring.stochastic is True for call in recorder.calls)
+        at_once = at_once or (1 if noisy else max(1, ROWS // batch))
+        found: list[Tensor] = []
+        alone = scored(_Write(names, {})) if at_once == 1 else []
+        for first in range(0, timesteps, at_once):
+            left_out = range(first, min(first + at_once, timesteps))
+            # Beside others the rows of a batch may be rounded otherwise: a whole copy is among them.
+            writes = [*([] if alone else [None]), *left_out]
+            made = {t: np.repeat([write != t for write in writes], batch) for t in left_out}
+            usual, *without = [*alone, *scored(_Write(names, made), len(writes))]
+            found += [usual - other for other in without]
+        return np.stack([np.asarray(difference) for difference in found], axis=1)
     shares = tf.ones((timesteps, batch))
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(shares)
-        scores = tf.unstack(scored(_Write(names, dict(enumerate(tf.unstack(shares))))), axis=1)
-    gradients = [tape.gradient(one, shares, unconnected_gradients="zero") for one in scores]
+        (scores,) = scored(_Write(names, dict(enumerate(tf.unstack(shares)))))
+        of_answers = tf.unstack(scores, axis=1)
+    gradients = [tape.gradient(one, shares, unconnected_gradients="zero") for one in of_answers]
     return np.stack([np.asarray(gradient).T for gradient in gradients], axis=2)
+
+
+def _copied(nest: Any, batch: int, copies: int) -> Any:
+    """Return a nest whose arrays of ``batch`` rows have them several times."""
+    if copies == 1:
+        return nest
+
+    def copied(value: Any) -> Any:
+        array = as_array(value)
+        return np.concatenate([array] * copies) if array.ndim and len(array) == batch else value
+
+    return keras.tree.map_structure(lambda value: value if value is None else copied(value), nest)
 
 
 @attrs.define(eq=False)
@@ -90,22 +124,22 @@ class _Write(Plan):
 
     Args:
         names: of the state's tensors.
-        shares: ``(batch,)`` by timestep; None: nothing is written.
+        shares: ``(batch,)`` by timestep: of bool, whether it is made; of floats, its share.
     """
 
     names: list[str]
-    shares: Mapping[int, Tensor | None]
+    shares: Mapping[int, Any]
 
     def end(self, new: dict[str, Tensor], old: dict[str, Tensor], timestep: int) -> dict[str, Tensor]:
         if timestep not in self.shares:
             return new
-        share = self.shares[timestep]
+        share = tf.convert_to_tensor(self.shares[timestep])
         written = {}
         for name in self.names:
-            if share is None:
-                written[name] = old[name]
+            of_rows = tf.reshape(share, [-1] + [1] * (len(new[name].shape) - 1))
+            if share.dtype == tf.bool:
+                written[name] = tf.where(of_rows, new[name], old[name])
             elif new[name].dtype.is_floating or new[name].dtype.is_complex:
-                of_rows = tf.reshape(share, [-1] + [1] * (len(new[name].shape) - 1))
                 written[name] = old[name] + tf.cast(of_rows, new[name].dtype) * (new[name] - old[name])
         return new | written
 

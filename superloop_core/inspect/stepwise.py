@@ -1,6 +1,6 @@
 """Take a loop's timesteps one by one, and change what happens in them."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -10,7 +10,7 @@ from superloop_core.errors import SuperloopError, TraceError
 from superloop_core.inspect.trace import Call, Recorder, prefixes
 from superloop_core.loop.changes import changing
 from superloop_core.loop.trace_selection import ALL
-from superloop_core.loop.unroll import StepResults, Unroll
+from superloop_core.loop.unroll import StepResults, Unroll, Unrolled
 
 
 class Plan:
@@ -48,15 +48,22 @@ class Stepwise(Recorder):
 
     Args:
         plans: of the calls that are changed, by their number.
+        traced: whether traces are recorded, beside the calls.
     """
 
-    def __init__(self, plans: Mapping[int, Plan] | None = None):
+    def __init__(self, plans: Mapping[int, Plan] | None = None, *, traced: bool = True):
         super().__init__()
         self._plans = plans or {}
+        self._traced = traced
 
     def unroll(self, layer: Any) -> Unroll:
         """Return what takes the timesteps of the next call."""
-        return _Steps(layer.wiring, self._plans.get(len(self.calls), Plan()))
+        traces = ALL if self._traced else ()
+        return _Steps(layer.wiring, self._plans.get(len(self.calls), Plan()), traces)
+
+    def called(self, layer: Any, reached: Mapping[str, Tensor | None], unrolled: Unrolled) -> None:
+        """Record a call."""
+        super().called(layer, reached if self._traced else {}, unrolled)
 
     def find(self, name: str) -> tuple[int, str, Call]:
         """Return the number of the call that a name is of, the name within its loop, and the call.
@@ -80,8 +87,8 @@ class Stepwise(Recorder):
 class _Steps(Unroll):
     """An Unroll that takes every timestep in Python, compiled or not, as a plan changes it."""
 
-    def __init__(self, wiring: Any, plan: Plan):
-        super().__init__(wiring, static=True, traces=ALL)
+    def __init__(self, wiring: Any, plan: Plan, traces: Collection[str] | str):
+        super().__init__(wiring, static=True, traces=traces)
         self._plan = plan
 
     def _step(
