@@ -269,6 +269,16 @@ def test_the_page_on_loops_runs_top_down_and_prints_what_it_says(capsys):
     assert capsys.readouterr().out.splitlines() == printed
 
 
+def test_the_page_on_seeing_inside_runs_top_down_and_prints_what_it_says(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code = "\n".join(blocks((ROOT / "docs/inspect.md").read_text(), "python"))
+    exec(code, {})
+    printed = re.findall(r"^print\(.*\n# (.*)$", code, flags=re.MULTILINE)
+    assert len(printed) == 3
+    assert capsys.readouterr().out.splitlines() == printed
+    assert {path.name for path in tmp_path.iterdir()} == {"traces.npz", "figure.pdf"}
+
+
 def test_the_page_on_notebooks_runs_top_down_and_its_file_on_the_command_line(tmp_path, monkeypatch, capsys):
     code = blocks((ROOT / "docs/plugins/notebook.md").read_text(), "python")
     monkeypatch.chdir(tmp_path)

@@ -1,10 +1,10 @@
 """The differentiable neural computer."""
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import tensorflow as tf
 
-from superloop_core import Sequence, System
+from superloop_core import Sequence, System, TraceView
 from superloop_core.builder import Tensor
 from superloop_plugin_dnc.allocation import allocation, next_usage
 from superloop_plugin_dnc.content import content_weights
@@ -56,6 +56,19 @@ class DNC(System[DNCConfig]):
     """
 
     learned_fields = ("memory",)
+
+    trace_views: ClassVar = {
+        "memory": TraceView("slots", "slot", "number"),
+        "usage": TraceView("weights", "slot"),
+        "write_weights": TraceView("weights", "slot"),
+        "precedence": TraceView("weights", "slot", optional=True),
+        "read_weights": TraceView("weights", "head", "slot"),
+        "link": TraceView("links", "slot", "slot before", optional=True),
+        "allocation_gate": TraceView("scalar", "gate"),
+        "write_gate": TraceView("scalar", "gate"),
+        "free_gates": TraceView("scalar", "head"),
+        "read_modes": TraceView("actions", "head", "mode", optional=True),
+    }
 
     @property
     def slot_names(self) -> dict[str, tuple[str, ...]]:

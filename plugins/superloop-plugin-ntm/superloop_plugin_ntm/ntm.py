@@ -1,13 +1,13 @@
 """The memory of the Neural Turing Machine."""
 
 from itertools import accumulate
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import keras
 import tensorflow as tf
 from keras import ops
 
-from superloop_core import Sequence, System
+from superloop_core import Sequence, System, TraceView
 from superloop_core.builder import Tensor
 from superloop_plugin_ntm import NTMConfig
 from superloop_plugin_ntm.addressing import Heads, address
@@ -56,6 +56,12 @@ class NTM(System[NTMConfig]):
     """
 
     learned_fields = ("memory",)  # weightings must sum to 1
+
+    trace_views: ClassVar = {
+        "memory": TraceView("slots", "slot", "number"),
+        "read_weights": TraceView("weights", "head", "slot"),
+        "write_weights": TraceView("weights", "head", "slot"),
+    }
 
     def build(self, input_size: int) -> None:
         """Make the weights of the state at t = 0, unless it is constant."""

@@ -1,12 +1,12 @@
 """The base of the neural stack, queue and deque: control, state, pop, push and read."""
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import ClassVar, NamedTuple, TypeVar
 
 import tensorflow as tf
 from keras import ops
 
-from superloop_core import Sequence, System
+from superloop_core import Sequence, System, TraceView
 from superloop_core.builder import Tensor
 from superloop_plugin_stacks.capacity import timesteps_of
 from superloop_plugin_stacks.settings import NeuralMemoryConfig
@@ -33,6 +33,13 @@ class NeuralMemory(System[ConfigT]):
     """
 
     learned_fields = ()
+
+    trace_views: ClassVar = {
+        "values": TraceView("stack", "memory", "slot", "number"),
+        "strengths": TraceView("weights", "memory", "slot"),
+        "push": TraceView("scalar", "memory", "end"),
+        "pop": TraceView("scalar", "memory", "end"),
+    }
 
     def control_bias_initializer(self, shape: tuple[int, ...], dtype: str | None = None) -> Tensor:
         """Initialize pops with sigmoid(-1), and the rest with zero.

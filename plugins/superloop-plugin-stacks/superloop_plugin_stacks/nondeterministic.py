@@ -1,12 +1,12 @@
 """The nondeterministic stack."""
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from superloop_core import Sequence, System
+from superloop_core import Sequence, System, TraceView
 from superloop_core.builder import Tensor
 from superloop_plugin_stacks.capacity import timesteps_of
 from superloop_plugin_stacks.settings import NondeterministicStackConfig
@@ -73,6 +73,15 @@ class NondeterministicStack(System[NondeterministicStackConfig]):
     """
 
     learned_fields = ()  # shares must sum to 1; the vector at the bottom is a weight
+
+    trace_views: ClassVar = {
+        "alpha": TraceView("weights", "top"),
+        "below": TraceView("links", "symbol", "top", "link"),
+        "vectors": TraceView("stack", "slot", "number"),
+        "push": TraceView("actions", "top", "new top"),
+        "replace": TraceView("actions", "top", "new top"),
+        "pop": TraceView("actions", "top", "new state"),
+    }
 
     def __init__(self, config: NondeterministicStackConfig):
         super().__init__(config)

@@ -1,11 +1,11 @@
 """The continuous stack."""
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import tensorflow as tf
 from keras import ops
 
-from superloop_core import Sequence, System
+from superloop_core import Sequence, System, TraceView
 from superloop_core.builder import Tensor
 from superloop_plugin_stacks.settings import StackConfig
 
@@ -34,6 +34,11 @@ class Stack(System[StackConfig]):
     Traces: ``cells`` ``(batch, stacks, depth, width)``; ``actions`` ``(batch, stacks, 3)``: push, pop,
     stay; without ``no_op`` ``(batch, stacks, 2)``.
     """
+
+    trace_views: ClassVar = {
+        "cells": TraceView("stack", "stack", "slot", "number"),
+        "actions": TraceView("actions", "stack", "action"),
+    }
 
     @property
     def slot_names(self) -> dict[str, tuple[str, ...]]:

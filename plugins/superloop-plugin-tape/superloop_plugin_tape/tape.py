@@ -1,11 +1,11 @@
 """The tape of the Baby-NTM."""
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import tensorflow as tf
 from keras import ops
 
-from superloop_core import Sequence, SourceError, System
+from superloop_core import Sequence, SourceError, System, TraceView
 from superloop_core.builder import Tensor
 from superloop_plugin_tape import TapeConfig
 
@@ -52,6 +52,12 @@ class Tape(System[TapeConfig]):
     this step, in slots. Its running sum is the expected position of the head, not modulo N. The contents are
     an expectation too: their mean if each step drew one action with the actions' probabilities.
     """
+
+    trace_views: ClassVar = {
+        "cells": TraceView("tape", "tape", "slot", "number"),
+        "actions": TraceView("actions", "tape", "action"),
+        "displacement": TraceView("scalar", "tape"),
+    }
 
     @property
     def slot_names(self) -> dict[str, tuple[str, ...]]:

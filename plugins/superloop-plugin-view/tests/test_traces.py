@@ -40,14 +40,11 @@ def test_the_annotated_system_comes_first_and_others_beside_it(drawn, rows, poin
     ]
 
 
-def test_the_lines_of_a_task_come_first(draw, pointing, attention):
-    class Forecasting(pointing):
-        def picture_lines(self, batch, row, results):
-            forecast = np.where(np.arange(TIMESTEPS) < 1, np.nan, results["outputs"][row, :, 0])
-            return {"level": np.arange(TIMESTEPS) + row, "2 ahead": forecast}
-
+def test_lines_come_first(draw, pointing, attention):
     traces = attention(2)
-    figure, _ = draw(Forecasting(), traces)
+    forecasts = [np.where(np.arange(TIMESTEPS) < 1, np.nan, traces["outputs"][row, :, 0]) for row in range(2)]
+    lines = [{"level": np.arange(TIMESTEPS) + row, "2 ahead": forecasts[row]} for row in range(2)]
+    figure, _ = draw(pointing(), traces, lines=lines)
     panels = figure.axes[:4]  # of lines and of weights, by turns
     assert titles(panels)[::2] == [f"row 0 {RIGHT}\noutputs", f"row 1 {WRONG}\noutputs"]
     true, forecast = panels[2].lines
