@@ -59,18 +59,20 @@ class Tape(System[TapeConfig]):
     an expectation too: their mean if each step drew one action with the actions' probabilities.
     """
 
+    def __init__(self, config: TapeConfig):
+        super().__init__(config)
+        sizes = (*config.value_layers[1:], config.tapes * config.width) if config.value_layers else ()
+        self.value_layers = [keras.layers.Dense(size, dtype=self.dtype_policy) for size in sizes]
+
     @property
     def slot_names(self) -> dict[str, tuple[str, ...]]:
         """The names of the actions."""
         return {"actions": ("stay", "left", "right", "jump left", "jump right")[: self.config.actions]}
 
     def build(self, input_size: int) -> None:
-        """Make the layers of the MLP after its first, which is the projection to the control."""
+        """Make the weights of the MLP; its first layer is the projection to the control."""
         del input_size
-        config = self.config
-        sizes = (*config.value_layers[1:], config.tapes * config.width) if config.value_layers else ()
-        self.value_layers = [keras.layers.Dense(size, dtype=self.dtype_policy) for size in sizes]
-        for layer, size in zip(self.value_layers, config.value_layers, strict=True):
+        for layer, size in zip(self.value_layers, self.config.value_layers, strict=True):
             layer.build((None, size))
 
     def initial_state(self, sequence: Sequence) -> TapeState:
