@@ -36,7 +36,7 @@ class NeuralMemory(System[ConfigT]):
     learned_fields = ()
 
     def control_bias_initializer(self, shape: tuple[int, ...], dtype: str | None = None) -> Tensor:
-        """Initialize pop strengths with sigmoid(-1), whatever ``max_pop`` is, and the rest of the bias with zero.
+        """Initialize pop strengths with sigmoid(-1), whatever ``max_pop`` is; the rest of the bias is zero.
 
         A memory that is popped more than it is pushed stays empty, and its use is not learned (the paper,
         appendix B).

@@ -58,16 +58,16 @@ class NondeterministicStack(System[NondeterministicStackConfig]):
     gamma[i->j] v[i+1], since the top of such runs was pushed at i + 1; so only v is stored. The bottom's
     vector is learned.
 
-    With ``bottom = "fixed"``, as in 2020, the sums go over i >= 0 only: the bottom of t = 0 is below other symbols
-    and never on top again. A run that replaces it, or pops the last symbol above it, ends.
+    With ``bottom = "fixed"``, as in 2020, the sums go over i >= 0 only: the bottom of t = 0 is below other
+    symbols and never on top again. A run that replaces it, or pops the last symbol above it, ends.
 
     The control holds, for each top, the scores of pushes (to each top), of replaces (to each top) and of
     pops (to each state), and then the value to push. Weights are their softmax for each top
     (``normalize``), or their exp.
 
     References: DuSell and Chiang, 2020, https://arxiv.org/abs/2010.04674 (softmax; read ``"symbols"``;
-    bottom ``"fixed"``); 2022, https://arxiv.org/abs/2109.01982 (exp; read ``"states_and_symbols"``; the window); 2023,
-    https://arxiv.org/abs/2210.01343 (vectors)
+    bottom ``"fixed"``); 2022, https://arxiv.org/abs/2109.01982 (exp; read ``"states_and_symbols"``; the
+    window); 2023, https://arxiv.org/abs/2210.01343 (vectors)
 
     Traces: ``alpha`` ``(batch, tops)``, where the top (symbol, state) is ``symbol * states + state``;
     ``below`` ``(batch, symbols, (capacity - 1) * states, (capacity - 1) * tops)``; ``vectors``
@@ -97,7 +97,10 @@ class NondeterministicStack(System[NondeterministicStackConfig]):
             self.bottom = self.add_weight(shape=(self.config.width,), initializer="zeros", name="bottom")
 
     def initial_state(self, sequence: Sequence) -> NondeterministicStackState:
-        """Start in state 0 with symbol 0 at the bottom, on top of a link that never existed; if fixed, of none."""
+        """Start in state 0 with symbol 0 at the bottom, on top of a link that never existed.
+
+        A fixed bottom is on top of no link.
+        """
         config, batch = self.config, sequence.batch_size
         rows = config.capacity - 1 if config.capacity else timesteps_of(sequence)
         sizes = [(config.symbols, rows * config.states, rows * config.tops), (config.tops,)]

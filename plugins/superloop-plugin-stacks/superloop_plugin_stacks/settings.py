@@ -18,7 +18,8 @@ class NeuralMemoryConfig(SystemSettings):
             oldest. 0: all timesteps of the sequence.
         width: numbers in a value.
         value: the pushed value is the control itself, or its tanh.
-        max_pop: least upper bound of pop strengths. The paper has 1; with more, one pop removes several values.
+        max_pop: least upper bound of pop strengths. The paper has 1; with more, one pop removes several
+            values.
     """
 
     ends: ClassVar[int] = 1  # where it is popped, pushed and read
@@ -106,8 +107,8 @@ class StackConfig(SystemSettings):
         stacks: number of stacks, side by side, each with actions of its own.
         no_op: whether a stack may also stay as it is, not only push or pop.
         value: the pushed value is the control itself, or its sigmoid.
-        superposition: the shares of the actions are a softmax for ``each`` stack, or one ``joint`` softmax over
-            the actions of all stacks.
+        superposition: the shares of the actions are a softmax for ``each`` stack, or one ``joint`` softmax
+            over the actions of all stacks.
         empty: the number in empty cells.
         read: the read vector holds the ``top`` cells, or the cells by ``attention``.
         reads: number of top cells in the read vector.
@@ -158,8 +159,8 @@ class NondeterministicStackConfig(SystemSettings):
         capacity: the window of the papers, 2 or more: the number of timesteps for which the stack knows what
             lies below a top; 0: all timesteps of the sequence. Time and memory grow with its square.
         width: numbers in the vector of each symbol; 0: no vectors.
-        bottom: the symbol at the bottom is ``replaceable``, and read again once all above it is popped; or it is
-            ``fixed``: a run that replaces or uncovers it ends.
+        bottom: the symbol at the bottom is ``replaceable``, and read again once all above it is popped; or it
+            is ``fixed``: a run that replaces or uncovers it ends.
     """
 
     states: int = attrs.field(default=2, validator=ge(1))

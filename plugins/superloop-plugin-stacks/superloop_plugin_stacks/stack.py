@@ -37,19 +37,19 @@ class Stack(System[StackConfig]):
     The control holds the actions of all stacks, and then the values of all: linear, or their sigmoid. Empty
     cells hold the number ``empty``.
 
-    With ``superposition = "joint"`` one softmax is taken over the actions of all stacks, so that the shares of
-    one stack sum to less than 1, and what it holds fades. It is that of the code of Deletang et al.
+    With ``superposition = "joint"`` one softmax is taken over the actions of all stacks, so that the shares
+    of one stack sum to less than 1, and what it holds fades. It is that of the code of Deletang et al.
 
     With ``read = "attention"`` all cells are read, by a trained query for each stack::
 
         filled' = the step above, of a stack of numbers: 1 is pushed, 0 comes up from below
         read    = sum_i softmax_i(query . (filled'[i] s'[i])) s'[i]
 
-    An empty cell has the score 0, and a weight. The paper has one query of ``depth`` numbers in its text; here it
-    is of ``width`` numbers, one for each stack, as its product with a cell requires.
+    An empty cell has the score 0, and so a weight. The paper's text gives the query ``depth`` numbers; here
+    it has ``width``, as its product with a cell requires.
 
-    References: Joulin and Mikolov, 2015, https://arxiv.org/abs/1503.01007 (whose values are sigmoid, whose empty
-    cells hold -1, and who also read several cells); with linear values as in Deletang et al., 2023,
+    References: Joulin and Mikolov, 2015, https://arxiv.org/abs/1503.01007 (whose values are sigmoid, whose
+    empty cells hold -1, and who also read several cells); with linear values as in Deletang et al., 2023,
     https://arxiv.org/abs/2207.02098; attention of Zhang et al., 2025, https://arxiv.org/abs/2507.15343
 
     Traces: ``cells`` ``(batch, stacks, depth, width)``; ``actions`` ``(batch, stacks, 3)``: push, pop,
@@ -105,7 +105,9 @@ class Stack(System[StackConfig]):
             read = ops.reshape(cells[:, :, : config.reads], (-1, self.output_size))
             return read, StackState(cells), {"actions": actions}
         nothing = ops.zeros_like(value[..., :1])
-        filled = self._acted(actions, state.filled[..., None], nothing + 1, nothing)  # (batch, stacks, depth, 1)
+        filled = self._acted(
+            actions, state.filled[..., None], nothing + 1, nothing
+        )  # (batch, stacks, depth, 1)
         weights = tf.nn.softmax(ops.sum(filled * cells * self.query[:, None], axis=-1))
         read = ops.reshape(weights[:, :, None] @ cells, (-1, self.output_size))
         state = AttendedStackState(cells, filled[..., 0])

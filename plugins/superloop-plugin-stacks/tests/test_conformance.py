@@ -13,7 +13,14 @@ def test_conformance(check):
 
 
 FORMS = {
-    "stack": {"depth": 4, "width": 3, "stacks": 2, "read": "attention", "superposition": "joint", "empty": -1},
+    "stack": {
+        "depth": 4,
+        "width": 3,
+        "stacks": 2,
+        "read": "attention",
+        "superposition": "joint",
+        "empty": -1,
+    },
     "neural_stack": {"capacity": 4, "width": 2, "stacks": 2, "max_pop": 3.0},
     "nondeterministic_stack": {"states": 2, "symbols": 2, "capacity": 4, "width": 2, "bottom": "fixed"},
 }

@@ -1,4 +1,4 @@
-"""The nondeterministic stack against every run of the automaton, the papers' recursion, and recorded answers."""
+"""The nondeterministic stack against all runs of the automaton, the papers' recursion, recorded answers."""
 
 import itertools
 from pathlib import Path

@@ -105,7 +105,7 @@ def superloop_register() -> Iterator[SystemSpec]:
         name="baby_ntm",
         config=BabyNTMConfig,
         factory="superloop_plugin_tape.baby_ntm:BabyNTM",
-        summary="Memory that rotates, pushes and pops at once, and adds to its first slot (Suzgun et al., 2019)",
+        summary="Memory that rotates, pushes and pops at once, of the Baby-NTM (Suzgun et al., 2019)",
         example={"slots": 5, "width": 3, "memories": 2},
         reference="Suzgun et al., 2019, https://arxiv.org/abs/1911.03329",
     )

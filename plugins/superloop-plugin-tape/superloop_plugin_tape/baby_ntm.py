@@ -27,17 +27,18 @@ class BabyNTM(System[BabyNTMConfig]):
         m'[0] <- m'[0] + sigmoid(value)
         read  = m'[0]
 
-    All happens at slot 0, the top: a rotation to the left brings slot 1 there and the top to the end; a pop does
-    the same and drops the top; a push moves all slots down, drops the last, and leaves the top to the value.
-    The value is added after every action, also to what is there already, so that a network which only looks
-    must make it small. The :class:`~superloop_plugin_tape.tape.Tape` replaces the slot before it turns.
+    Slot 0 is the top: a rotation to the left brings slot 1 there and the top to the end; a pop does the same
+    and drops the top; a push moves all slots down, drops the last, and leaves the top to the value. The value
+    is added after every action, also to what is there already, so that a network which only looks must make
+    it small. The :class:`~superloop_plugin_tape.tape.Tape` replaces the slot before it turns.
 
     The control holds the action scores of all memories, then the values of all memories.
 
     Reference: Suzgun et al., 2019, https://arxiv.org/abs/1911.03329. Their names are rotate-left,
     rotate-right, no-op, pop-right (here push) and pop-left (here pop).
 
-    Traces: ``cells`` ``(batch, memories, slots, width)``; ``actions`` ``(batch, memories, 5)``, in the order above.
+    Traces: ``cells`` ``(batch, memories, slots, width)``; ``actions`` ``(batch, memories, 5)``, in the order
+    above.
     """
 
     @property

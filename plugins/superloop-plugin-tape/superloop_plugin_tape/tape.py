@@ -41,14 +41,14 @@ class Tape(System[TapeConfig]):
     the source ``jump``. A jump longer than the tape wraps around.
 
     The control holds the action scores of all tapes, then the values of all tapes. Values are written
-    without squashing. With ``value_layers`` the control holds their first hidden layer instead of the values::
+    without squashing. With ``value_layers`` the control holds their first hidden layer in their place::
 
         value = W_n relu( ... W_1 relu(control) + b_1 ... ) + b_n
 
     Reference: the Tape-RNN of Deletang et al., 2023, https://arxiv.org/abs/2207.02098; it is made after the
     Baby-NTM of Suzgun et al., 2019, which is ``baby_ntm`` here. Their jumps have the length of the input, and
-    their sequences continue after the input: feed the input's length as the source. Their values come
-    from the cell by an MLP with two hidden layers of 64: ``value_layers = [64, 64]``, whose first layer is the
+    their sequences continue after the input: feed the input's length as the source. Their values come from
+    the cell by an MLP with two hidden layers of 64: ``value_layers = [64, 64]``, whose first layer is the
     projection to the control.
 
     Sources: with ``jump = "source"``, ``jump`` ``(batch,)``, integers, which may be negative. Other numbers
@@ -128,7 +128,7 @@ class Tape(System[TapeConfig]):
         return read, TapeState(cells), {"actions": actions, "displacement": displacement}
 
 
-@tf.custom_gradient  # type: ignore[misc]
+@tf.custom_gradient  # type: ignore[untyped-decorator]
 def _turned(tape: Tensor, there: Tensor, back: Tensor) -> Any:
     """Turn a tape by indices ``(batch, slots)``; ``back`` undoes it.
 

@@ -112,7 +112,7 @@ def test_each_action_moves_the_slots_and_adds_the_value_to_the_first(action, exp
     before = BabyNTMState(tf.constant([[[[1.0], [2], [3], [4]]]], tf.float64))
     control = tf.constant([[*action, logit(0.25)]], tf.float64)
     read, state, named = system.step(control, before, ())
-    np.testing.assert_allclose(state.cells[0, 0, :, 0], np.array(expected) + [0.25, 0, 0, 0], atol=1e-12)
+    np.testing.assert_allclose(state.cells[0, 0, :, 0], expected + np.eye(4)[0] / 4, atol=1e-12)
     np.testing.assert_allclose(read, [[expected[0] + 0.25]], atol=1e-12)
     index = int(np.argmax(action))
     assert system.slot_names["actions"][index] == ("left", "right", "stay", "push", "pop")[index]
@@ -120,7 +120,7 @@ def test_each_action_moves_the_slots_and_adds_the_value_to_the_first(action, exp
 
 
 def test_a_rotated_value_comes_back_and_a_popped_one_does_not():
-    """A stack and a ring at once: a full turn to the left brings the top back, as long as nothing is popped."""
+    """A stack and a ring at once: a full turn brings the top back, as long as nothing is popped."""
     small = -1000.0
     for turns, expected in (([LEFT] * 3, 0.75), ([LEFT, LEFT, POP], 0.75), ([POP, LEFT, LEFT], 0)):
         controls = np.array([[[*PUSH, logit(0.75)]], *[[[*turn, small]] for turn in turns]])

@@ -22,7 +22,9 @@ SOURCE_CHECKS = (
 
 
 def checks_of_a_tape_with_a_source():
-    checks = conformance("tape", {"slots": 8, "width": 3, "tapes": 2, "jump": "source", "value_layers": [4, 5]})
+    checks = conformance(
+        "tape", {"slots": 8, "width": 3, "tapes": 2, "jump": "source", "value_layers": [4, 5]}
+    )
     record = checks[0].record
     # Only a jump by the length has an expected failure.
     record = attrs.evolve(record, spec=attrs.evolve(record.spec, expected_failures={}))

@@ -13,7 +13,6 @@ from superloop_plugin_tape.tape import Tape
 from superloop_core import Sequence, SourceError, Superloop
 from superloop_core.builder import dtype_policy
 
-
 RECORDED = Path(__file__).parent / "recordings/tape.npz"
 
 
@@ -79,9 +78,7 @@ def test_tapes_and_gradients_are_the_recorded_ones(case, layers):
     for variable, name in zip(system.trainable_variables, weights, strict=True):
         variable.assign(recorded[f"par/{name}"])
     source = {"jump": tf.fill([batch], tf.cast(recorded["par/jump"], "float64"))}
-    sequence = Sequence(
-        batch_size=batch, timesteps=timesteps, lengths=None, dtype="float64", sources=source
-    )
+    sequence = Sequence(batch_size=batch, timesteps=timesteps, lengths=None, dtype="float64", sources=source)
     controls = tf.constant(recorded["in/control"])
     state, constants, reads, cells = system.initial_state(sequence), system.constants(sequence), [], []
     with tf.GradientTape() as slopes:

@@ -28,11 +28,14 @@ class LastTwoBeforeNineConfig:
         length: numbers in a sequence.
         system: id of the attention that reads them; its final position is the answer.
         encoding: of a number: ``one_hot``, of width 10, or ``raw``, of width 1.
+        hold: number of timesteps at the end over which the loss is the mean. With 1 a network need not stay,
+            and drifts away from its answer after the timesteps that it was trained on.
     """
 
     length: int = attrs.field(default=16, validator=ge(2))
     system: str = "tape"
     encoding: Literal["one_hot", "raw"] = "one_hot"
+    hold: int = attrs.field(default=1, validator=ge(1))
 
 
 @attrs.frozen(kw_only=True)

@@ -17,8 +17,8 @@ class LastTwoBeforeNine:
 
     A sequence has one 9, at any place but the first. The target is a place before it, drawn uniformly, and
     holds a 2. Between the two there is no other 2. All other numbers are from 0 to 4. The answer is the
-    attention's position at the last timestep. The loss is its squared distance from the target; a distance
-    below 0.5 is correct.
+    attention's position at the last timestep. The loss is its squared distance from the target, a mean over
+    the last ``hold`` timesteps; a distance below 0.5 at the last one is correct.
 
     ::
 
@@ -35,8 +35,8 @@ class LastTwoBeforeNine:
 
     @property
     def sizes(self) -> Sizes:
-        """No input, any outputs, and time to walk to the 9 and back."""
-        return Sizes(inputs=0, outputs=0, timesteps=2 * self.settings.length)
+        """No input, any outputs, and time to walk to the 9 and back, and to stay."""
+        return Sizes(inputs=0, outputs=0, timesteps=2 * self.settings.length + self.settings.hold - 1)
 
     def sample(self, rng: np.random.Generator, batch_size: int) -> Batch:
         """Draw sequences: ``<system>_data`` ``(batch, length, width)`` and targets ``(batch,)``."""
@@ -56,8 +56,9 @@ class LastTwoBeforeNine:
         return Batch(inputs={self.source: data}, targets=target[:, 0].astype("float32"))
 
     def loss(self, targets: Any, results: Mapping[str, Any]) -> Any:
-        """Return the mean squared distance of the final position from the target."""
-        return ops.mean(ops.square(self._distance(targets, results)))
+        """Return the mean squared distance of the last ``hold`` positions from the target."""
+        position = results[self.position][:, -self.settings.hold :, 0]
+        return ops.mean(ops.square(position - targets[:, None]))
 
     def correct(self, targets: Any, results: Mapping[str, Any]) -> Any:
         """Return whether the final position is nearer than 0.5 to the target: ``(batch,)`` of bool."""
