@@ -16,7 +16,8 @@ class LastTwoBeforeNine:
     """Walk to the last 2 before the 9, and stay there.
 
     A sequence has one 9, at any place but the first. The target is a place before it, drawn uniformly, and
-    holds a 2. Between the two there is no other 2. All other numbers are from 0 to 4. The answer is the
+    holds a 2. Between the two there is no other 2. All other numbers are from 0 to 4. After a sequence that is
+    shorter than ``length`` the tape holds zeros. The answer is the
     attention's position at the last timestep. The loss is its squared distance from the target, a mean over
     the last ``hold`` timesteps; a distance below 0.5 at the last one is correct.
 
@@ -40,8 +41,11 @@ class LastTwoBeforeNine:
 
     def sample(self, rng: np.random.Generator, batch_size: int) -> Batch:
         """Draw sequences: ``<system>_data`` ``(batch, length, width)`` and targets ``(batch,)``."""
-        length = self.settings.length
-        nine = rng.integers(1, length, size=(batch_size, 1))
+        length, shortest = self.settings.length, self.settings.min_length
+        lengths = np.full((batch_size, 1), length)
+        if shortest is not None and shortest < length:
+            lengths = rng.integers(shortest, length + 1, size=(batch_size, 1))
+        nine = rng.integers(1, lengths)  # (batch, 1)
         target = rng.integers(0, nine)  # (batch, 1)
         places = np.arange(length)
         numbers = rng.integers(0, 5, size=(batch_size, length))
@@ -53,6 +57,7 @@ class LastTwoBeforeNine:
             data = numbers[:, :, None].astype("float32")
         else:
             data = np.eye(NUMBERS, dtype="float32")[numbers]
+        data = np.where((places < lengths)[:, :, None], data, 0).astype("float32")
         return Batch(inputs={self.source: data}, targets=target[:, 0].astype("float32"))
 
     def loss(self, targets: Any, results: Mapping[str, Any]) -> Any:
