@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 import attrs
-from attrs.validators import ge, optional
+from attrs.validators import ge
 
 from superloop_core import MetricSpec, TaskSpec, hookimpl
 from superloop_plugin_tasks import (
@@ -25,23 +25,14 @@ class LastTwoBeforeNineConfig:
     """Find the last 2 before a 9.
 
     Args:
-        length: numbers in a sequence, or in the longest.
-        min_length: numbers in the shortest sequence; lengths are drawn uniformly. None: all have ``length``.
+        length: numbers in a sequence.
         system: id of the attention that reads them; its final position is the answer.
         encoding: of a number: ``one_hot``, of width 10, or ``raw``, of width 1.
-        hold: number of timesteps at the end over which the loss is the mean. With 1 a network need not stay,
-            and drifts away from its answer after the timesteps that it was trained on.
     """
 
     length: int = attrs.field(default=16, validator=ge(2))
-    min_length: int | None = attrs.field(default=None, validator=optional(ge(2)))
     system: str = "tape"
     encoding: Literal["one_hot", "raw"] = "one_hot"
-    hold: int = attrs.field(default=1, validator=ge(1))
-
-    def __attrs_post_init__(self) -> None:
-        if self.min_length is not None and self.min_length > self.length:
-            raise ValueError(f"'min_length' must be <= length ({self.length}): {self.min_length}")
 
 
 @attrs.frozen(kw_only=True)

@@ -16,10 +16,9 @@ class LastTwoBeforeNine:
     """Walk to the last 2 before the 9, and stay there.
 
     A sequence has one 9, at any place but the first. The target is a place before it, drawn uniformly, and
-    holds a 2. Between the two there is no other 2. All other numbers are from 0 to 4. After a sequence that is
-    shorter than ``length`` the tape holds zeros. The answer is the
-    attention's position at the last timestep. The loss is its squared distance from the target, a mean over
-    the last ``hold`` timesteps; a distance below 0.5 at the last one is correct.
+    holds a 2. Between the two there is no other 2. All other numbers are from 0 to 4. The answer is the
+    attention's position at the last timestep. The loss is its squared distance from the target; a distance
+    below 0.5 is correct.
 
     ::
 
@@ -36,16 +35,13 @@ class LastTwoBeforeNine:
 
     @property
     def sizes(self) -> Sizes:
-        """No input, any outputs, and time to walk to the 9 and back, and to stay."""
-        return Sizes(inputs=0, outputs=0, timesteps=2 * self.settings.length + self.settings.hold - 1)
+        """No input, any outputs, and time to walk to the 9 and back."""
+        return Sizes(inputs=0, outputs=0, timesteps=2 * self.settings.length)
 
     def sample(self, rng: np.random.Generator, batch_size: int) -> Batch:
         """Draw sequences: ``<system>_data`` ``(batch, length, width)`` and targets ``(batch,)``."""
-        length, shortest = self.settings.length, self.settings.min_length
-        lengths = np.full((batch_size, 1), length)
-        if shortest is not None and shortest < length:
-            lengths = rng.integers(shortest, length + 1, size=(batch_size, 1))
-        nine = rng.integers(1, lengths)  # (batch, 1)
+        length = self.settings.length
+        nine = rng.integers(1, length, size=(batch_size, 1))
         target = rng.integers(0, nine)  # (batch, 1)
         places = np.arange(length)
         numbers = rng.integers(0, 5, size=(batch_size, length))
@@ -57,13 +53,11 @@ class LastTwoBeforeNine:
             data = numbers[:, :, None].astype("float32")
         else:
             data = np.eye(NUMBERS, dtype="float32")[numbers]
-        data = np.where((places < lengths)[:, :, None], data, 0).astype("float32")
         return Batch(inputs={self.source: data}, targets=target[:, 0].astype("float32"))
 
     def loss(self, targets: Any, results: Mapping[str, Any]) -> Any:
-        """Return the mean squared distance of the last ``hold`` positions from the target."""
-        position = results[self.position][:, -self.settings.hold :, 0]
-        return ops.mean(ops.square(position - targets[:, None]))
+        """Return the mean squared distance of the final position from the target."""
+        return ops.mean(ops.square(self._distance(targets, results)))
 
     def correct(self, targets: Any, results: Mapping[str, Any]) -> Any:
         """Return whether the final position is nearer than 0.5 to the target: ``(batch,)`` of bool."""

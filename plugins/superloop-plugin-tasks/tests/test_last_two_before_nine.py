@@ -102,35 +102,6 @@ def test_loss_and_correct_read_the_last_timestep():
     np.testing.assert_allclose(task_of().loss(targets, results), expected, rtol=1e-6)
 
 
-def test_the_loss_is_a_mean_over_the_timesteps_in_which_the_position_must_hold():
-    positions = np.array([[9, 1, 1, 3], [9, 9, 2, 2]], "float32")[:, :, None]
-    results, targets = {"tape.position": positions}, np.array([1, 2], "float32")
-    for hold, expected in ((1, 2), (2, 1), (3, (4 + 49) / 6)):
-        np.testing.assert_allclose(task_of(hold=hold).loss(targets, results), expected, rtol=1e-6)
-        np.testing.assert_array_equal(task_of(hold=hold).correct(targets, results), [False, True])
-    assert task_of(length=16).sizes.timesteps == 32
-    assert task_of(length=16, hold=8).sizes.timesteps == 39
-
-
-def test_lengths_are_drawn_uniformly_and_nothing_follows_a_short_sequence():
-    """The 9 is at the place n with the mean of 1 / (length - 1) over the lengths that have such a place."""
-    batch = task_of(length=4, min_length=2).sample(np.random.default_rng(0), 30_000)
-    assert batch.inputs["tape_data"].shape == (30_000, 4, 10)
-    given = batch.inputs["tape_data"].sum(axis=-1)  # 1 for a number, 0 after the end
-    assert (np.diff(given, axis=1) <= 0).all()
-    np.testing.assert_allclose(
-        np.bincount(given.sum(axis=1).astype(int)) / 30_000, [0, 0, *[1 / 3] * 3], atol=0.015
-    )
-    nines = batch.inputs["tape_data"][:, :, 9]
-    assert (nines.sum(axis=1) == 1).all()
-    np.testing.assert_allclose(nines.mean(axis=0), [0, 11 / 18, 5 / 18, 2 / 18], atol=0.015)
-
-
-def test_a_shortest_length_beyond_the_longest_is_rejected():
-    with pytest.raises(ValueError, match="'min_length' must be <= length"):
-        task_of(length=4, min_length=5)
-
-
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_an_annotation_shows_the_numbers_and_the_target(encoding):
     task = task_of(length=9, encoding=encoding, system="finger")
