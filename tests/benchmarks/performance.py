@@ -130,6 +130,10 @@ WORKS = {
         *(LSTM_256, {"use": "neural_stack", "width": 8}, 128),
     ),
     **memories(
+        *("baby-ntm", Contender("PyTorch", "torch_peers", "baby_ntm")),
+        *(LSTM_256, {"use": "baby_ntm", "slots": 40, "width": 8}, 128),
+    ),
+    **memories(
         *("nondeterministic-stack", Contender("PyTorch", "torch_peers", "nondeterministic_stack")),
         *(LSTM_256, RUNS, 16, 128),
     ),

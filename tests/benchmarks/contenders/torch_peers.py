@@ -108,6 +108,25 @@ class NeuralStack(nn.Module):
         return (weights[:, None] @ values)[:, 0], (values, strengths)
 
 
+class BabyNTM(nn.Module):
+    """A memory that rotates, pushes and pops at once (Suzgun et al., 2019)."""
+
+    def __init__(self, slots, width):
+        super().__init__()
+        self.slots, self.control_size, self.output_size = slots, 5 + width, width
+
+    def start(self, rows):
+        return torch.zeros(rows, self.slots, self.output_size)
+
+    def forward(self, control, state):
+        shares = control[:, :5].softmax(-1)
+        down, up = pad(state[:, :-1], (0, 0, 1, 0)), pad(state[:, 1:], (0, 0, 0, 1))
+        moved = torch.stack([state.roll(-1, 1), state.roll(1, 1), state, down, up], 1)
+        state = (shares[:, None] @ moved.flatten(2)).reshape(state.shape)
+        state = state + pad(control[:, None, 5:].sigmoid(), (0, 0, 0, self.slots - 1))
+        return state[:, 0], state
+
+
 class NondeterministicStack(nn.Module):
     """All runs of a pushdown automaton at once (DuSell and Chiang, 2020); with vectors (2023)."""
 
@@ -396,6 +415,11 @@ def neural_stack(batch, timesteps=40):
     return fitted(Loop(256, NeuralStack(8)), batch, timesteps)
 
 
+def baby_ntm(batch, timesteps=40):
+    """An LSTM of 256 units with a memory of 40 x 8."""
+    return fitted(Loop(256, BabyNTM(40, 8)), batch, timesteps)
+
+
 def nondeterministic_stack(batch, timesteps=40, width=0):
     """An LSTM of 256 units with 2 states and 3 symbols."""
     return fitted(Loop(256, NondeterministicStack(2, 3, width)), batch, timesteps)
@@ -447,7 +471,7 @@ def slstm(batch, timesteps=40):
 
 
 WORKS = (
-    *(ntm, dnc, neural_stack, nondeterministic_stack),
+    *(ntm, dnc, neural_stack, nondeterministic_stack, baby_ntm),
     *(ring, gated_slots, lmu, ffm, lru),
     *(mlstm, ttt_linear, titans, slstm),
 )
