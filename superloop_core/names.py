@@ -6,6 +6,7 @@ A path is ``cells.0.h``, ``tape.position``, ``tape.read``; the path of a part is
 INPUTS, FEEDBACK, LENGTHS = "inputs", "initial_feedback", "lengths"  # a loop's inputs, besides its sources
 READ, CONTROL, OUTPUTS = "read", "control", "outputs"  # the core's own traces
 CELLS = "cells"
+NORM = "norm"  # the normalization of a cell's input: cells.0.norm
 LOSSES = "losses"  # a named tensor ``losses.sparsity`` of a step is added to the loss
 
 

@@ -36,7 +36,11 @@ from superloop_core.setting_types import UNREAD, with_parts
 MAX_PROBLEMS = 100  # of one config
 MAX_PARTS = 1_000  # of a loop; each is built and traced on its own
 # What only a loop does with a part, and the defaults.
-_OF_A_LOOP = {"layers": 1, "learn_initial_state": False, "learn_initial_read": False}
+_OF_A_LOOP = {
+    "layers": 1, "learn_initial_state": False, "learn_initial_read": False, "residual": False,
+    "layer_norm": False, "controlled_by": -1, "feedback": True, "feedforward": False, "reads": (),
+    "shares": "",
+}  # fmt: skip
 
 
 def read_config(
@@ -189,6 +193,8 @@ class Reader:
             broken = [f"the sizes and sources of a system or cell cannot be computed: {reason(error)}"]
         for what in broken:
             self.report(where, what)
+        for place, what in _of_wires(loop):
+            self.report(f"{where}.{place}", what)
         return loop
 
     def parts(self, tables: Any, kind: str, cls: type[Any], where: str) -> list[Any]:
@@ -197,8 +203,36 @@ class Reader:
             hint = f"; write [[{_table_of(where)}]]" if isinstance(tables, Mapping) else ""
             self.report(where, f"must be a list of tables: {short_repr(tables)}{hint}")
             return []
-        parts = [self.part(table, kind, cls, f"{where}[{index}]") for index, table in enumerate(tables)]
+        parts: list[Any] = []
+        for index, table in enumerate(tables):
+            sharing = kind == "system" and isinstance(table, Mapping) and "shares" in table
+            if sharing and "use" not in table:
+                parts.append(self.shared_system(table, parts, f"{where}[{index}]"))
+            else:
+                parts.append(self.part(table, kind, cls, f"{where}[{index}]"))
         return [part for part in parts if part is not None]
+
+    def shared_system(
+        self, table: Mapping[str, Any], before: Iterable[SystemConfig | None], where: str
+    ) -> SystemConfig | None:
+        """Read the table of a system that shares the memory of one before it, whose settings it has."""
+        owners = {system.id: system for system in before if system is not None and not system.shares}
+        id, shares = table.get("id", ""), table["shares"]
+        where = f'{where} "{cut(str(id), 60)}"'
+        own = {"use": ".", "settings": None, **table}
+        made: SystemConfig | None = self.settings(SystemConfig, own, where)
+        if made is None:
+            return None
+        if made.shares not in owners:
+            there = f"one of {', '.join(owners)}" if owners else "and there is none"
+            rule = f"'shares' must be the id of a system before it that has a memory of its own, {there}"
+            self.report(where, f"{rule}: {short_repr(shares)}")
+            return None
+        if made.learn_initial_state:
+            self.report(where, "'learn_initial_state' is for the system that owns the memory; set it there")
+            return None
+        owner = owners[made.shares]
+        return attrs.evolve(made, use=owner.use, settings=owner.settings, given=owner.given)
 
     def part(self, table: Any, kind: str, cls: type[Any], where: str) -> Any:
         """Read a table that names a plugin with ``use``: the part's own keys, and the plugin's settings.
@@ -216,7 +250,7 @@ class Reader:
         spec, part = self.used(table, kind, where, named)
         if len(self.problems) > before:
             return None
-        keys = own_keys(cls)
+        keys = own_keys(cls, spec.config if spec is not None else None)
         own = {key: value for key, value in table.items() if key in keys}
         own["use"] = part.use
         if "id" in keys:
@@ -228,6 +262,10 @@ class Reader:
         elif rest:
             self.report(named, f"an object has its settings already; remove {', '.join(map(repr, rest))}")
         made = self.settings(cls, own | {"settings": None}, named)
+        if getattr(made, "shares", ""):
+            self.report(
+                named, f"'use' is that of {short_repr(made.shares)}, whose memory it shares; leave it out"
+            )
         if spec is None and made is not None and getattr(made, "layers", 1) > 1:
             self.report(named, f"'layers' must be 1, as an object is one cell: {made.layers}")
         if len(self.problems) > before:
@@ -339,7 +377,7 @@ class Reader:
 def _of_outermost(loop: LoopConfig) -> Iterable[str]:
     """Yield the rules about timesteps that a loop breaks."""
     if not loop.inputs and not loop.feedback_size:
-        yield "has neither inputs nor systems, so its cells would have no input; set inputs"
+        yield "has neither inputs nor systems with feedback, so its cells would have no input; set inputs"
     if not loop.inputs and not loop.timesteps:
         yield "'timesteps' must be >= 1 where inputs = 0, as no input tells how many there are: 0"
     if loop.timesteps and loop.suppress_output >= loop.timesteps:
@@ -367,6 +405,32 @@ def _of_any(loop: LoopConfig) -> Iterable[str]:
     for name, count in Counter(names).items():
         if count > 1:
             yield f"two inputs of the loop would be called {short_repr(name)}; give a system another id"
+
+
+def _of_wires(loop: LoopConfig) -> Iterable[tuple[str, str]]:
+    """Yield the rules about connections of systems that a loop breaks, each with its place."""
+    cells = sum(cell.layers for cell in loop.cells)
+    turns: dict[str, tuple[int, int]] = {}  # when each system takes its step: its cell, and its own number
+    for index, system in enumerate(loop.systems):
+        place = f'systems[{index}] "{system.id}"'
+        if system.controlled_by >= cells:
+            rule = f"'controlled_by' must be the number of a cell, at most {cells - 1}"
+            yield place, f"{rule}: {system.controlled_by}"
+            return
+        turns[system.id] = system.controlled_by % cells, index
+        up = "feedforward = true" if system.feedforward else "" if system.feedback else "feedback = false"
+        if up and turns[system.id][0] == cells - 1 and not loop.outputs:
+            yield place, f"'{up}' needs outputs >= 1 or a cell above, which read the read vector"
+        if system.learn_initial_read and not system.feedback:
+            yield place, "'learn_initial_read' needs feedback, as only feedback reads it"
+    for index, system in enumerate(loop.systems):
+        place = f'systems[{index}] "{system.id}"'
+        for id in system.reads:
+            if turns.get(id, (cells, 0)) >= turns[system.id]:
+                rule = "'reads' must name systems that take their steps before it: those of a lower cell"
+                yield place, f"{rule}, and of the same cell those further up in the config: {short_repr(id)}"
+        if len(set(system.reads)) < len(system.reads):
+            yield place, f"'reads' must name a system once: {list(system.reads)}"
 
 
 def count_parts(held: Any) -> int:

@@ -10,10 +10,13 @@ from superloop_core.config.settings import settings_to_dict
 from superloop_core.errors import ConfigError
 from superloop_core.names import CELLS, FEEDBACK, INPUTS, OUTPUTS, cell_path, read_path, source_name
 from superloop_core.registry.specs import place_of
-from superloop_core.setting_types import register_part
+from superloop_core.setting_types import register_part, written
 from superloop_core.system_settings import Shape, Source, sources_of
 
 RESERVED_IDS = frozenset({CELLS, INPUTS, OUTPUTS, FEEDBACK})
+# How parts are connected. A file has them only where they are not the default. Where a plugin has a setting
+# of the name, as one of an older version may, it is the plugin's.
+WIRING = ("residual", "layer_norm", "controlled_by", "feedback", "feedforward", "reads", "shares")
 
 
 @attrs.frozen(kw_only=True)
@@ -44,13 +47,24 @@ class PartConfig:
                 "@superloop_core.register above it (above a Keras cell: "
                 "@keras.saving.register_keras_serializable, and use arguments that a config can hold)"
             )
+        return self._own_to_dict() | settings_to_dict(self.settings)
+
+    def _own_to_dict(self) -> dict[str, Any]:
+        defaults = {field.name: field.default for field in attrs.fields(type(self))}
         own = {name: getattr(self, name) for name in own_keys(type(self))}
-        return own | settings_to_dict(self.settings)
+        return {n: written(value) for n, value in own.items() if n not in WIRING or value != defaults[n]}
 
 
-def own_keys(cls: type[PartConfig]) -> list[str]:
-    """Return the keys in the table of a part that are not the plugin's settings."""
-    return [field.name for field in attrs.fields(cls) if field.name not in ("settings", "given")]
+def own_keys(cls: type[PartConfig], settings: type[Any] | None = None) -> list[str]:
+    """Return the keys in the table of a part that are not the plugin's settings.
+
+    Args:
+        cls: of the part.
+        settings: the class of the plugin's settings; one of :data:`WIRING` that it has is the plugin's.
+    """
+    theirs = {field.alias for field in attrs.fields(settings)} if settings is not None else set()
+    own = (field.name for field in attrs.fields(cls) if field.name not in ("settings", "given"))
+    return [name for name in own if not (name in WIRING and name in theirs)]
 
 
 @attrs.frozen(kw_only=True)
@@ -60,10 +74,16 @@ class CellConfig(PartConfig):
     Args:
         layers: at most 100: each is built and traced on its own.
         learn_initial_state: whether each one's state at t = 0 is learned.
+        residual: add the output of the cell below to each one's output; below the first cell is the external
+            input. Both must have one size.
+        layer_norm: normalize each one's input, read vectors included (Ba et al., 2016,
+            https://arxiv.org/abs/1607.06450).
     """
 
     layers: int = attrs.field(default=1, validator=[ge(1), le(100)])
     learn_initial_state: bool = False
+    residual: bool = False
+    layer_norm: bool = False
 
     @property
     def sources(self) -> dict[str, Source]:
@@ -78,11 +98,29 @@ class SystemConfig(PartConfig):
     Args:
         learn_initial_state: whether its memory at t = 0 is learned.
         learn_initial_read: whether its read vector at t = 0 is learned, instead of zeros.
+        controlled_by: number of the cell whose output is its control, as in ``cells.0``; -1: the last one.
+        feedback: whether the first cell reads its read vector at the next timestep.
+        feedforward: whether the read vector is also read in the same timestep by what follows the cell: the
+            next cell or, after the last one, the projection to the outputs. Without feedback it always is.
+        reads: ids of systems before it whose read vectors of this timestep its control also depends on.
+        shares: id of a system before it, whose memory, weights and settings it has; empty: it has its own.
+            In each timestep the systems that share a memory take their steps one after the other.
     """
 
     id: str
     learn_initial_state: bool = False
     learn_initial_read: bool = False
+    controlled_by: int = attrs.field(default=-1, validator=ge(-1))
+    feedback: bool = True
+    feedforward: bool = False
+    reads: tuple[str, ...] = ()
+    shares: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the system as a table of a config file; one that shares another's has no settings."""
+        if not self.shares:
+            return PartConfig.to_dict(self)
+        return {name: value for name, value in self._own_to_dict().items() if name != "use"}
 
     @property
     def sources(self) -> dict[str, Source]:
@@ -126,6 +164,8 @@ class LoopConfig:
         outputs: size of the output at each timestep; 0: no projection, the output is the
             last cell's.
         suppress_output: number of timesteps at the start without output.
+        think_steps: number of further steps in each timestep, which see an input of zeros; the output and the
+            traces of a timestep are those of its last step.
         outputs_read_systems: let the output at t also read the read vectors of t + 1, as in the DNC.
         control_weights: of the projections to the controls of all systems; None: as each system has them.
         output_weights: of the projection to the outputs; None: Keras's defaults.
@@ -137,6 +177,7 @@ class LoopConfig:
     inputs: int = attrs.field(default=0, validator=ge(0))
     outputs: int = attrs.field(default=0, validator=ge(0))
     suppress_output: int = attrs.field(default=0, validator=ge(0))
+    think_steps: int = attrs.field(default=0, validator=[ge(0), le(100)])
     outputs_read_systems: bool = False
     control_weights: WeightsConfig | None = None
     output_weights: WeightsConfig | None = None
@@ -145,8 +186,8 @@ class LoopConfig:
 
     @property
     def feedback_size(self) -> int:
-        """Size of all read vectors together."""
-        return sum(system.settings.output_size for system in self.systems)
+        """Size of all read vectors that are fed back."""
+        return sum(system.settings.output_size for system in self.systems if system.feedback)
 
     @property
     def sources(self) -> dict[str, Source]:
@@ -226,5 +267,6 @@ def named_sources(loop: LoopConfig) -> list[tuple[str, Source]]:
     return of_cells + [
         (source_name(system.id, name), source.within(system.id))
         for system in loop.systems
+        if not system.shares
         for name, source in system.sources.items()
     ]

@@ -135,14 +135,15 @@ def _measured(loop: LoopConfig, timesteps: int | None) -> LoopSize:
             weights=sum(math.prod(weight.shape) for weight in weights),
         )
 
-    parts, size = [], loop.inputs + loop.feedback_size
+    parts = []
     uses = [cell.use for cell in loop.cells for _ in range(cell.layers)]
-    for index, (use, cell) in enumerate(zip(uses, wiring.cells, strict=True)):
-        parts.append(part(cell_path(index), use, size, cell.output_size, cell))
-        size = cell.output_size
+    sizes = wiring.input_sizes(loop.inputs)
+    for index, (use, size, cell) in enumerate(zip(uses, sizes, wiring.cells, strict=True)):
+        norm = [] if wiring.norms[index] is None else [wiring.norms[index]]
+        parts.append(part(cell_path(index), use, size, cell.output_size, cell, *norm))
     for config, system, control in zip(loop.systems, wiring.systems, wiring.controls, strict=True):
-        sizes = system.control_size, system.output_size
-        parts.append(part(config.id, config.use, *sizes, system, control))
+        own = [] if config.shares else [system]
+        parts.append(part(config.id, config.use, system.control_size, system.output_size, *own, control))
     if wiring.projection is not None:
         kernel = wiring.projection.kernel  # (input size, output size)
         parts.append(part(OUTPUTS, "", *kernel.shape, wiring.projection))

@@ -13,7 +13,7 @@ from superloop_core.builder.system import System
 from superloop_core.config.schema import CellConfig, LoopConfig, PartConfig, SystemConfig, WeightsConfig
 from superloop_core.errors import ConfigError, PluginError, Problem, short_repr
 from superloop_core.layer.named_objects import keras_objects
-from superloop_core.loop.wiring import Wiring
+from superloop_core.loop.wiring import Wire, Wiring
 from superloop_core.registry.registry import load_registry
 from superloop_core.registry.specs import PluginSpec, place_of
 
@@ -55,14 +55,20 @@ def _wired(config: LoopConfig, policy: Any) -> Wiring:
             for index, cell in enumerate(config.cells)
             for _ in range(cell.layers)
         ]
-        systems = {
+        own = {
             system.id: _system(system, f"loop.systems[{index}]")
             for index, system in enumerate(config.systems)
+            if not system.shares
         }
-        _check_apart({f"cells.{index}": cell for index, cell in enumerate(cells)} | systems)
+        _check_apart({f"cells.{index}": cell for index, cell in enumerate(cells)} | own)
+        each = [cell for cell in config.cells for _ in range(cell.layers)]
         return Wiring(
             cells,
-            systems,
+            {system.id: own[system.shares or system.id] for system in config.systems},
+            wires={system.id: _wire(system) for system in config.systems},
+            residual=[index for index, cell in enumerate(each) if cell.residual],
+            normalized=[index for index, cell in enumerate(each) if cell.layer_norm],
+            think_steps=config.think_steps,
             outputs=config.outputs,
             outputs_read_systems=config.outputs_read_systems,
             control_weights=_weights(config.control_weights, "loop.control_weights"),
@@ -71,6 +77,16 @@ def _wired(config: LoopConfig, policy: Any) -> Wiring:
             layer_names=names,
             name="wiring",
         )
+
+
+def _wire(config: SystemConfig) -> Wire:
+    return Wire(
+        cell=config.controlled_by,
+        feedback=config.feedback,
+        feedforward=config.feedforward,
+        reads=config.reads,
+        shares=config.shares,
+    )
 
 
 def _weights(config: WeightsConfig | None, where: str) -> dict[str, Any]:

@@ -90,6 +90,7 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         outputs: likewise.
         timesteps: likewise.
         suppress_output: likewise.
+        think_steps: likewise.
         outputs_read_systems: likewise.
         control_weights: likewise.
         output_weights: likewise.
@@ -130,6 +131,7 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         outputs: int | None = None,
         timesteps: int | None = None,
         suppress_output: int | None = None,
+        think_steps: int | None = None,
         outputs_read_systems: bool | None = None,
         control_weights: Mapping[str, Any] | None = None,
         output_weights: Mapping[str, Any] | None = None,
@@ -155,6 +157,7 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
                 "outputs": outputs,
                 "timesteps": timesteps,
                 "suppress_output": suppress_output,
+                "think_steps": think_steps,
                 "outputs_read_systems": outputs_read_systems,
                 "control_weights": control_weights,
                 "output_weights": output_weights,

@@ -7,9 +7,12 @@
     c_t^k   = W_k h_t + b_k                                   the control of system k
     r_{t+1}^k, m_{t+1}^k = X_k(c_t^k, m_t^k, source_k)
     y_t     = W_y h_t + b_y                                   or W_y [h_t ; r_{t+1}] + b_y
+
+A :class:`Wire` connects a system in another way: after another cell, without feedback, or to read vectors
+of the same timestep.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from itertools import accumulate
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
@@ -27,7 +30,17 @@ from superloop_core.builder.protocol import Builder, Sequence, State, Tensor, pa
 from superloop_core.builder.system import System
 from superloop_core.errors import ConfigError, SuperloopError
 from superloop_core.loop.contract import take_step
-from superloop_core.names import CONTROL, OUTPUTS, READ, cell_path, join, read_path, source_name
+from superloop_core.names import (
+    CONTROL,
+    NORM,
+    OUTPUTS,
+    READ,
+    cell_path,
+    is_loss,
+    join,
+    read_path,
+    source_name,
+)
 from superloop_core.system_settings import Source, as_source
 
 
@@ -35,8 +48,8 @@ class LoopState(NamedTuple):
     """What goes from one timestep to the next."""
 
     cells: tuple[State, ...]
-    systems: tuple[State, ...]
-    reads: tuple[Tensor, ...]  # the read vector of each system: (batch, output_size)
+    systems: tuple[State, ...]  # (): of one that shares another's memory
+    reads: tuple[Tensor, ...]  # the read vector of each system: (batch, output_size); (): without feedback
 
 
 class PerPart(NamedTuple):
@@ -46,12 +59,39 @@ class PerPart(NamedTuple):
     systems: tuple[Any, ...]
 
 
+@attrs.frozen(kw_only=True)
+class Wire:
+    """How a system is connected to the cells, and to other systems.
+
+    Args:
+        cell: number of the cell whose output is its control; -1: the last.
+        feedback: whether the first cell reads its read vector at the next timestep.
+        feedforward: whether what follows the cell reads its read vector in the same timestep: the next cell,
+            or the projection to the outputs.
+        reads: ids of systems whose read vectors of this timestep its control also depends on.
+        shares: id of the system whose memory and weights it has; empty: it has its own.
+    """
+
+    cell: int = -1
+    feedback: bool = True
+    feedforward: bool = False
+    reads: tuple[str, ...] = ()
+    shares: str = ""
+
+
 class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
     """Cells and systems wired into one timestep.
 
     Args:
         cells: the stack of recurrent cells, from the input up.
-        systems: the external systems by id; their sources are named ``<id>_<source>``.
+        systems: the external systems by id; their sources are named ``<id>_<source>``. They take their steps
+            in this order, those of a lower cell first.
+        wires: how systems are connected, by id; others as ``Wire()``.
+        residual: numbers of the cells to whose output the output of the cell below is added; of the first
+            cell, the external input.
+        normalized: numbers of the cells whose input is normalized (LayerNorm).
+        think_steps: further steps in each timestep, with an external input of zeros; the output and the
+            traces are those of the last.
         outputs: size of the output; 0: the last cell's output, unprojected.
         outputs_read_systems: whether the output at t also reads the read vectors of t + 1.
         learned: paths of the parts of the state at t = 0 that are learned: ``cells.0``, ``tape``,
@@ -67,6 +107,10 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
         cells: Iterable[Builder],
         systems: Mapping[str, System[Any]],
         *,
+        wires: Mapping[str, Wire] = MappingProxyType({}),
+        residual: Collection[int] = (),
+        normalized: Collection[int] = (),
+        think_steps: int = 0,
         outputs: int = 0,
         outputs_read_systems: bool = False,
         learned: Iterable[str] = (),
@@ -79,11 +123,27 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
         self.cells = tuple(cells)
         self.ids = tuple(systems)
         self.systems = tuple(systems.values())
+        self.wires = tuple(wires.get(id, Wire()) for id in self.ids)
+        # The systems that each cell's output controls, by number; and whose read vectors follow it.
+        of_cell = [wire.cell % len(self.cells) for wire in self.wires]
+        self._controlled = tuple(
+            tuple(k for k, cell in enumerate(of_cell) if cell == index) for index in range(len(self.cells))
+        )
+        self._fed_back = tuple(k for k, wire in enumerate(self.wires) if wire.feedback)
+        self._owners = tuple(
+            self.ids.index(wire.shares) if wire.shares else k for k, wire in enumerate(self.wires)
+        )
+        self._residual = tuple(residual)
+        self.norms = tuple(
+            keras.layers.LayerNormalization(name=f"norm_{index}") if index in normalized else None
+            for index in range(len(self.cells))
+        )
+        self.think_steps = think_steps
         parts = (*self.cells, *self.systems)
         self.supports_jit = all(map(may_jit, parts))
         self.stochastic = max((part.stochastic for part in parts), key=(False, "training", True).index)
         self.outputs_read_systems = outputs_read_systems
-        self.feedback_size = sum(system.output_size for system in self.systems)
+        self.feedback_size = sum(self.systems[k].output_size for k in self._fed_back)
         self.output_size = outputs or self.cells[-1].output_size
         self.learned = tuple(learned)
         self._layer_names = layer_names or LayerNames()
@@ -108,7 +168,8 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
         of_cells = {name: as_source(shape) for cell in self.cells for name, shape in cell.sources.items()}
         return of_cells | {
             source_name(id, name): as_source(shape)
-            for id, system in zip(self.ids, self.systems, strict=True)
+            for k, (id, system) in enumerate(zip(self.ids, self.systems, strict=True))
+            if self._owners[k] == k
             for name, shape in system.sources.items()
         }
 
@@ -118,34 +179,50 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
         A method: Keras would name the weights of a saved model by a property.
         """
         cells = {cell_path(index): cell for index, cell in enumerate(self.cells)}
+        norms = {join(cell_path(i), NORM): norm for i, norm in enumerate(self.norms) if norm is not None}
         controls = {join(id, CONTROL): control for id, control in zip(self.ids, self.controls, strict=True)}
         projection = {} if self.projection is None else {OUTPUTS: self.projection}
-        return cells | dict(zip(self.ids, self.systems, strict=True)) | controls | projection
+        systems = {id: self.systems[k] for k, id in enumerate(self.ids) if self._owners[k] == k}
+        return cells | norms | systems | controls | projection
 
     def build(self, input_size: int) -> None:
         """Make the weights for an external input ``(batch, input_size)``; 0: there is none."""
-        size = input_size + self.feedback_size
+        self._check_residuals(input_size)
         with self._layer_names.in_use():
-            for cell in self.cells:
+            for cell, norm, size in zip(self.cells, self.norms, self.input_sizes(input_size), strict=True):
+                if norm is not None:
+                    norm.build((None, size))
                 with dtype_policy(self.dtype_policy):  # of layers that it makes only now
                     _build(cell, size)
-                size = cell.output_size
-            for control, system in zip(self.controls, self.systems, strict=True):
-                control.build((None, size))
-                with dtype_policy(system.dtype_policy):
-                    _build(system, system.control_size)
+            for k, system in enumerate(self.systems):
+                size = self.cells[self.wires[k].cell].output_size
+                self.controls[k].build((None, size + self._size_of_reads(self._read_by_control(k))))
+                if self._owners[k] == k:
+                    with dtype_policy(system.dtype_policy):
+                        _build(system, system.control_size)
         if self.projection is not None:
-            self.projection.build((None, size + self.feedback_size * self.outputs_read_systems))
+            size = self.cells[-1].output_size
+            self.projection.build((None, size + self._size_of_reads(self._read_by_outputs())))
         if self.learned:
             specs = self._by_path(self.state_specs())
             made = {path: self._make_offsets(path, *specs[path]) for path in self.learned}
             self.offsets = MappingProxyType(made)
 
+    def input_sizes(self, input_size: int) -> list[int]:
+        """Return the size of each cell's input, for an external input ``(batch, input_size)``."""
+        above = (
+            cell.output_size + self._size_of_reads(self._fed_forward(index))
+            for index, cell in enumerate(self.cells[:-1])
+        )
+        return [input_size + self.feedback_size, *above]
+
     def initial_state(self, sequence: Sequence) -> LoopState:
         """Return every part's state at t = 0, with the learned offsets, and read vectors of zeros."""
         reads = tuple(
             ops.zeros((sequence.batch_size, system.output_size), dtype=sequence.dtype)
-            for system in self.systems
+            if wire.feedback
+            else ()
+            for system, wire in zip(self.systems, self.wires, strict=True)
         )
         state = LoopState(*self._of_parts("initial_state", sequence), reads)
         offsets = {name: offset for of_part in self.offsets.values() for name, offset in of_part.items()}
@@ -158,8 +235,10 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
 
     def with_feedback(self, state: LoopState, feedback: Tensor) -> LoopState:
         """Return ``state`` with the read vectors set to ``feedback``, ``(batch, feedback_size)``."""
-        ends = list(accumulate(system.output_size for system in self.systems))
-        reads = [feedback[:, start:end] for start, end in zip([0, *ends], ends, strict=False)]
+        ends = list(accumulate(self.systems[k].output_size for k in self._fed_back))
+        reads: list[Any] = list(state.reads)
+        for k, start, end in zip(self._fed_back, [0, *ends], ends, strict=False):
+            reads[k] = feedback[:, start:end]
         return state._replace(reads=tuple(reads))
 
     def state_names(self, state: LoopState) -> list[str]:
@@ -207,7 +286,10 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
 
     def prepare(self) -> PerPart:
         """Return what every part prepares."""
-        return PerPart(*(tuple(part.prepare() for part in parts) for parts in (self.cells, self.systems)))
+        systems = (
+            system.prepare() if self._owners[k] == k else None for k, system in enumerate(self.systems)
+        )
+        return PerPart(tuple(cell.prepare() for cell in self.cells), tuple(systems))
 
     def constants(self, sequence: Sequence) -> PerPart:
         """Return every part's constants."""
@@ -221,35 +303,89 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
 
         Returns:
             the output ``(batch, output_size)``, the next state, and the traces by path:
-            ``tape.position``, ``cells.0.h`` and ``tape.read`` as the cells saw them, before the step;
-            ``tape.control``, ``tape.weights``, ``cells.0.output`` and ``outputs`` as the step made them.
+            ``tape.position``, ``cells.0.h`` and ``tape.read`` as the cells saw them, before the step (a read
+            vector without feedback: in the step); ``tape.control``, ``tape.weights``, ``cells.0.output`` and
+            ``outputs`` as the step made them.
 
         Raises:
             PluginError: a part's results break the contract of :meth:`Builder.step`.
         """
-        traces: dict[str, Tensor] = {}
-        cells, systems, reads = [], [], []
+        output, state, traces = self._step(inputs, state, constants)
+        blank = None if inputs is None else ops.zeros_like(inputs)
+        for index in range(self.think_steps):
+            before = traces
+            with noise_of_part(f"think_{index}", ops.shape(output)[0], output.dtype.name):
+                output, state, traces = self._step(blank, state, constants)
+            traces |= {name: before[name] + loss for name, loss in traces.items() if is_loss(name)}
+        return output, state, traces
 
-        u = _concatenated([*([] if inputs is None else [inputs]), *state.reads])
-        h = u  # (batch, input_size + feedback_size), and then the size of each cell
+    def _step(
+        self, inputs: Tensor | None, state: LoopState, constants: PerPart
+    ) -> tuple[Tensor, LoopState, dict[str, Tensor]]:
+        traces: dict[str, Tensor] = {}
+        cells: list[State] = []
+        memories = list(state.systems)
+        now: list[Tensor] = [()] * len(self.systems)  # the read vectors of this timestep
+
+        h, reads = inputs, [state.reads[k] for k in self._fed_back]
         for index, cell in enumerate(self.cells):
-            taken = take_step(cell_path(index), cell, h, state.cells[index], constants.cells[index])
-            h = taken.output
+            x = _concatenated([*([] if h is None else [h]), *reads])  # (batch, the size of the cell's input)
+            norm = self.norms[index]
+            x = x if norm is None else norm(x)
+            taken = take_step(cell_path(index), cell, x, state.cells[index], constants.cells[index])
+            h = taken.output + h if index in self._residual else taken.output
             cells.append(taken.state)
             traces |= taken.traces
-
-        for k, (id, system) in enumerate(zip(self.ids, self.systems, strict=True)):
-            c = ops.cast(self.controls[k](h), system.variable_dtype)  # (batch, control_size)
-            taken = take_step(id, system, c, state.systems[k], constants.systems[k], (READ, CONTROL))
-            reads.append(ops.cast(taken.output, state.reads[k].dtype))
-            systems.append(taken.state)
-            traces |= taken.traces | {read_path(id): state.reads[k], join(id, CONTROL): c}
+            for k in self._controlled[index]:
+                id, system, owner = self.ids[k], self.systems[k], self._owners[k]
+                c = self.controls[k](_concatenated([h, *(now[other] for other in self._read_by_control(k))]))
+                c = ops.cast(c, system.variable_dtype)  # (batch, control_size)
+                taken = take_step(id, system, c, memories[owner], constants.systems[owner], (READ, CONTROL))
+                before = state.reads[k] if self.wires[k].feedback else None
+                now[k] = ops.cast(taken.output, h.dtype if before is None else before.dtype)
+                memories[owner] = taken.state
+                traces |= taken.traces | {read_path(id): now[k] if before is None else before}
+                traces[join(id, CONTROL)] = c
+            reads = [now[k] for k in self._fed_forward(index)]
 
         y = h
         if self.projection is not None:
-            y = self.projection(_concatenated([h, *(reads if self.outputs_read_systems else [])]))
+            y = self.projection(_concatenated([h, *(now[k] for k in self._read_by_outputs())]))
         traces[OUTPUTS] = y
-        return y, LoopState(tuple(cells), tuple(systems), tuple(reads)), traces
+        fed_back = tuple(now[k] if wire.feedback else () for k, wire in enumerate(self.wires))
+        return y, LoopState(tuple(cells), tuple(memories), fed_back), traces
+
+    def _fed_forward(self, index: int) -> list[int]:
+        """Return the systems whose read vectors follow a cell in the same timestep."""
+        wires = self.wires
+        return [k for k in self._controlled[index] if wires[k].feedforward or not wires[k].feedback]
+
+    def _read_by_control(self, k: int) -> list[int]:
+        return [self.ids.index(id) for id in self.wires[k].reads]
+
+    def _read_by_outputs(self) -> list[int]:
+        return (
+            [*range(len(self.ids))] if self.outputs_read_systems else self._fed_forward(len(self.cells) - 1)
+        )
+
+    def _size_of_reads(self, systems: Iterable[int]) -> int:
+        return sum(self.systems[k].output_size for k in systems)
+
+    def _check_residuals(self, input_size: int) -> None:
+        """Require that a residual connection adds vectors of one size.
+
+        Raises:
+            ConfigError: one does not.
+        """
+        below = [input_size, *(cell.output_size for cell in self.cells)]
+        for index in self._residual:
+            sizes = below[index], below[index + 1]
+            if sizes[0] != sizes[1]:
+                of = f"of {cell_path(index - 1)}" if index else "of the external input"
+                raise ConfigError(
+                    f"{cell_path(index)}: 'residual' adds the output {of}, so their sizes must be equal: "
+                    f"{sizes[0]} and {sizes[1]}; set it on the cells above only, or change 'units'"
+                )
 
     def _trackable_children(self, save_type: str = "checkpoint", **kwargs: Any) -> dict[str, Any]:
         """Let TensorFlow's checkpoints and SavedModels find every variable.
@@ -269,6 +405,9 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
                     own = attrs.evolve(sequence, prepared=prepared.cells[index])
                     cells.append(getattr(cell, method)(own))
             for k, (id, system) in enumerate(zip(self.ids, self.systems, strict=True)):
+                if self._owners[k] != k:
+                    systems.append(())
+                    continue
                 full = {name: source_name(id, name) for name in system.sources}
                 own = attrs.evolve(
                     sequence,
@@ -287,11 +426,12 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
 
     def _by_path(self, state: LoopState) -> dict[str, tuple[Builder | None, State]]:
         """Return every part and its state, in the order of ``tf.nest.flatten``; no part for a read vector."""
-        ids, count = self.ids, len(self.cells)
-        paths = [*map(cell_path, range(count)), *ids, *map(read_path, ids)]
-        builders = [*self.cells, *self.systems, *(None for _ in ids)]
-        states = [*state.cells, *state.systems, *state.reads]
-        return dict(zip(paths, zip(builders, states, strict=True), strict=True))
+        cells = {cell_path(i): (cell, state.cells[i]) for i, cell in enumerate(self.cells)}
+        systems = {
+            id: (self.systems[k], state.systems[k]) for k, id in enumerate(self.ids) if self._owners[k] == k
+        }
+        reads = {read_path(self.ids[k]): (None, state.reads[k]) for k in self._fed_back}
+        return {**cells, **systems, **reads}
 
     def _make_offsets(self, path: str, builder: Builder | None, specs: State) -> Mapping[str, Any]:
         """Make the weights of one part's learned initial state, for its floating tensors."""

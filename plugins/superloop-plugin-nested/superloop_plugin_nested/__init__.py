@@ -1,12 +1,12 @@
-"""Loops within loops."""
+"""Parts that hold others: loops within loops, and adaptive computation time."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from superloop_core import CellSpec, PartConfig, SystemSpec, hookimpl
-from superloop_plugin_nested.settings import LoopCellConfig, LoopSystemConfig
+from superloop_plugin_nested.settings import ActConfig, LoopCellConfig, LoopSystemConfig
 
-__all__ = ["LoopCellConfig", "LoopSystemConfig"]
+__all__ = ["ActConfig", "LoopCellConfig", "LoopSystemConfig"]
 
 
 @hookimpl
@@ -19,7 +19,7 @@ def superloop_part_of(part: Any, kind: str) -> PartConfig | None:
 
 @hookimpl
 def superloop_register() -> Iterator[CellSpec | SystemSpec]:
-    """Register the superloop as a cell and as a system."""
+    """Register the superloop as a cell and as a system, and adaptive computation time."""
     parts = {
         "cells": [{"use": "gru", "units": 3}],
         "systems": [{"use": "register_memory", "id": "scratch", "depth": 2, "width": 2}],
@@ -37,4 +37,12 @@ def superloop_register() -> Iterator[CellSpec | SystemSpec]:
         factory="superloop_plugin_nested.nested:LoopSystem",
         summary="A whole superloop as a system",
         example={"loop": parts | {"inputs": 2, "outputs": 2}},
+    )
+    yield CellSpec(
+        name="act",
+        config=ActConfig,
+        factory="superloop_plugin_nested.act:Act",
+        summary="Adaptive computation time around a cell (Graves, 2016)",
+        example={"cell": {"use": "gru", "units": 3}, "max_steps": 3},
+        reference="Graves, 2016, https://arxiv.org/abs/1603.08983",
     )
