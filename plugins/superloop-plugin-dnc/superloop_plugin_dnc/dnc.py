@@ -157,7 +157,8 @@ class DNC(System[DNCConfig]):
             of_a, of_w = g_a[:, head : head + 1], g_w[:, head : head + 1]
             a = allocation(u)
             weights.append(of_w * (of_a * a + (1 - of_a) * c[:, head]))
-            u = u + (1 - u) * of_a * of_w * a
+            if head + 1 < self.config.write_heads:
+                u = u + (1 - u) * of_a * of_w * a
         return weights
 
 
@@ -168,13 +169,12 @@ def joined(heads: Any) -> Tensor:
 
 def write(memory: Tensor, w: list[Tensor], e: Tensor, v: Tensor, psi: Tensor | None) -> Tensor:
     """Erase with all write heads and the retention, then add with all heads."""
-    columns = [weights[:, :, None] for weights in w]
-    kept = 1 - columns[0] * e[:, 0, None]
-    for head, column in enumerate(columns[1:], 1):
-        kept *= 1 - column * e[:, head, None]
+    kept = 1 - w[0][:, :, None] * e[:, 0, None]
+    for head, weights in enumerate(w[1:], 1):
+        kept *= 1 - weights[:, :, None] * e[:, head, None]
     if psi is not None:
         kept *= psi[:, :, None]
     memory = memory * kept
-    for head, column in enumerate(columns):
-        memory += column * v[:, head, None]
+    for head, weights in enumerate(w):
+        memory += weights[:, :, None] * v[:, head, None]
     return memory

@@ -93,3 +93,37 @@ class DNCConfig(SystemSettings):
     def output_size(self) -> int:
         """A row for each read head."""
         return self.read_heads * self.width
+
+
+@attrs.frozen(kw_only=True)
+class SAMConfig(SystemSettings):
+    """A memory with sparse reads and writes, for many slots.
+
+    Args:
+        slots: rows of the memory.
+        width: numbers in a row.
+        heads: number of heads; each writes, and then reads.
+        top_k: number of slots that a head reads, those most similar to its query.
+        threshold: least sum of the weights on a slot that counts as an access.
+    """
+
+    slots: int = attrs.field(default=1024, validator=ge(1))
+    width: int = attrs.field(default=16, validator=ge(1))
+    heads: int = attrs.field(default=1, validator=ge(1))
+    top_k: int = attrs.field(default=4, validator=ge(1))
+    threshold: float = attrs.field(default=0.005, validator=[ge(0), lt(1)])
+
+    def __attrs_post_init__(self) -> None:
+        for name in ("heads", "top_k"):
+            if getattr(self, name) > self.slots:
+                raise ValueError(f"'{name}' must be at most 'slots', {self.slots}: {getattr(self, name)}")
+
+    @property
+    def control_size(self) -> int:
+        """For each head a query, a word to write, a strength and two gates."""
+        return self.heads * (2 * self.width + 3)
+
+    @property
+    def output_size(self) -> int:
+        """A vector of ``width`` for each head."""
+        return self.heads * self.width
