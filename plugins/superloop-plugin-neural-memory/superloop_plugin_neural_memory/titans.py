@@ -1,13 +1,13 @@
 """The neural memory of Titans."""
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from superloop_core import Sequence, System
+from superloop_core import Sequence, System, TraceView
 from superloop_core.builder import State, Tensor
 from superloop_plugin_neural_memory import TitansConfig
 
@@ -72,6 +72,19 @@ class Titans(System[TitansConfig]):
     ``step_length``, theta, ``momentum_rate``, eta, ``forgetting``, alpha, and ``inner_loss``, before the
     step, ``(batch, heads)``; ``keys``, k, and ``queries``, q, ``(batch, heads, key_size)``.
     """
+
+    trace_views: ClassVar = {
+        "memory": TraceView("slots", "head", "number", "key number"),
+        "momentum": TraceView("slots", "head", "number", "key number"),
+        "hidden": TraceView("slots", "head", "unit", "key number", optional=True),
+        "hidden_momentum": TraceView("slots", "head", "unit", "key number", optional=True),
+        "step_length": TraceView("scalar", "head"),
+        "momentum_rate": TraceView("scalar", "head"),
+        "forgetting": TraceView("scalar", "head"),
+        "inner_loss": TraceView("scalar", "head"),
+        "keys": TraceView("vector", "head", "key number"),
+        "queries": TraceView("vector", "head", "key number"),
+    }
 
     def build(self, input_size: int) -> None:
         """Make the weights at t = 0 of a memory with a hidden layer; a linear one starts with zeros."""

@@ -1,13 +1,13 @@
 """The memory of TTT-Linear."""
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from superloop_core import Sequence, System
+from superloop_core import Sequence, System, TraceView
 from superloop_core.builder import Tensor
 from superloop_plugin_neural_memory import TttLinearConfig
 
@@ -54,6 +54,15 @@ class TTTLinear(System[TttLinearConfig]):
     ``step_length``, eta, and ``inner_loss``, before the step, ``(batch, heads)``; ``keys``, k, and
     ``queries``, q, ``(batch, heads, width)``.
     """
+
+    trace_views: ClassVar = {
+        "memory": TraceView("slots", "head", "number", "key number"),
+        "bias": TraceView("vector", "head", "number"),
+        "step_length": TraceView("scalar", "head"),
+        "inner_loss": TraceView("scalar", "head"),
+        "keys": TraceView("vector", "head", "key number"),
+        "queries": TraceView("vector", "head", "key number"),
+    }
 
     learned_fields = ("bias",)
 

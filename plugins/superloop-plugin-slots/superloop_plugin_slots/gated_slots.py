@@ -1,12 +1,12 @@
 """Slots of keys and values with gates."""
 
 from itertools import accumulate
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import tensorflow as tf
 from keras import ops
 
-from superloop_core import Sequence, System
+from superloop_core import Sequence, System, TraceView
 from superloop_core.builder import Tensor
 from superloop_plugin_slots import GatedSlotsConfig
 
@@ -50,6 +50,14 @@ class GatedSlots(System[GatedSlotsConfig]):
     slots, width)``; of the step ``decay``, alpha, ``write_strength``, s, and ``read_weights``, each
     ``(batch, heads, slots)``.
     """
+
+    trace_views: ClassVar = {
+        "keys": TraceView("slots", "head", "slot", "key number"),
+        "values": TraceView("slots", "head", "slot", "number"),
+        "decay": TraceView("weights", "head", "slot"),
+        "write_strength": TraceView("weights", "head", "slot"),
+        "read_weights": TraceView("weights", "head", "slot"),
+    }
 
     def initial_state(self, sequence: Sequence) -> GatedSlotsState:
         """Start with slots of zeros."""

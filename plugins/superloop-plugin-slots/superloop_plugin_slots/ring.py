@@ -1,12 +1,12 @@
 """A ring of the last keys and values."""
 
 import math
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import tensorflow as tf
 from keras import ops
 
-from superloop_core import Sequence, System
+from superloop_core import Sequence, System, TraceView
 from superloop_core.builder import Tensor
 from superloop_plugin_slots import RingConfig
 
@@ -57,6 +57,16 @@ class Ring(System[RingConfig]):
     ``(batch, heads, slots)``; ``queries`` ``(batch, heads, key_size)``, those of the last update, which read
     the values; with ``beta_from_control`` also ``beta`` ``(batch, heads)``.
     """
+
+    trace_views: ClassVar = {
+        "keys": TraceView("slots", "head", "slot", "key number"),
+        "values": TraceView("slots", "head", "slot", "number"),
+        "filled": TraceView("weights", "slot"),
+        "cursor": TraceView("weights", "slot"),
+        "read_weights": TraceView("weights", "head", "slot"),
+        "queries": TraceView("vector", "head", "key number"),
+        "beta": TraceView("scalar", "head", optional=True),
+    }
 
     learned_fields = ()  # what is in an empty slot is never read
 

@@ -1,12 +1,12 @@
 """Fast and Forgetful Memory."""
 
 import math
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from keras import ops
 
-from superloop_core import Sequence, System
+from superloop_core import Sequence, System, TraceView
 from superloop_core.builder import Tensor
 from superloop_plugin_ssm import FfmConfig
 
@@ -52,6 +52,13 @@ class FFM(System[FfmConfig]):
     Traces: before the step ``real`` and ``imaginary`` ``(batch, channels, contexts)``; of the step
     ``written``, x sigmoid(in), ``(batch, channels)``, and ``output_gate``, sigmoid(out), ``(batch, width)``.
     """
+
+    trace_views: ClassVar = {
+        "real": TraceView("slots", "channel", "context"),
+        "imaginary": TraceView("slots", "channel", "context"),
+        "written": TraceView("vector", "channel"),
+        "output_gate": TraceView("scalar", "number"),
+    }
 
     def build(self, input_size: int) -> None:
         """Make alpha, omega, W and b."""

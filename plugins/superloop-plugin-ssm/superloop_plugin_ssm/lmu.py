@@ -1,10 +1,10 @@
 """The linear memory of the Legendre memory unit."""
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from keras import ops
 
-from superloop_core import Sequence, System
+from superloop_core import Sequence, System, TraceView
 from superloop_core.builder import Tensor
 from superloop_plugin_ssm import LmuConfig
 from superloop_plugin_ssm.legendre import delay, zero_order_hold
@@ -48,6 +48,11 @@ class LMU(System[LmuConfig]):
     Traces: before the step ``memory`` ``(batch, signals, order)``; of the step ``written``, the signals,
     ``(batch, signals)``.
     """
+
+    trace_views: ClassVar = {
+        "memory": TraceView("slots", "signal", "order"),
+        "written": TraceView("vector", "signal"),
+    }
 
     def __init__(self, config: LmuConfig):
         super().__init__(config)

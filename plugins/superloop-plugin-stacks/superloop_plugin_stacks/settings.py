@@ -111,7 +111,7 @@ class StackConfig(SystemSettings):
             over the actions of all stacks.
         empty: the number in empty cells.
         read: the read vector holds the ``top`` cells, or the cells by ``attention``.
-        reads: number of top cells in the read vector.
+        top_cells: number of top cells in the read vector.
     """
 
     depth: int = attrs.field(default=32, validator=ge(1))
@@ -122,13 +122,13 @@ class StackConfig(SystemSettings):
     superposition: Literal["each", "joint"] = "each"
     empty: int = attrs.field(default=0, validator=in_((-1, 0)))
     read: Literal["top", "attention"] = "top"
-    reads: int = attrs.field(default=1, validator=ge(1))
+    top_cells: int = attrs.field(default=1, validator=ge(1))
 
     def __attrs_post_init__(self) -> None:
-        if self.reads > self.depth:
-            raise ValueError(f"'reads' must be <= depth ({self.depth}): {self.reads}")
-        if self.read == "attention" and self.reads > 1:
-            raise ValueError(f"'read' = 'attention' reads all cells; 'reads' must be 1: {self.reads}")
+        if self.top_cells > self.depth:
+            raise ValueError(f"'top_cells' must be <= depth ({self.depth}): {self.top_cells}")
+        if self.read == "attention" and self.top_cells > 1:
+            raise ValueError(f"'read' = 'attention' reads all cells; 'top_cells' must be 1: {self.top_cells}")
 
     @property
     def actions(self) -> int:
@@ -143,7 +143,7 @@ class StackConfig(SystemSettings):
     @property
     def output_size(self) -> int:
         """The top cells of each stack, or their mean by attention."""
-        return self.stacks * self.reads * self.width
+        return self.stacks * self.top_cells * self.width
 
 
 @attrs.frozen(kw_only=True)

@@ -32,7 +32,7 @@ class Stack(System[StackConfig]):
         push, pop, stay = softmax(actions)                            or push, pop, without no_op
         top'  = push * value  + pop * s[1]   + stay * s[0]
         s'[i] = push * s[i-1] + pop * s[i+1] + stay * s[i]            empty cells come up from below
-        read  = s'[0], ..., s'[reads-1]
+        read  = s'[0], ..., s'[top_cells-1]
 
     The control holds the actions of all stacks, and then the values of all: linear, or their sigmoid. Empty
     cells hold the number ``empty``.
@@ -107,7 +107,7 @@ class Stack(System[StackConfig]):
             value = ops.sigmoid(value)
         cells = self._acted(actions, state.cells, value, ops.full_like(value, config.empty))
         if isinstance(state, StackState):
-            read = ops.reshape(cells[:, :, : config.reads], (-1, self.output_size))
+            read = ops.reshape(cells[:, :, : config.top_cells], (-1, self.output_size))
             return read, StackState(cells), {"actions": actions}
         nothing = ops.zeros_like(value[..., :1])
         filled = self._acted(

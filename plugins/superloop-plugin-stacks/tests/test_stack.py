@@ -44,7 +44,7 @@ def plain(config, controls, query=None):
     timesteps, batch, _ = controls.shape
     s = np.full((batch, config.stacks, config.depth, config.width), float(config.empty))
     filled = np.zeros((batch, config.stacks, config.depth))
-    reads = np.zeros((timesteps, batch, config.stacks, config.reads * config.width))
+    reads = np.zeros((timesteps, batch, config.stacks, config.top_cells * config.width))
     for t in range(timesteps):
         for b in range(batch):
             every = controls[t, b, : config.stacks * config.actions]
@@ -70,7 +70,7 @@ def plain(config, controls, query=None):
                     scores = [float(query[k] @ (in_use[i] * new[i])) for i in range(config.depth)]
                     reads[t, b, k] = softmax(np.array(scores)) @ new
                 else:
-                    reads[t, b, k] = np.concatenate([new[i] for i in range(config.reads)])
+                    reads[t, b, k] = np.concatenate([new[i] for i in range(config.top_cells)])
     return reads.reshape(timesteps, batch, -1), s
 
 
@@ -94,7 +94,7 @@ def test_the_worked_steps():
         value=st.sampled_from(["linear", "sigmoid"]),
         superposition=st.sampled_from(["each", "joint"]),
         empty=st.sampled_from([0, -1]),
-        read=st.sampled_from([{"read": "attention"}, {"reads": 1}, {"reads": 2}]),
+        read=st.sampled_from([{"read": "attention"}, {"top_cells": 1}, {"top_cells": 2}]),
     ),
     seed=st.integers(0, 999),
 )
@@ -155,7 +155,7 @@ def test_an_emptied_stack_reads_as_one_that_was_never_used():
 
 def test_several_top_cells_are_read_from_the_top_down():
     steps = np.array([[[*PUSH, *value]] for value in ((1, 2), (3, 4), (5, 6))])
-    reads, _ = run(stack(depth=3, width=2, reads=2), steps)
+    reads, _ = run(stack(depth=3, width=2, top_cells=2), steps)
     np.testing.assert_allclose(reads[:, 0], [[1, 2, 0, 0], [3, 4, 1, 2], [5, 6, 3, 4]])
 
 
@@ -235,9 +235,9 @@ def test_each_action_does_what_its_label_in_pictures_says(no_op):
         {"depth": 0},
         {"width": 0},
         {"stacks": 0},
-        {"reads": 0},
-        {"reads": 3, "depth": 2},
-        {"reads": 2, "read": "attention"},
+        {"top_cells": 0},
+        {"top_cells": 3, "depth": 2},
+        {"top_cells": 2, "read": "attention"},
         {"empty": 1},
     ],
 )

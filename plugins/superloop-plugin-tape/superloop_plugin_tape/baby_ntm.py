@@ -1,11 +1,11 @@
 """The memory of the Baby-NTM."""
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import tensorflow as tf
 from keras import ops
 
-from superloop_core import Sequence, System
+from superloop_core import Sequence, System, TraceView
 from superloop_core.builder import Tensor
 from superloop_plugin_tape import BabyNTMConfig
 
@@ -40,6 +40,11 @@ class BabyNTM(System[BabyNTMConfig]):
     Traces: ``cells`` ``(batch, memories, slots, width)``; ``actions`` ``(batch, memories, 5)``, in the order
     above.
     """
+
+    trace_views: ClassVar = {
+        "cells": TraceView("tape", "memory", "slot", "number"),
+        "actions": TraceView("actions", "memory", "action"),
+    }
 
     @property
     def slot_names(self) -> dict[str, tuple[str, ...]]:

@@ -1,11 +1,11 @@
 """The matrix memory of mLSTM."""
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from keras import ops
 
-from superloop_core import Sequence, System
+from superloop_core import Sequence, System, TraceView
 from superloop_core.builder import Tensor
 from superloop_plugin_xlstm import MlstmConfig
 
@@ -54,6 +54,16 @@ class MLSTM(System[MlstmConfig]):
     ``stabilizer`` m ``(batch, heads)``; ``keys``, k, and ``queries``, q, ``(batch, heads, key_size)``;
     ``input_gate`` exp(input - m') and ``forget_gate`` exp(log f + m - m'), ``(batch, heads)``.
     """
+
+    trace_views: ClassVar = {
+        "memory": TraceView("slots", "head", "number", "key number"),
+        "normalizer": TraceView("vector", "head", "key number"),
+        "stabilizer": TraceView("scalar", "head"),
+        "keys": TraceView("vector", "head", "key number"),
+        "queries": TraceView("vector", "head", "key number"),
+        "input_gate": TraceView("scalar", "head"),
+        "forget_gate": TraceView("scalar", "head"),
+    }
 
     def initial_state(self, sequence: Sequence) -> MLSTMState:
         """Start with zeros: every query reads zeros."""
