@@ -212,7 +212,7 @@ def test_the_readme_tree_names_every_room_and_plugin_and_no_other():
         "py.typed",
     }
     assert listed == there
-    listed = set(re.findall(r"^ {6}(superloop-plugin-\w+)/", rest, flags=re.MULTILINE))
+    listed = set(re.findall(r"^ {6}(superloop-plugin-[a-z-]+)/", rest, flags=re.MULTILINE))
     assert listed == {path.name for path in (ROOT / "plugins").iterdir()}
 
 
