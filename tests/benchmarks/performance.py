@@ -126,6 +126,10 @@ WORKS = {
         *(LSTM_100, {"use": "dnc", "slots": 128, "width": 20, "read_heads": 4}, 16, 128),
     ),
     **memories(
+        *("sam", Contender("PyTorch", "torch_peers", "sam")),
+        *(LSTM_100, {"use": "sam", "slots": 4096, "width": 16}, 16),
+    ),
+    **memories(
         *("neural-stack", Contender("PyTorch", "torch_peers", "neural_stack")),
         *(LSTM_256, {"use": "neural_stack", "width": 8}, 128),
     ),

@@ -115,12 +115,13 @@ class DNC(System[DNCConfig]):
         def zeros(*shape: int) -> Tensor:
             return tf.zeros((batch, *shape), self.variable_dtype)
 
+        links = Links(zeros(*writes, slots, slots), zeros(*writes, slots)) if config.links != "none" else ()
         return DNCState(
             memory=zeros(slots, config.width),
             usage=zeros(slots),
             write_weights=zeros(*writes, slots),
             read_weights=zeros(heads, slots),
-            links=() if config.links == "none" else Links(zeros(*writes, slots, slots), zeros(*writes, slots)),
+            links=links,
         )
 
     def step(
@@ -147,9 +148,10 @@ class DNC(System[DNCConfig]):
             before = map(Links, *map(self._heads, links))
             each = [next_links(of_head, w_head, top_k) for of_head, w_head in zip(before, w, strict=True)]
             ways = [follow(of_head, state.read_weights) for of_head in each]
-            reads = [way for of_heads in zip(*ways, strict=True) for way in of_heads]  # backward, then forward
+            backward, forward = zip(*ways, strict=True)
+            reads = [*backward, *forward]
             if s is not None:
-                reads = [sharpen(read, s[:, :, way]) for way, read in enumerate(reads)]
+                reads = [sharpen(weights, s[:, :, way]) for way, weights in enumerate(reads)]
                 named["sharpness"] = s
             terms = [pi[:, :, way : way + 1] * weights for way, weights in enumerate([*reads, w_r])]
             w_r = sum(terms[1:], terms[0])

@@ -7,7 +7,6 @@ import tensorflow as tf
 from superloop_core.builder import Tensor
 from superloop_plugin_dnc.content import among_largest
 
-
 FLOOR = 1e-6  # added to weights before they are sharpened
 
 

@@ -23,8 +23,8 @@ class SAMState(NamedTuple):
 class SAM(System[SAMConfig]):
     """A memory that reads a few slots, and writes to these or to the one that was unused for longest.
 
-    Each head reads ``top_k`` slots, S, and writes to those that it read in the last timestep or to a slot l of
-    its own, the one least recently accessed (the next one for the next head; among equals, the first)::
+    Each head reads ``top_k`` slots, S, and writes to those that it read in the last timestep or to a slot l
+    of its own, the one least recently accessed (the next one for the next head; among equals, the first)::
 
         w     = alpha (gamma w_r + (1 - gamma) 1_l)           write weighting; w_r: of the last read
         M'    = M (1 - 1_l 1^T) + w a^T                       slot l is emptied first
@@ -46,8 +46,8 @@ class SAM(System[SAMConfig]):
     Reference: Rae et al., 2016, https://arxiv.org/abs/1610.09027
 
     Traces: ``memory`` ``(batch, slots, width)``, ``accessed`` ``(batch, slots)``, ``read_slots`` and
-    ``read_weights`` ``(batch, heads, top_k)``, ``timestep`` ``(batch,)``; ``write_slots`` ``(batch, heads)``, l;
-    ``write_gate`` and ``read_slots_gate``, alpha and gamma, ``(batch, heads)``.
+    ``read_weights`` ``(batch, heads, top_k)``, ``timestep`` ``(batch,)``; ``write_slots``, l,
+    ``write_gate``, alpha, and ``reuse_gate``, gamma, ``(batch, heads)``.
     """
 
     learned_fields = ("memory",)
@@ -75,18 +75,14 @@ class SAM(System[SAMConfig]):
         alpha, gamma = tf.split(tf.sigmoid(gates), 2, axis=-1)  # (batch, heads)
 
         unused = first_largest(tf.cast(-state.accessed, control.dtype), heads)  # (batch, heads)
-        emptied = tf.gather(state.memory, unused, batch_dims=1)  # (batch, heads, width)
         to_read = (alpha * gamma)[:, :, None] * state.read_weights  # (batch, heads, top_k)
         to_unused = alpha * (1 - gamma)  # (batch, heads)
-        changes = [
-            tf.reshape(to_read[..., None] * a[:, :, None], (-1, heads * config.top_k, width)),
-            to_unused[:, :, None] * a - emptied,
-        ]
         written = tf.concat([flat(state.read_slots), unused], axis=1)  # (batch, heads (top_k + 1))
-        memory = tf.tensor_scatter_nd_add(state.memory, rows(written), tf.concat(changes, axis=1))
+        of_read = tf.reshape(to_read[..., None] * a[:, :, None], (-1, heads * config.top_k, width))
+        added = tf.concat([of_read, to_unused[:, :, None] * a], axis=1)
+        memory, slots, found = access(state.memory, unused, written, added, q, config.top_k)
+        found = checkpoint(found)  # (batch, heads, top_k, width)
 
-        slots = self._most_similar(memory, q)  # (batch, heads, top_k)
-        found = tf.gather(memory, slots, batch_dims=1)  # (batch, heads, top_k, width)
         lengths = tf.math.rsqrt(tf.reduce_sum(q * q, -1) + EPSILON)[:, :, None]
         lengths *= tf.math.rsqrt(tf.reduce_sum(found * found, -1) + EPSILON)  # (batch, heads, top_k)
         cosines = tf.reduce_sum(found * q[:, :, None], -1) * lengths
@@ -95,23 +91,66 @@ class SAM(System[SAMConfig]):
 
         accessed, timestep = state.accessed, state.timestep + 1
         used = tf.concat([flat(to_read), to_unused, flat(weights)], axis=1)
-        total = tf.tensor_scatter_nd_add(
-            tf.zeros(tf.shape(accessed), control.dtype), rows(tf.concat([written, flat(slots)], axis=1)), tf.stop_gradient(used)
-        )
+        none = tf.zeros(tf.shape(accessed), used.dtype)
+        touched = rows(tf.concat([written, flat(slots)], axis=1))
+        total = tf.tensor_scatter_nd_add(none, touched, tf.stop_gradient(used))
         accessed = tf.where(total > config.threshold, timestep[:, None], accessed)
-        traces = {"write_slots": unused, "write_gate": alpha, "read_slots_gate": gamma}
+        traces = {"write_slots": unused, "write_gate": alpha, "reuse_gate": gamma}
         return read, SAMState(memory, accessed, slots, weights, timestep), traces
 
-    def _most_similar(self, memory: Tensor, q: Tensor) -> Tensor:
-        """Return the ``top_k`` slots whose cosines with each query are the largest, of int32."""
-        memory, q = tf.stop_gradient(memory), tf.stop_gradient(q)
-        scores = tf.matmul(q, memory, transpose_b=True)  # (batch, heads, slots)
-        scores *= tf.math.rsqrt(tf.reduce_sum(memory * memory, axis=-1) + EPSILON)[:, None]
-        return first_largest(scores, self.config.top_k)
+
+def access(
+    memory: Tensor, unused: Tensor, written: Tensor, added: Tensor, q: Tensor, top_k: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Empty slots, add to slots, then find those similar to queries.
+
+    Its gradient changes a few rows of the gradient of the memory, and makes no other tensor of that size.
+
+    Args:
+        memory: ``(batch, slots, width)``.
+        unused: slots to empty, ``(batch, heads)``, of which no two are equal.
+        written: slots to add to, ``(batch, n)``; the same one may be there more than once.
+        added: what to add, ``(batch, n, width)``.
+        q: queries ``(batch, heads, width)``.
+        top_k: number of slots to find for each query.
+
+    Returns:
+        the new memory; the slots found ``(batch, heads, top_k)``, and what is in them.
+    """
+    q = tf.stop_gradient(q)
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def run(memory: Tensor, added: Tensor) -> Any:
+        emptied = tf.gather(memory, unused, batch_dims=1)  # (batch, heads, width)
+        changes = tf.concat([-emptied, added], axis=1)
+        memory = tf.tensor_scatter_nd_add(memory, rows(tf.concat([unused, written], axis=1)), changes)
+        slots = most_similar(memory, q, top_k)
+        found = tf.gather(memory, slots, batch_dims=1)  # (batch, heads, top_k, width)
+
+        def gradient(of_memory: Tensor, _: Any, of_found: Tensor) -> tuple[Tensor, Tensor]:
+            of_found = tf.reshape(of_found, (-1, flat(slots).shape[1], of_found.shape[-1]))
+            of_memory = tf.tensor_scatter_nd_add(of_memory, rows(flat(slots)), of_found)
+            of_added = tf.gather(of_memory, written, batch_dims=1)
+            return tf.tensor_scatter_nd_update(of_memory, rows(unused), tf.zeros_like(emptied)), of_added
+
+        return (memory, slots, found), gradient
+
+    memory, slots, found = run(memory, added)
+    return memory, slots, found
+
+
+def most_similar(memory: Tensor, q: Tensor, k: int) -> Tensor:
+    """Return the k slots whose cosines with each query are the largest, ``(batch, heads, k)`` of int32."""
+    scores = tf.matmul(q, memory, transpose_b=True)  # (batch, heads, slots)
+    scores *= tf.math.rsqrt(tf.reduce_sum(memory * memory, axis=-1) + EPSILON)[:, None]
+    return first_largest(scores, k)
 
 
 def first_largest(x: Tensor, k: int) -> Tensor:
-    """Return the places of the k largest of the last axis, the first among equals; saved for the backward pass."""
+    """Return the places of the k largest of the last axis, the first among equals.
+
+    They are saved for the backward pass, which then does not search again.
+    """
     return tf.cast(checkpoint(tf.cast(tf.math.top_k(x, k).indices, x.dtype)), tf.int32)
 
 

@@ -20,11 +20,11 @@ class DNCConfig(SystemSettings):
             written after; ``sparse``, to the ``top_k`` strongest of these; ``none``, reads are by content.
         top_k: number of slots that a read by content weighs, those most similar to the key; 0: all.
         write_heads: number of write heads; each allocates, and has its own links.
-        strengths: what keys are multiplied by: ``oneplus``, 1 + softplus, as in the paper; ``softplus``, as in
-            DeepMind's code, which lets a read weigh all slots alike.
-        masked: each key has a mask, that of the numbers that are compared.
-        deallocate: freed slots also lose their content.
-        sharpened: reads along the links have an exponent of at least 1, which sharpens them.
+        strengths: what similarities are multiplied by: ``oneplus``, 1 + softplus, as in the paper;
+            ``softplus``, as in DeepMind's code, so that a key can weigh all slots alike.
+        masked: whether each key has a mask, which says how much each number of a row counts.
+        deallocate: whether freed slots also lose their content.
+        sharpened: whether reads along the links are sharpened, by exponents of at least 1.
         usage_gradient: whether gradients pass through the last write weighting into the usage; DeepMind's
             code stops them.
         clip: largest absolute value in the control; 0: any.
@@ -53,7 +53,7 @@ class DNCConfig(SystemSettings):
     @sharpened.validator
     def _has_links(self, attribute: "attrs.Attribute[bool]", value: bool) -> None:
         if value and self.links == "none":
-            raise ValueError(f"'links' must be 'full' or 'sparse' where reads are 'sharpened': {self.links!r}")
+            raise ValueError(f"'links' must not be 'none' where reads are 'sharpened': {self.links!r}")
 
     @property
     def read_modes(self) -> tuple[str, ...]:

@@ -546,7 +546,10 @@ def test_following_links_of_a_single_slot_leads_nowhere():
         ({"links": "sparse"}, "'top_k' must be >= 1 where 'links' are 'sparse': 0"),
         ({"write_heads": 0}, "'write_heads'"),
         ({"clip": -1.0}, "'clip'"),
-        ({"links": "none", "sharpened": True}, "'links' must be 'full' or 'sparse'"),
+        (
+            {"links": "none", "sharpened": True},
+            "'links' must not be 'none' where reads are 'sharpened': 'none'",
+        ),
     ],
 )
 def test_settings_that_do_not_fit_are_rejected(wrong, message):

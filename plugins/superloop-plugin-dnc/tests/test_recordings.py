@@ -75,8 +75,8 @@ def test_masked_content_is_recorded(case, monkeypatch):
         steps = [tf.unstack(one, axis=1) for one in (inputs["M"], inputs["key"], inputs["beta"], masks)]
 
         def weights():
-            each = [content.content_weights(m, k, b, masks=mask) for m, k, b, mask in zip(*steps, strict=True)]
-            return tf.stack(each, axis=1)
+            at_t = zip(*steps, strict=True)
+            return tf.stack([content.content_weights(m, k, b, masks=mask) for m, k, b, mask in at_t], axis=1)
 
         ours = weights()
         monkeypatch.setattr(content, "similarity", similarity_of_the_code)
@@ -91,7 +91,8 @@ def memory_of(recorded, **settings):
     batch, slots, width = recorded["par/M0"].shape
     with dtype_policy("float64"):
         system = dnc.DNC(DNCConfig(slots=slots, width=width, read_heads=2, masked=True, **settings))
-    return system, system.initial_state(Sequence(batch_size=batch, timesteps=1, lengths=None, dtype="float64"))
+    sequence = Sequence(batch_size=batch, timesteps=1, lengths=None, dtype="float64")
+    return system, system.initial_state(sequence)
 
 
 def control_of(config, t, **parts):

@@ -128,7 +128,7 @@ def test_the_heads_write_to_slots_of_their_own():
 
 
 def test_gradients_pass_through_a_write_and_a_later_read():
-    """The slope of a read by the word that was written is alpha (1 - gamma), and 0 in slots that are not read."""
+    """The slope of a read by the word that was written is alpha (1 - gamma); by another word it is 0."""
     system = sam(slots=3, width=3, top_k=1)
     word, other = tf.constant(AXES[:1]), tf.constant(AXES[1:2])
     with tf.GradientTape() as tape:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 import attrs
-from attrs.validators import ge, gt, lt
+from attrs.validators import ge
 
 from superloop_core import SystemSettings, SystemSpec, hookimpl
 
@@ -28,8 +28,6 @@ class NTMConfig(SystemSettings):
             write, as all heads; ``new``, after it, where the write comes first.
         keys: the activation of keys, ``tanh`` or ``linear``.
         adds: the activation of the vectors that are added, ``tanh`` or ``linear``.
-        location_bias: a number b that makes untrained heads keep to their locations: g = sigmoid(. - b),
-            gamma = 1 + softplus(. + b).
     """
 
     slots: int = attrs.field(default=128, validator=ge(1))
@@ -43,13 +41,11 @@ class NTMConfig(SystemSettings):
     read_addressing: Literal["old", "new"] = "old"
     keys: Literal["tanh", "linear"] = "tanh"
     adds: Literal["tanh", "linear"] = "tanh"
-    location_bias: float = attrs.field(default=0.0, validator=[gt(float("-inf")), lt(float("inf"))])
 
     def __attrs_post_init__(self) -> None:
         if self.order == "read_first" and self.read_addressing == "new":
             raise ValueError(
-                "'read_addressing' must be 'old' with 'order' = 'read_first': "
-                f"{self.read_addressing!r}"
+                f"'read_addressing' must be 'old' with 'order' = 'read_first': {self.read_addressing!r}"
             )
 
     @property

@@ -41,8 +41,9 @@ class NTM(System[NTMConfig]):
         r     = w'^T M'                                 concatenated over the read heads
 
     With ``read_addressing = "new"`` the read heads also address by M', which the write heads have made. With
-    ``order = "read_first"``, r = w'^T M: a vector is read in the next timestep at the earliest, as in the code of
-    Collier and Beel. The paper leaves both open.
+    ``order = "read_first"``, r = w'^T M: a vector is read in the next timestep at the earliest, as in the
+    code of Collier and Beel (https://github.com/MarkPKCollier/NeuralTuringMachine). The paper leaves both
+    open.
 
     The control holds k of all heads, read heads first; then beta, g, s (from the shift -shift_range up) and
     gamma of all heads; then e and a of the write heads. The activations: k = tanh and a = tanh as in Collier
@@ -130,9 +131,9 @@ class NTM(System[NTMConfig]):
         parameters = Heads(
             k=activated(config.keys, ops.reshape(k, (-1, heads, config.width))),
             beta=ops.softplus(beta)[..., None],
-            g=ops.sigmoid(g - config.location_bias)[..., None],
+            g=ops.sigmoid(g)[..., None],
             s=tf.nn.softmax(ops.reshape(s, (-1, heads, config.shifts))),
-            gamma=1 + ops.softplus(gamma + config.location_bias)[..., None],
+            gamma=1 + ops.softplus(gamma)[..., None],
         )
         shape = (-1, config.write_heads, config.width)
         return parameters, ops.sigmoid(ops.reshape(e, shape)), activated(config.adds, ops.reshape(a, shape))

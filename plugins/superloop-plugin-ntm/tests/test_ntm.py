@@ -67,6 +67,21 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
+def plain_weighting(config, k, beta, g, s, gamma, memory, before, floors):
+    """The weighting of one head of one row."""
+    slots = range(config.slots)
+    w_c = np.zeros(config.slots)
+    for i in slots:
+        key_length, slot_length = (np.sqrt(v @ v + f) for v, f in zip((k, memory[i]), floors, strict=True))
+        w_c[i] = np.exp(beta * (k @ memory[i]) / (key_length * slot_length))
+    w_g = g * w_c / w_c.sum() + (1 - g) * before
+    w_shifted = np.zeros(config.slots)
+    for i in slots:
+        for by in range(-config.shift_range, config.shift_range + 1):
+            w_shifted[i] += w_g[(i - by) % config.slots] * s[by + config.shift_range] / s.sum()
+    return w_shifted**gamma / (w_shifted**gamma).sum()
+
+
 def plain(config, memory, w, controls, floors=(KEY_FLOOR, SLOT_FLOOR)):
     """Compute the paper's equations, number by number; return reads, the last memory and weightings."""
     timesteps, batch, _ = controls.shape
@@ -90,24 +105,10 @@ def plain(config, memory, w, controls, floors=(KEY_FLOOR, SLOT_FLOOR)):
             a = [add_of(take(config.width)) for _ in range(config.write_heads)]
             assert not left
 
-            def aim(h, memory, before):
-                w_c = np.zeros(config.slots)
-                for i in slots:
-                    key_length, slot_length = (
-                        np.sqrt(v @ v + f) for v, f in zip((k[h], memory[i]), floors, strict=True)
-                    )
-                    w_c[i] = np.exp(beta[h] * (k[h] @ memory[i]) / (key_length * slot_length))
-                w_g = g[h] * w_c / w_c.sum() + (1 - g[h]) * before
-                w_shifted = np.zeros(config.slots)
-                for i in slots:
-                    for by in range(-config.shift_range, config.shift_range + 1):
-                        weight = s[h][by + config.shift_range] / s[h].sum()
-                        w_shifted[i] += w_g[(i - by) % config.slots] * weight
-                return w_shifted ** gamma[h] / (w_shifted ** gamma[h]).sum()
-
+            parameters = list(zip(k, beta, g, s, gamma, strict=True))
             old = memory[b].copy()
             for h in range(config.read_heads, config.heads):
-                w[b, h] = aim(h, old, w[b, h])
+                w[b, h] = plain_weighting(config, *parameters[h], old, w[b, h], floors)
             w_write = w[b, config.read_heads :]
             for i in slots:
                 for h in range(config.write_heads):
@@ -115,7 +116,8 @@ def plain(config, memory, w, controls, floors=(KEY_FLOOR, SLOT_FLOOR)):
                 for h in range(config.write_heads):
                     memory[b, i] += w_write[h, i] * a[h]
             for h in range(config.read_heads):
-                w[b, h] = aim(h, memory[b] if config.read_addressing == "new" else old, w[b, h])
+                addressed = memory[b] if config.read_addressing == "new" else old
+                w[b, h] = plain_weighting(config, *parameters[h], addressed, w[b, h], floors)
                 for i in slots:
                     reads[t, b, h] += w[b, h, i] * (memory[b] if config.order == "write_first" else old)[i]
     return reads.reshape(timesteps, batch, -1), memory, w
@@ -424,5 +426,5 @@ def test_sizes_out_of_range_are_rejected(wrong):
 
 
 def test_reads_before_the_write_cannot_address_by_what_it_makes():
-    with pytest.raises(ValueError, match="'read_addressing' must be 'old' with 'order' = 'read_first': 'new'"):
+    with pytest.raises(ValueError, match="'read_addressing' must be 'old' with 'order' = 'read_first'"):
         NTMConfig(order="read_first", read_addressing="new")

@@ -84,6 +84,41 @@ class Ntm(nn.Module):
         return (read @ memory)[:, 0], (memory, weights)
 
 
+class Sam(nn.Module):
+    """One head that reads the 4 most similar of many slots (Rae et al., 2016); compares all slots."""
+
+    def __init__(self, slots, width, top_k=4):
+        super().__init__()
+        self.slots, self.width, self.top_k = slots, width, top_k
+        self.control_size = 2 * width + 3
+        self.output_size = width
+
+    def start(self, rows):
+        memory, accessed = torch.zeros(rows, self.slots, self.width), torch.zeros(rows, self.slots)
+        return memory, accessed, torch.zeros(rows, self.top_k).long(), torch.zeros(rows, self.top_k), 0
+
+    def forward(self, control, state):
+        memory, accessed, slots, weights, t = state
+        rows = torch.arange(len(control))[:, None]
+        query, word, beta, alpha, gamma = control.split([self.width, self.width, 1, 1, 1], -1)
+        alpha, gamma = alpha.sigmoid(), gamma.sigmoid()
+        unused = accessed.argmin(-1, keepdim=True)
+        written = torch.cat([slots, unused], -1)
+        shares = torch.cat([alpha * gamma * weights, alpha * (1 - gamma)], -1)
+        memory = memory.index_put((rows, unused), torch.zeros(()))
+        memory = memory.index_put((rows, written), shares[..., None] * word[:, None], accumulate=True)
+        with torch.no_grad():
+            scores = (memory @ query[..., None])[..., 0] / (memory.norm(dim=-1) + 1e-3)
+            slots = scores.topk(self.top_k).indices
+        found = memory[rows, slots]
+        norms = ((found**2).sum(-1) + 1e-6).sqrt() * ((query**2).sum(-1, keepdim=True) + 1e-6).sqrt()
+        weights = ((1 + softplus(beta)) * (found @ query[..., None])[..., 0] / norms).softmax(-1)
+        touched, total = torch.cat([written, slots], -1), torch.zeros_like(accessed)
+        total.scatter_add_(1, touched, torch.cat([shares, weights], -1).detach())
+        accessed = torch.where(total > 0.005, t + 1.0, accessed)
+        return (weights[:, None] @ found)[:, 0], (memory, accessed, slots, weights, t + 1)
+
+
 class NeuralStack(nn.Module):
     """A stack of strengths (Grefenstette et al., 2015)."""
 
@@ -395,6 +430,11 @@ def ntm(batch, timesteps=40):
     return fitted(Loop(100, Ntm(128, 20)), batch, timesteps)
 
 
+def sam(batch, timesteps=40, slots=4096):
+    """An LSTM of 100 units with a sparse access memory of many slots of 16 numbers."""
+    return fitted(Loop(100, Sam(slots, 16)), batch, timesteps)
+
+
 def dnc(batch, timesteps=40):
     """The package dnc: an LSTM of 100 units, a memory of 128 x 20, 4 read heads."""
     from dnc import DNC
@@ -471,7 +511,7 @@ def slstm(batch, timesteps=40):
 
 
 WORKS = (
-    *(ntm, dnc, neural_stack, nondeterministic_stack, baby_ntm),
+    *(ntm, dnc, sam, neural_stack, nondeterministic_stack, baby_ntm),
     *(ring, gated_slots, lmu, ffm, lru),
     *(mlstm, ttt_linear, titans, slstm),
 )
