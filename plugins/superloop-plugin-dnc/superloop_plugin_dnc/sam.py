@@ -1,10 +1,10 @@
 """Sparse access memory."""
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import tensorflow as tf
 
-from superloop_core import Sequence, System, checkpoint
+from superloop_core import Sequence, System, TraceView, checkpoint
 from superloop_core.builder import Tensor
 from superloop_plugin_dnc.content import EPSILON
 from superloop_plugin_dnc.settings import SAMConfig
@@ -49,6 +49,16 @@ class SAM(System[SAMConfig]):
     ``read_weights`` ``(batch, heads, top_k)``, ``timestep`` ``(batch,)``; ``write_slots``, l,
     ``write_gate``, alpha, and ``reuse_gate``, gamma, ``(batch, heads)``.
     """
+
+    trace_views: ClassVar = {
+        "memory": TraceView("slots", "slot", "number"),
+        "accessed": TraceView("weights", "slot"),
+        "read_slots": TraceView("scalar", "head", "choice"),
+        "read_weights": TraceView("scalar", "head", "choice"),
+        "write_slots": TraceView("scalar", "head"),
+        "write_gate": TraceView("scalar", "head"),
+        "reuse_gate": TraceView("scalar", "head"),
+    }
 
     learned_fields = ("memory",)
 
