@@ -98,10 +98,11 @@ class Traces(Mapping[str, "np.ndarray"]):
     extra: Mapping[str, "np.ndarray"] = attrs.field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
-        views = {
-            name: self.views[name] if name in self.views else guess_view(array.shape[2:])
-            for name, array in self.arrays.items()
-        }
+        guesses = {name: guess_view(array.shape[2:]) for name, array in self.arrays.items()}
+        views = {name: self.views.get(name, guess) for name, guess in guesses.items()}
+        # What a plugin or a file says may be wrong.
+        fitting = (name for name, view in views.items() if len(view.axes) == self.arrays[name].ndim - 2)
+        views = guesses | {name: views[name] for name in fitting}
         object.__setattr__(self, "views", views)
 
     def __getitem__(self, name: str) -> "np.ndarray":

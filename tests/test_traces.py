@@ -72,6 +72,12 @@ def test_a_file_of_an_older_version_is_read_and_its_views_are_guessed(tmp_path):
     assert loaded.axes["memo.cells"] == ("sequence", "timestep", "axis 0", "slot", "number")
 
 
+def test_what_does_not_fit_a_trace_is_not_believed():
+    view = TraceView("links", "to", "from")
+    assert Traces(arrays={"a": np.ones((1, 2, 3))}, views={"a": view}).kinds == {"a": "vector"}
+    assert Traces(arrays={"a": np.ones((1, 2, 3, 3))}, views={"a": view}).kinds == {"a": "links"}
+
+
 def test_a_file_of_something_else_is_refused(tmp_path):
     (tmp_path / "a.npz").write_bytes(b"PK\x03\x04 no zip")
     with pytest.raises(TraceError, match="is no file of traces"):

@@ -194,7 +194,7 @@ def _over_time(call: Call, model: Any) -> Call:
 
 
 def _fits(entries: tuple[str, ...] | None, array: np.ndarray) -> bool:
-    return entries is not None and len(entries) == array.shape[-1]
+    return entries is not None and len(entries) in array.shape[2:]
 
 
 def _as_plain(results: Any) -> Any:
