@@ -86,10 +86,10 @@ def superloop_add_commands(cli: click.Group) -> None:
     """Add train, resume, eval, predict, trace, view, compare, sweep and export."""
     from superloop_plugin_lab import commands, experiment_commands
 
+    of_one = (commands.train, commands.resume, commands.evaluate, commands.predict)
+    to_see = (commands.trace, commands.view_command)
     of_many = (experiment_commands.compare, experiment_commands.sweep, experiment_commands.export)
-    of_one = (commands.train, commands.resume, commands.evaluate, commands.predict, commands.trace)
-    of_one += (commands.view_command,)
-    for command in (*of_one, *of_many):
+    for command in (*of_one, *to_see, *of_many):
         cli.add_command(command)
 
 

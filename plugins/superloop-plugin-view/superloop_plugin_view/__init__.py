@@ -9,14 +9,16 @@ if TYPE_CHECKING:
     from superloop_plugin_view.plotting import plot
     from superloop_plugin_view.selection import choose_traces
     from superloop_plugin_view.style import Picture
-    from superloop_plugin_view.viewer.viewer import Page, Recording, view
+    from superloop_plugin_view.viewer.page import Page
+    from superloop_plugin_view.viewer.recording import Recording
+    from superloop_plugin_view.viewer.viewer import view
 
 __all__ = ["Page", "Picture", "Recording", "choose_traces", "plot", "view"]
 
 _LAZY = {
-    "Page": "viewer.viewer",
+    "Page": "viewer.page",
     "Picture": "style",
-    "Recording": "viewer.viewer",
+    "Recording": "viewer.recording",
     "choose_traces": "selection",
     "plot": "plotting",
     "view": "viewer.viewer",

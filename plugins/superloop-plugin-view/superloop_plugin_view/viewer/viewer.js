@@ -121,6 +121,8 @@ class Trace { // an array (sequence, timestep, lead, slots, width)
     const sizes = facts.shape.slice(2);
     this.sizes = sizes;
     const matrix = MATRICES.includes(facts.kind) && sizes.length > 1;
+    this.labelled = facts.labels.length ? sizes.lastIndexOf(facts.labels.length) : -1; // the axis of the labels
+    this.slotAxis = sizes.length - (matrix ? 2 : 1);
     this.width = matrix ? sizes[sizes.length - 1] : 1;
     this.slots = sizes[sizes.length - (matrix ? 2 : 1)];
     this.lead = product(sizes.slice(0, matrix ? -2 : -1));
@@ -140,7 +142,7 @@ class Trace { // an array (sequence, timestep, lead, slots, width)
     for (let axis = this.sizes.length - 1; axis >= 0; axis--) {
       const at = rest % this.sizes[axis];
       rest = (rest - at) / this.sizes[axis];
-      const label = axis === this.sizes.length - 1 ? this.labels[at] : undefined;
+      const label = axis === this.labelled ? this.labels[at] : undefined;
       if (this.sizes[axis] > 1 || label !== undefined)
         named.unshift(label !== undefined ? label : `${this.axes[axis] || "entry"} ${at}`);
     }
@@ -407,7 +409,7 @@ class MemoryPanel extends Panel { // slots from top to bottom, their numbers fro
   hit(px, py) {
     const { left, bar, x, cells, top, row } = this.layout(this.width), slot = Math.floor((py - top) / row);
     if (slot < 0 || slot >= this.slots) return "";
-    const named = this.names[slot] !== undefined ? ` (${this.names[slot]})` : "";
+    const named = this.names[slot] !== undefined && this.names !== this.traces[0].labels ? ` (${this.names[slot]})` : "";
     if (px >= left && px < left + bar * this.bars.length) {
       const { trace, head } = this.bars[Math.floor((px - left) / bar)];
       return this.number(trace, head * trace.slots + slot) + named;
@@ -571,7 +573,7 @@ class TimePanel extends Panel { // a trace over all timesteps, with a cursor
     this.cursor = make("div", { class: "cursor" });
     this.frame.append(this.cursor);
     this.canvas.classList.add("timed");
-    this.names = trace.width === 1 ? pane.slotNames(trace) : [];
+    this.names = trace.width === 1 || trace.labelled === trace.slotAxis ? pane.slotNames(trace) : [];
     this.drawn = "";
     this.over = true;
     this.canvas.addEventListener("pointermove", (event) => { if (event.buttons) this.press(event); });
@@ -602,8 +604,8 @@ class TimePanel extends Panel { // a trace over all timesteps, with a cursor
         for (let lead = 1; lead < trace.lead; lead++) { pen.fillStyle = theme.faint; pen.fillRect(GUTTER - 6, (lead * high) / trace.lead - 0.5, step * length + 6, 1); }
         if (high / trace.lead >= 10) for (let lead = 0; lead < trace.lead; lead++) text(pen, `${trace.axes.length > 1 ? trace.axes[0].slice(0, 5) : ""} ${lead}`, GUTTER - 4, ((lead + 0.5) * high) / trace.lead, { align: "right", color: theme.faint, room: GUTTER - 4 });
       } else for (let r = 0; r < count; r += trace.width) {
-        const slot = r / trace.width, target = this.names.length && slot === this.pane.target, label = trace.labels.length && trace.width === 1 ? trace.labels[slot] : this.names[slot];
-        const steps = Math.max(1, Math.ceil(every / trace.width)), close = target ? false : this.names.length && this.pane.target >= 0 && Math.abs(slot - this.pane.target) < steps;
+        const slot = r / trace.width, target = this.names.length && slot === this.pane.target, label = this.names[slot];
+        const steps = Math.max(1, Math.ceil(every / trace.width)), close = !target && this.pane.target >= 0 && Math.abs(slot - this.pane.target) < steps;
         if ((slot % steps === 0 && !close) || target) text(pen, label ?? String(slot), GUTTER - 4, clamp((r + trace.width / 2) * row, steps > 1 ? 5 : 0, high - 3), { align: "right", color: target ? theme.accent : theme.faint, room: GUTTER - 4, bold: Boolean(target) });
       }
       if (this.position) this.drawPath(pen, step, row, length);
@@ -654,9 +656,14 @@ class TimePanel extends Panel { // a trace over all timesteps, with a cursor
     if (t < 0 || t >= Math.min(this.pane.length, this.trace.timesteps) || y > high) return "";
     if (this.line) return `timestep ${t}\n${this.entries.slice(0, 4).map((entry) => this.number(this.trace, entry, t)).join("\n")}`;
     const row = clamp(Math.floor((y / high) * this.entries.length), 0, this.entries.length - 1);
-    const name = this.names[row] !== undefined ? ` (${this.names[row]})` : "";
+    const name = nameOfSlot(this, row);
     return `timestep ${t}\n${this.number(this.trace, this.entries[row], t)}${name}`;
   }
+}
+
+function nameOfSlot(panel, row) { // the label of a slot that the trace's own labels do not say
+  const { trace } = panel, label = panel.names[Math.floor(row / trace.width)];
+  return label !== undefined && trace.lead === 1 && trace.labels[0] !== panel.names[0] ? ` (${label})` : "";
 }
 
 class Strip extends Panel { // the tokens along the slider
@@ -733,7 +740,7 @@ class Pane {
     }
   }
   used(trace) { return this.usedOf.get(`${trace.part} ${trace.slots}`) || trace.slots; }
-  slotNames(trace) { return trace.part === this.facts.slots_of && this.facts.slots.length === trace.slots ? this.facts.slots : []; }
+  slotNames(trace) { return trace.part === this.facts.slots_of && this.facts.slots.length === trace.slots ? this.facts.slots : trace.labelled === trace.slotAxis ? trace.labels : []; }
   wrong() { return (this.run.tokens.wrong || [])[this.facts.index] || []; }
   token(kind, t) { const lines = this.run.tokens[kind]; return (lines && lines[this.facts.index][t]) || ""; }
   said(t) { // "input a, answer b, wrong: should be c"
