@@ -599,7 +599,7 @@ class TimePanel extends Panel { // a trace over all timesteps, with a cursor
     if (this.line) this.drawLines(pen, step, high, length, from);
     else {
       heat(pen, GUTTER, 0, step * length, high, count, length, (r, c) => trace.numbers[from + c * trace.size + this.entries[r]], trace.range);
-      const row = high / count, every = Math.max(1, Math.ceil(13 / row));
+      const row = high / count, every = Math.max(1, Math.ceil((row < 11 ? 15 : 11) / row));
       if (trace.lead > 1) {
         for (let lead = 1; lead < trace.lead; lead++) { pen.fillStyle = theme.faint; pen.fillRect(GUTTER - 6, (lead * high) / trace.lead - 0.5, step * length + 6, 1); }
         if (high / trace.lead >= 10) for (let lead = 0; lead < trace.lead; lead++) text(pen, `${trace.axes.length > 1 ? trace.axes[0].slice(0, 5) : ""} ${lead}`, GUTTER - 4, ((lead + 0.5) * high) / trace.lead, { align: "right", color: theme.faint, room: GUTTER - 4 });

@@ -352,8 +352,8 @@ def test_the_picture_of_a_memory_is_the_one_that_was_looked_at(opened, every_kin
     wanted = imread(GOLDEN)[..., :3]
     assert found.shape == wanted.shape
     differs = np.abs(found - wanted).max(axis=-1)
-    assert differs.mean() < 0.01  # fonts differ between machines
-    assert (differs > 0.15).mean() < 0.03
+    assert differs.mean() < 0.005  # fonts differ between machines
+    assert (differs > 0.15).mean() < 0.01
 
 
 def test_a_cell_has_the_color_of_its_number(opened):
