@@ -1,11 +1,11 @@
 """Associative memory in fast weights."""
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from keras import ops
 
-from superloop_core import Sequence, System
+from superloop_core import Sequence, System, TraceView
 from superloop_core.builder import Tensor
 from superloop_plugin_kv import KeyValueConfig
 from superloop_plugin_kv.operations import GATE_BIAS, features, read_of
@@ -56,6 +56,14 @@ class KeyValue(System[KeyValueConfig]):
     heads)``; ``keys``, k, ``(batch, writes * heads, key_features)``; ``queries``, q, ``(batch, heads,
     key_features)``; with a gate ``decay``, decay times alpha, ``(batch, heads, 1 or key_features)``.
     """
+
+    trace_views: ClassVar = {
+        "memory": TraceView("slots", "head", "number", "feature"),
+        "write_strength": TraceView("scalar", "write"),
+        "keys": TraceView("vector", "write", "feature"),
+        "queries": TraceView("vector", "head", "feature"),
+        "decay": TraceView("scalar", "head", "feature", optional=True),
+    }
 
     def initial_state(self, sequence: Sequence) -> KeyValueState:
         """Start with weights of zeros: every key reads zeros."""

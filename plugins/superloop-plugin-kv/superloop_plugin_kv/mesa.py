@@ -1,13 +1,13 @@
 """The memory of MesaNet."""
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from superloop_core import Sequence, System
+from superloop_core import Sequence, System, TraceView
 from superloop_core.builder import Tensor
 from superloop_plugin_kv import MesaConfig
 from superloop_plugin_kv.operations import GATE_BIAS, features, read_of
@@ -59,6 +59,16 @@ class Mesa(System[MesaConfig]):
     ``(batch, heads, width, key_size)``; ``write_strength``, beta, and ``decay``, alpha, ``(batch, heads)``;
     ``keys``, k, and ``queries``, q, ``(batch, heads, key_size)``.
     """
+
+    trace_views: ClassVar = {
+        "mass": TraceView("scalar", "head"),
+        "covariance": TraceView("links", "head", "key number", "other key number"),
+        "memory": TraceView("slots", "head", "number", "key number"),
+        "write_strength": TraceView("scalar", "head"),
+        "decay": TraceView("scalar", "head"),
+        "keys": TraceView("vector", "head", "key number"),
+        "queries": TraceView("vector", "head", "key number"),
+    }
 
     learned_fields = ()  # means of no writes have no weight
 

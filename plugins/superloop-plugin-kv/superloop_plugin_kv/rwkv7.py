@@ -1,11 +1,11 @@
 """The memory of RWKV-7."""
 
 from math import exp
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from keras import ops
 
-from superloop_core import Sequence, System
+from superloop_core import Sequence, System, TraceView
 from superloop_core.builder import Tensor
 from superloop_plugin_kv import Rwkv7Config
 from superloop_plugin_kv.operations import features, limited, read_of
@@ -54,6 +54,15 @@ class Rwkv7(System[Rwkv7Config]):
     Traces: ``memory`` ``(batch, heads, width, key_size)``; ``removal_keys``, kk, ``keys``, k, ``queries``, r,
     ``rate``, a, and ``decay``, w, each ``(batch, heads, key_size)``.
     """
+
+    trace_views: ClassVar = {
+        "memory": TraceView("slots", "head", "number", "key number"),
+        "removal_keys": TraceView("vector", "head", "key number"),
+        "keys": TraceView("vector", "head", "key number"),
+        "queries": TraceView("vector", "head", "key number"),
+        "rate": TraceView("scalar", "head", "key number"),
+        "decay": TraceView("scalar", "head", "key number"),
+    }
 
     def initial_state(self, sequence: Sequence) -> Rwkv7State:
         """Start with weights of zeros: every receptance reads zeros."""

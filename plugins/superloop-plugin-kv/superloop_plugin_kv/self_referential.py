@@ -1,12 +1,12 @@
 """The self-referential weight matrix."""
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import keras
 import tensorflow as tf
 from keras import ops
 
-from superloop_core import Sequence, System
+from superloop_core import Sequence, System, TraceView
 from superloop_core.builder import Tensor
 from superloop_plugin_kv import SelfReferentialConfig
 from superloop_plugin_kv.operations import limited
@@ -44,6 +44,13 @@ class SelfReferential(System[SelfReferentialConfig]):
     Traces: ``weights`` ``(batch, heads, inputs, width + 2 inputs + 4)``; ``keys``, k, and ``queries``, q,
     ``(batch, heads, inputs)``; ``write_strength``, beta, ``(batch, heads, 4)``.
     """
+
+    trace_views: ClassVar = {
+        "weights": TraceView("slots", "head", "input", "output"),
+        "keys": TraceView("vector", "head", "input"),
+        "queries": TraceView("vector", "head", "input"),
+        "write_strength": TraceView("scalar", "head", "block"),
+    }
 
     learned_fields = ()  # the weights at t = 0 are weights of the system
 
