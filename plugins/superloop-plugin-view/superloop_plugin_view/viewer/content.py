@@ -185,12 +185,17 @@ def first_changes(runs: Sequence[Run]) -> dict[str, int] | None:
     return dict(sorted(changes.items(), key=lambda item: item[1]))
 
 
-def take_differences(before: Run, after: Run) -> None:
-    """Replace the arrays of the second run by their differences, so that those keep 3 digits of their own."""
+def differences(before: Run, after: Run) -> list[Part]:
+    """Return what the traces of the second run are more than those of the first, where they differ.
+
+    Computed from rounded numbers, small differences of large numbers would have no digits.
+    """
     there = {(part.facts["name"], part.facts["kind"]): part.array for part in before.parts}
+    found = []
     for part in after.parts:
         base = there.get((part.facts["name"], part.facts["kind"]))
-        if base is not None and base.shape == part.array.shape:
+        if base is not None and base.shape == part.array.shape and part.facts["kind"] != "tokens":
             less = as_real(part.array) - as_real(base)
-            if np.isfinite(less).all():
-                part.array, part.facts["less"] = less, True
+            if less.any():
+                found.append(Part(less, {**part.facts, "kind": "less"}))
+    return found

@@ -53,29 +53,25 @@ class Page:
 
 def fit_page(facts: dict[str, Any], parts: list[Part], max_bytes: int) -> str:
     """Return the page, with arrays rounded or left out until it is small enough."""
-    left_out: list[str] = []
-    encoded: list[dict[str, Any]] = []
-    for part in parts:
-        if part.array.size > MAX_NUMBERS:
-            left_out.append(part.facts["name"])
-            continue
-        encoded.append({"part": part, **encode_half(part.array)})
+    left_out = [part.facts["name"] for part in parts if part.array.size > MAX_NUMBERS]
+    small = [part for part in parts if part.array.size <= MAX_NUMBERS]
+    encoded = [{"part": part, **encode_half(part.array)} for part in small]
 
-    def room() -> int:
-        return max_bytes - len(_page(facts, [], left_out)) - 300 * len(encoded)
+    def size(one: dict[str, Any]) -> int:
+        return len(one["data"]) + len(json.dumps(one["part"].facts)) + 150
 
-    def total() -> int:
-        return sum(len(one["data"]) for one in encoded)
+    def is_large() -> bool:
+        return sum(map(size, encoded)) > max_bytes - len(_page(facts, [], left_out))
 
-    while total() > room() and (wide := [one for one in encoded if one["form"] == "half"]):
-        largest = max(wide, key=lambda one: len(one["data"]))
-        if len(largest["data"]) < total() / 50:  # rounding small ones saves nothing
+    while is_large() and (found := [one for one in encoded if one["part"].facts["kind"] == "less"]):
+        encoded.remove(max(found, key=size))  # differences are then those of rounded numbers
+    while is_large() and (found := [one for one in encoded if one["form"] == "half"]):
+        largest = max(found, key=size)
+        if size(largest) < sum(map(size, encoded)) / 50:  # rounding small ones saves nothing
             break
-        place = encoded.index(largest)
-        encoded[place] = {"part": largest["part"], **encode_byte(largest["part"].array)}
-    while total() > room() and len({one["part"].facts["name"] for one in encoded}) > 1:
-        largest = max(encoded, key=lambda one: len(one["data"]))
-        name = largest["part"].facts["name"]
+        encoded[encoded.index(largest)] = {"part": largest["part"], **encode_byte(largest["part"].array)}
+    while is_large() and len({one["part"].facts["name"] for one in encoded}) > 1:
+        name = max(encoded, key=size)["part"].facts["name"]
         encoded = [one for one in encoded if one["part"].facts["name"] != name]  # of both runs
         left_out.append(name)
     return _page(facts, encoded, left_out)

@@ -165,7 +165,7 @@ class Trace { // an array (sequence, timestep, lead, slots, width)
 
 function less(after, before, one, other, lengths) { // a trace of the difference of two sequences
   const timesteps = Math.min(after.timesteps, before.timesteps, lengths), numbers = new Float32Array(timesteps * after.size);
-  const from = after.at(one, 0), less = before.at(other, 0), exact = one === other && after.base === before ? after.less : null;
+  const from = after.at(one, 0), less = before.at(other, 0), exact = one === other && after.base && after.base === before ? after.less : null;
   for (let i = 0; i < numbers.length; i++) {
     if (exact) { numbers[i] = exact[from + i]; continue; }
     const value = after.numbers[from + i] - before.numbers[less + i];
@@ -255,7 +255,6 @@ class Panel {
     this.canvas.addEventListener("pointermove", (event) => this.point(event));
     this.canvas.addEventListener("pointerdown", (event) => { this.point(event); this.press(event); });
     this.canvas.addEventListener("pointerleave", hideTip);
-    this.over = false;
   }
   place(event) {
     const box = this.canvas.getBoundingClientRect();
@@ -575,7 +574,6 @@ class TimePanel extends Panel { // a trace over all timesteps, with a cursor
     this.canvas.classList.add("timed");
     this.names = trace.width === 1 || trace.labelled === trace.slotAxis ? pane.slotNames(trace) : [];
     this.drawn = "";
-    this.over = true;
     this.canvas.addEventListener("pointermove", (event) => { if (event.buttons) this.press(event); });
   }
   height() { return this.line ? 64 : clamp(this.entries.length * (this.entries.length < 30 ? 12 : 5), 26, 170) + 16; }
@@ -673,7 +671,6 @@ class Strip extends Panel { // the tokens along the slider
     this.canvas.setAttribute("aria-hidden", "true"); // the slider says the tokens
     this.canvas.classList.add("timed");
     this.canvas.addEventListener("pointermove", (event) => { if (event.buttons) this.press(event); });
-    this.over = true;
   }
   rows() { return ["inputs", "answers", "targets"].filter((kind) => this.pane.run.tokens[kind] || this.pane.run.vectors[kind]); }
   heightOf(kind) { const vectors = this.pane.run.vectors[kind]; return vectors ? clamp(vectors.size * 3, 14, 33) + 3 : 16; }
@@ -970,9 +967,12 @@ async function start() {
     for (const array of run.arrays) {
       const numbers = await decode(array);
       const { data, ...rest } = array;
-      const base = array.less ? runs[0].traces.find((one) => one.name === array.name && one.kind === array.kind) : null;
-      const trace = new Trace({ ...rest, less: null }, base ? numbers.map((value, i) => value + base.numbers[i]) : numbers);
-      if (base) Object.assign(trace, { base, less: numbers }); // the difference has its own 3 digits
+      if (array.kind === "less") { // the difference from the other run, with its own 3 digits
+        const trace = traces.find((one) => one.name === array.name);
+        if (trace) Object.assign(trace, { less: numbers, base: runs[0].traces.find((one) => one.name === array.name) });
+        continue;
+      }
+      const trace = new Trace(rest, numbers);
       traces.push(trace);
     }
     const vectors = Object.fromEntries(traces.filter((trace) => trace.kind === "tokens").map((trace) => [trace.name, trace]));
@@ -994,7 +994,7 @@ async function start() {
   $("mode").value = choice.mode;
   $("mode-label").hidden = !several;
   const coarse = [...new Set(runs.flatMap((run) => run.traces.filter((trace) => trace.form === "byte").map((trace) => `${trace.name} to steps of ${figure3(trace.scale)}`)))];
-  const rounding = `In this page ${facts.rounding}${coarse.length ? `; coarser, to save room: ${coarse.join(", ")}` : ""}. Smaller differences of two sequences are not seen.${runs.length > 1 && changes ? " Differences of the two runs on the same sequence have 3 digits of their own." : ""}`;
+  const rounding = `In this page ${facts.rounding}${coarse.length ? `; coarser, to save room: ${coarse.join(", ")}` : ""}. Smaller differences of two sequences are not seen.${runs.length > 1 && changes ? ` Differences of the two runs on the same sequence have 3 digits of their own${runs[1].traces.every((trace) => trace.less || !(trace.name in changes)) ? "" : ", where there is room"}.` : ""}`;
   $("rounding").textContent = rounding;
   $("footer").textContent = `${rounding}${facts.left_out.length ? ` Left out, as they are too large: ${facts.left_out.join(", ")}.` : ""}`;
   readTheme();

@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 
 from superloop_core.errors import SuperloopError
-from superloop_plugin_view.viewer.content import Run, first_changes, take_differences
+from superloop_plugin_view.viewer.content import Run, differences, first_changes
 from superloop_plugin_view.viewer.page import Page, fit_page
 from superloop_plugin_view.viewer.recording import Recording
 
@@ -57,14 +57,14 @@ def view(
         raise SuperloopError(f"view takes one or two recordings: {len(shown)}")
     runs = [Run.of(one, names, sequences, index) for index, one in enumerate(shown)]
     changes = first_changes(runs)
-    if changes is not None:
-        take_differences(*runs)
+    parts = [part for run in runs for part in run.parts]
+    parts += [] if changes is None else differences(*runs)
     facts = {
         "title": title or " and ".join(run.name for run in runs if run.name) or "What the memory did",
         "runs": [run.facts for run in runs],
         "changes": changes,
     }
-    page = Page(fit_page(facts, [part for run in runs for part in run.parts], max_bytes))
+    page = Page(fit_page(facts, parts, max_bytes))
     if path is not None:
         page.save(path)
     return page
