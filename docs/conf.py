@@ -18,8 +18,8 @@ extensions = [
     "sphinx_copybutton",
     # of this project, in docs/_extensions
     "reference_pages",
-    "outside_links",
     "further_pages",
+    "outside_links",
     "internal_links",
 ]
 # Generated Markdown ends in .markdown, so that what checks *.md sees the sources alone.
@@ -33,7 +33,6 @@ suppress_warnings = ["myst.header"]  # some READMEs have a title only
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
-autodoc_preserve_defaults = True
 maximum_signature_line_length = 100
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False

@@ -1,15 +1,15 @@
 """Navigation that finds new pages by itself.
 
 - A ``README.md`` in a folder of the docs lists the other pages of its folder: those that it links to first, in that order.
-- ``further-pages`` in ``index.md`` is a toctree of the pages at the top that no toctree above it has.
+- ``further-pages`` in ``index.md`` is a toctree of the pages at the top that no other toctree there has.
 """
 
 import re
+from pathlib import Path
 from typing import Any
 
 from docutils import nodes
 from docutils.statemachine import StringList
-from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.directives.other import TocTree
 
@@ -29,19 +29,18 @@ def _list_folder(app: Sphinx, docname: str, source: list[str]) -> None:
 
 
 class FurtherPages(TocTree):
-    """A toctree of the pages at the top that no toctree above it on this page has."""
+    """A toctree of the pages at the top that no other toctree of this page has."""
 
     def run(self) -> list[nodes.Node]:
         """Make the toctree, if there are such pages."""
-        above = {
-            page for toctree in self.state.document.findall(addnodes.toctree) for _, page in toctree["entries"]
-        }
-        above.add(self.env.docname)
-        self.env.glob_toctrees.add(self.env.docname)  # read this page again when there is a new one
-        pages = sorted(page for page in self.env.found_docs if "/" not in page and page not in above)
+        docname = self.env.docname
+        lines = Path(self.env.doc2path(docname)).read_text().splitlines()
+        listed = {line.strip().rpartition("<")[2].rstrip(">") for line in lines} | {docname}
+        self.env.glob_toctrees.add(docname)  # read this page again when there is a new one
+        pages = sorted(page for page in self.env.found_docs if "/" not in page and page not in listed)
         if not pages:
             return []
-        self.content = StringList(pages, self.env.docname)
+        self.content = StringList(pages, docname)
         return super().run()
 
 

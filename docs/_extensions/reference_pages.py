@@ -170,9 +170,9 @@ def _settings(description: Description) -> Iterator[str]:
     yield "| setting | values | default | meaning |"
     yield "|---|---|---|---|"
     for setting in description.settings:
-        values = ", ".join(filter(None, (setting.type, setting.range)))
+        values = _meaning(", ".join(filter(None, (setting.type, setting.range))))
         default = "required" if setting.required else f"`{_toml(setting.default)}`"
-        yield f"| `{setting.name}` | {_cell(values)} | {_cell(default)} | {_meaning(setting.meaning)} |"
+        yield f"| `{setting.name}` | {values} | {_cell(default)} | {_meaning(setting.meaning)} |"
 
 
 def _toml(value: Any) -> str:
@@ -330,7 +330,7 @@ def configs_page() -> str:
 
 def gallery_page() -> str:
     """Return the page of all pictures, with their configs."""
-    found = sorted(pictures(), key=lambda picture: (not picture.memory, picture.file))
+    found = sorted(pictures(), key=lambda picture: (not picture.memory, picture.memory, picture.file))
     rows = [
         "# Gallery",
         "What memories do, and what networks with them learn. Each picture has its config; `superloop train` and "
@@ -434,6 +434,15 @@ def api_pages() -> Iterator[tuple[str, str]]:
     yield "api/index", "\n\n".join(rows)
 
 
+def keep_colons(
+    app: Sphinx, what: str, name: str, documented: Any, options: Any, lines: list[str]
+) -> None:
+    """Keep napoleon from taking the words before a colon for the type of a property."""
+    del app, name, documented, options
+    if what in ("attribute", "property") and lines and " " in lines[0].partition(": ")[0]:
+        lines[0] = lines[0].replace(": ", " \N{EN DASH} ", 1)
+
+
 # Writing
 
 
@@ -477,4 +486,5 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Write the pages before Sphinx looks for sources."""
     app.connect("builder-inited", write)
     app.connect("doctree-read", link_memories)
+    app.connect("autodoc-process-docstring", keep_colons, priority=400)  # before napoleon
     return {"parallel_read_safe": True, "parallel_write_safe": True}

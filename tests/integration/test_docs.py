@@ -294,6 +294,83 @@ def test_the_page_on_keras_runs_top_down_and_prints_what_it_says(tmp_path, monke
     assert capsys.readouterr().out.splitlines() == printed
 
 
+def test_the_page_on_troubleshooting_quotes_the_messages_there_are():
+    page = (ROOT / "docs/troubleshooting.md").read_text()
+    x, data = np.ones((5, 7, 2), "float32"), np.ones((5, 6, 2), "float32")
+    config: dict = {
+        "inputs": 2,
+        "outputs": 3,
+        "cells": [{"use": "lstm", "units": 8}],
+        "systems": [{"use": "attention", "id": "tape", "width": 2}, {"use": "stack", "id": "memo", "depth": 4}],
+    }
+    feed = {"inputs": x, "tape_data": data}
+    with_nan = x.copy()
+    with_nan[1, 2, 0] = np.nan
+
+    def called(given, **arguments):
+        return lambda: superloop_core.Superloop(config, **arguments)(given)
+
+    def changed(**entries):
+        return lambda: superloop_core.Superloop(config | entries)
+
+    stateful = superloop_core.Superloop(config, stateful=True)
+    stateful(feed)
+    stack = {"use": "stack", "depth": 2}
+    quoted = [
+        called(feed | {"inputs": np.ones((5, 7, 3))}),
+        called(x),
+        called(feed | {"tape_data": data[:4]}),
+        called(feed | {"lengths": np.array([1, 2, 3, 4, 9])}),
+        lambda: stateful({name: value[:3] for name, value in feed.items()}),
+        changed(systems=[{"use": "stack", "depht": 4}]),
+        changed(systems=[{"use": "stak"}]),
+        changed(outputs="3"),
+        changed(systems=[stack, stack]),
+        called(feed, traces=["memo.cell"]),
+        changed(systems=[{"use": "local:ring_buffer"}]),
+        called(feed | {"inputs": with_nan}, debug=True),
+        lambda: superloop_core.Superloop(cells=[keras.layers.LSTMCell(8, dtype="float32")], dtype="mixed_float16"),
+        lambda: setattr(stateful, "traces", ["memo.cells"]),
+    ]
+    for provoke in quoted:
+        with pytest.raises(superloop_core.SuperloopError) as raised:
+            provoke()
+        message = re.sub(r"^superloop(_\d+)?: ", "", str(raised.value)).partition("; a broken plugin")[0]
+        assert message in page, message
+
+
+def test_the_page_on_troubleshooting_quotes_the_messages_of_runs(tmp_path, monkeypatch):
+    page = (ROOT / "docs/troubleshooting.md").read_text()
+    monkeypatch.chdir(tmp_path)
+    Path("config.toml").write_text(
+        '[loop]\ncells = [{ use = "lstm", units = 8 }]\n[task]\nuse = "parity_check"\nlength = 6\n'
+        "[train]\nsteps = 4\nbatch_size = 16\nevaluate_every = 2\nevaluate_on = 64\nfinal_on = 64\n"
+    )
+    load_registry().add_commands(cli)
+
+    def message(command):
+        done = CliRunner().invoke(cli, command.split())
+        assert done.exit_code
+        return re.sub(r"\d[\d,.e+]*( [TGM]B)?", "#", f"{done.exception} {done.output}")
+
+    def assert_quoted(pattern, command):
+        (found,) = re.findall(pattern, re.sub(r"\d[\d,.e+]*( [TGM]B)?", "#", page))
+        assert found in message(command)
+
+    too_large = "--set loop.cells.0.units=200000"
+    assert_quoted("loop: does not fit .*", f"validate config.toml {too_large}")
+    diverging = "--set train.learning_rate=1e38 --set train.optimizer=sgd --set train.clip_norm=0"
+    not_finite = "not finite on test sequences.*try a lower train.learning_rate"
+    assert_quoted(not_finite, f"train config.toml --out runs/a {diverging}")
+    assert_quoted("--out runs/a: exists .*", "train config.toml --out runs/a")
+    CliRunner().invoke(cli, ["train", "config.toml", "--out", "runs/b"])
+    assert_quoted(": has taken # steps, .*", "resume runs/b")
+    assert_quoted("; undo --set", "resume runs/b --steps 8 --set loop.cells.0.units=9")
+    with Path("runs/b/model.keras").open("ab") as file:
+        file.write(b"x")
+    assert_quoted("/model.keras: has # bytes, .*; put it back", "eval runs/b")
+
+
 def test_the_page_on_notebooks_runs_top_down_and_its_file_on_the_command_line(tmp_path, monkeypatch, capsys):
     code = blocks((ROOT / "docs/plugins/notebook.md").read_text(), "python")
     monkeypatch.chdir(tmp_path)
