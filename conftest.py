@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from superloop_core.registry import load_registry
 from superloop_core.testing import Check
 
 # TensorFlow reads them when it starts. One thread for each process, as several run beside each other.
@@ -12,6 +13,8 @@ os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 RELEASE_CHECKS = ("stays_finite_in_training",)
+# In the release tier for other settings of a plugin: another form of it, or a preset of another one.
+DEAR_CHECKS = ("stays_finite", "xla_is_eager", "static_is_dynamic", "saved_and_loaded")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -24,7 +27,16 @@ def pytest_collection_modifyitems(config, items):
         callspec = getattr(item, "callspec", None)
         for value in callspec.params.values() if callspec else ():
             if isinstance(value, Check):
-                item.add_marker("release" if value.name in RELEASE_CHECKS else "slow")
+                dear = value.name in DEAR_CHECKS and (value.form or _is_preset(value.record))
+                item.add_marker("release" if dear or value.name in RELEASE_CHECKS else "slow")
                 item.add_marker(pytest.mark.xdist_group(f"{value.record.qualified_name} {value.form}"))
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: item.get_closest_marker("slow") is None)  # otherwise in their order
+
+
+def _is_preset(record):
+    """Whether the settings of a plugin are those of another one, with other defaults."""
+    own = record.spec.config
+    return any(
+        other.spec.config in own.__mro__[1:] for other in load_registry().records if other.kind == record.kind
+    )

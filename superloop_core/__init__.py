@@ -24,6 +24,7 @@ from superloop_core.registry.local import register
 from superloop_core.registry.specs import CellSpec, MetricSpec, SystemSpec, TableSpec, TaskSpec
 from superloop_core.system_settings import Source, SystemSettings
 from superloop_core.task import Annotation, Batch, Metric, PredictingTask, Sizes, StoredTask, Task
+from superloop_core.traces import Traces, TraceView
 
 if TYPE_CHECKING:
     from superloop_core.builder.noise import draw_normal, draw_uniform
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from superloop_core.cli.installed import output_to_stderr
     from superloop_core.cli.quiet import start_tensorflow
     from superloop_core.describe.size import check_memory
+    from superloop_core.inspect.importance import importance
+    from superloop_core.inspect.intervene import intervene
+    from superloop_core.inspect.trace import trace
     from superloop_core.layer.assembly import assemble
     from superloop_core.layer.cell import SuperloopCell
     from superloop_core.layer.saving import load_model
@@ -73,6 +77,8 @@ __all__ = [
     "Task",
     "TaskSpec",
     "TraceError",
+    "TraceView",
+    "Traces",
     "WeightsError",
     "Wiring",
     "assemble",
@@ -82,12 +88,15 @@ __all__ = [
     "draw_uniform",
     "hookimpl",
     "hookspec",
+    "importance",
+    "intervene",
     "kept",
     "load_model",
     "output_to_stderr",
     "plugin_files",
     "register",
     "start_tensorflow",
+    "trace",
 ]
 
 _LAZY = {
@@ -104,11 +113,14 @@ _LAZY = {
     "checkpoint": "loop.scan",
     "draw_normal": "builder",
     "draw_uniform": "builder",
+    "importance": "inspect.importance",
+    "intervene": "inspect.intervene",
     "kept": "loop.scan",
     "load_model": "layer",
     "output_to_stderr": "cli.installed",
     "plugin_files": "cli.installed",
     "start_tensorflow": "cli.quiet",
+    "trace": "inspect.trace",
 }
 
 

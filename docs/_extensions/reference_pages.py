@@ -38,6 +38,7 @@ MODULES = (
     "superloop_plugin_data",
     "superloop_plugin_lab",
     "superloop_plugin_lab.distributed",
+    "superloop_plugin_view",
 )  # whose names are public
 
 
@@ -127,13 +128,19 @@ def _loop(description: Description) -> Any:
     return Superloop({"inputs": 2, "cells": cells, "systems": [{**part, "id": description.name}]}, traces="all")
 
 
-def _traces(description: Description, loop: Any) -> dict[str, tuple[Any, ...]]:
-    """Return the shapes of the traces of the example at a timestep, from a symbolic call."""
+def _traces(description: Description, loop: Any) -> Iterator[str]:
+    """Yield the rows of a table of the example's traces: from a symbolic call, and from what the plugin says."""
     prefix = description.name if description.kind == "system" else "cells.0"
     results = loop(loop.symbolic_inputs())
-    return {
-        name: tuple(result.shape)[2:] for name, result in results.items() if name.startswith(f"{prefix}.")
-    }
+    views = loop.wiring.trace_views
+    yield "| trace | axes at a timestep | kind | size in the example |"
+    yield "|---|---|---|---|"
+    for name in sorted(results):
+        if name.startswith(f"{prefix}."):
+            sizes = " x ".join("any" if size is None else str(size) for size in results[name].shape[2:])
+            view = views.get(name)
+            axes = ", ".join(view.axes) if view else ""
+            yield f"| `{name}` | {axes} | {view.kind if view else ''} | {sizes or 'a number'} |"
 
 
 def _documented(description: Description, loop: Any) -> Any:
@@ -229,7 +236,7 @@ def _block(*lines: str) -> str:
 def part_page(app: Sphinx, description: Description) -> str:
     """Return the page of a memory or cell."""
     loop = _loop(description)
-    traces = _traces(description, loop)
+    traces = "\n".join(_traces(description, loop))
     documented = _documented(description, loop)
     picture = picture_of(description.name)
     settings = ", ".join(f"`{name} = {_toml(value)}`" for name, value in description.example.items())
@@ -253,15 +260,9 @@ def part_page(app: Sphinx, description: Description) -> str:
         rows.append("All systems also have the settings of [connections](/loop.md#how-systems-are-connected).")
     rows += [
         "## Traces",
-        f"With the example's settings ({settings}){': ' + ', '.join(sizes) if sizes else ''}. Every trace has the axes "
-        "`(batch, timesteps)` first; `superloop_core.Superloop(config, traces=[...])` returns those that are named.",
-        "\n".join(
-            [
-                "| trace | shape at a timestep |",
-                "|---|---|",
-                *(f"| `{name}` | `{shape}` |" for name, shape in sorted(traces.items())),
-            ]
-        ),
+        "Every trace has the axes `(batch, timesteps)` before these. The example's settings: "
+        f"{settings}{'; ' if sizes else ''}{', '.join(sizes)}. [See inside](/inspect.md) shows how to get them from any model.",
+        traces,
         *_at_work(description.name, picture, config_of(description.name, picture)),
         "## Start with it",
         _block(

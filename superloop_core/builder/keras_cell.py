@@ -180,6 +180,7 @@ def _completed(made: Any) -> Any:
         "stochastic": False,
         "prepare": lambda: None,
         "state_names": structure_names,
+        "trace_views": {},
     }
     for name, default in defaults.items():
         if not hasattr(made, name):

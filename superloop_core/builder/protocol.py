@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from superloop_core.names import join
 from superloop_core.system_settings import Shape
+from superloop_core.traces import TraceView
 
 Tensor = Any
 State = Any  # a NamedTuple of tensors, flat or nested; the batch is every tensor's first axis
@@ -75,6 +76,11 @@ class Builder(abc.ABC):
     @property
     def sources(self) -> Mapping[str, Shape]:
         """Shapes of what it reads besides its input, by name, without the batch axis."""
+        return {}
+
+    @property
+    def trace_views(self) -> Mapping[str, TraceView]:
+        """What each trace is, by name, for pictures: a dict on the class, or a property."""
         return {}
 
     @property

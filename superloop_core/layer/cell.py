@@ -14,6 +14,7 @@ from superloop_core.builder.protocol import Sequence, State, Tensor
 from superloop_core.config.forms import read_any
 from superloop_core.config.schema import LoopConfig
 from superloop_core.errors import SourceError, SuperloopError
+from superloop_core.inspect.watch import watcher
 from superloop_core.layer.assembly import assemble, freeze_frozen, made_with_frozen, with_frozen
 from superloop_core.layer.seeds import draw_seed, own_generator
 
@@ -71,7 +72,9 @@ class SuperloopCell(keras.layers.Layer):  # type: ignore[misc]
         sequence = self._sequence(ops.shape(inputs)[0], training)
         constants = self.wiring.constants(sequence)
         with noise_of(sequence.seed, sequence.first_row, 0):
-            output, state, _ = self.wiring.step(inputs, self._packed(states), constants)
+            output, state, traces = self.wiring.step(inputs, self._packed(states), constants)
+        if (watch := watcher()) is not None:
+            watch.stepped(self, inputs, state, traces)
         return output, self._flat(state)
 
     def get_initial_state(self, batch_size: Any = None) -> list[Tensor]:

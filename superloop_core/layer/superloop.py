@@ -17,6 +17,8 @@ from superloop_core.config.forms import read_arguments
 from superloop_core.config.reader import check_inputs
 from superloop_core.config.schema import LoopConfig
 from superloop_core.errors import SourceError, SuperloopError
+from superloop_core.inspect.trace import trace
+from superloop_core.inspect.watch import watcher
 from superloop_core.layer.assembly import assemble, freeze_frozen, made_with_frozen, with_frozen
 from superloop_core.layer.feed import Feed, FeedReader
 from superloop_core.layer.finite import require_finite
@@ -31,6 +33,7 @@ from superloop_core.loop.unroll import Unroll, Unrolled
 from superloop_core.loop.wiring import LoopState
 from superloop_core.names import INPUTS, LENGTHS, OUTPUTS
 from superloop_core.system_settings import Shape
+from superloop_core.traces import Traces
 
 if keras.backend.backend() != "tensorflow":
     raise SuperloopError(
@@ -197,9 +200,10 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
     def __setattr__(self, name: str, value: Any) -> None:
         value = checked_traces(value) if name == "traces" else value
         if name in FIXED and name in self.__dict__ and value != getattr(self, name):
+            now = "call the layer's trace(inputs, traces), or " if name == "traces" else ""
             raise SuperloopError(
-                f"{self.name}: {name!r} is fixed when the layer is made; make another with it, build it, and "
-                "call set_weights with this layer's get_weights()"
+                f"{self.name}: {name!r} is fixed when the layer is made; {now}make another with it, "
+                "build it, and call set_weights with this layer's get_weights()"
             )
         super().__setattr__(name, value)
 
@@ -273,7 +277,9 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         feed, sequence, state = self._start(inputs, initial_state, mask, training)
         compiled = self._compiles(feed)
         shards = count_shards(sequence.batch_size, state) if compiled else 1
-        unrolled = self._unroll(
+        watch = watcher()
+        unroll = self._unroll if watch is None else watch.unroll(self)
+        unrolled = unroll(
             feed.inputs,
             sequence,
             state,
@@ -286,9 +292,30 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
             self._require_finite(feed, state, unrolled)
         for loss in unrolled.losses:
             self.add_loss(tf.cast(loss, keras.config.floatx()))  # as Keras adds its own to it
-        if self._store is not None:
+        if watch is not None:
+            watch.called(self, {INPUTS: feed.inputs, "mask": feed.mask, **feed.sources}, unrolled)
+        elif self._store is not None:
             self._store.save(unrolled.state)
         return self._result(unrolled)
+
+    def trace(self, inputs: Any, traces: Seq[str] | str = ALL, **how: Any) -> Traces:
+        """Call the built layer outside of training, and return what it did, as arrays by name.
+
+        See :func:`superloop_core.trace`, which takes a whole model. A layer that goes backwards gives its
+        traces in the order of processing.
+
+        Args:
+            inputs: as in a call.
+            traces: names or patterns, or ``"all"``; those of the layer do not matter.
+            how: ``initial_state`` and ``mask``, as in a call.
+
+        Raises:
+            SourceError: as in a call.
+            SuperloopError: the layer has no weights yet, or this is inside a ``tf.function``.
+            TraceError: a name or pattern matches no trace.
+        """
+        self._require_weights()
+        return trace(self, inputs, traces, **how)
 
     def compute_output_spec(
         self, inputs: Any, initial_state: Any = None, mask: Any = None, training: bool = False
@@ -547,8 +574,7 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         peek: bool = False,
     ) -> tuple[Feed, Sequence]:
         """Check the arguments of a sequence that is taken step by step."""
-        if not self.built:
-            raise SuperloopError(f"{self.name}: has no weights yet; first call it, or build a model with it")
+        self._require_weights()
         feed = self._reader.read(dict(sources or {}), one_timestep=True)
         if feed.batch_size is None:
             feed = attrs.evolve(feed, batch_size=1 if batch_size is None else batch_size)
@@ -558,6 +584,10 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
             )
         feed = attrs.evolve(feed, timesteps=timesteps or feed.timesteps)
         return feed, self._sequence(feed, training, peek=peek)
+
+    def _require_weights(self) -> None:
+        if not self.built:
+            raise SuperloopError(f"{self.name}: has no weights yet; first call it, or build a model with it")
 
     def _packed(self, given: Any, like: Seq[Any] | None = None) -> LoopState:
         """Return a whole state that is given, packed; ``like`` has its shapes and dtypes."""

@@ -9,6 +9,7 @@ from keras import ops
 from superloop_core.builder.noise import noise_of_part
 from superloop_core.builder.protocol import Builder, State, Tensor, paths_of
 from superloop_core.errors import PluginError, short_repr
+from superloop_core.loop.changes import changed_input, changed_results, inside
 from superloop_core.names import is_loss
 
 
@@ -36,7 +37,8 @@ def take_step(
     Raises:
         PluginError: the results break the contract of :meth:`Builder.step`.
     """
-    with noise_of_part(path, ops.shape(inputs)[0], inputs.dtype.name):
+    inputs = changed_input(path, inputs)
+    with noise_of_part(path, ops.shape(inputs)[0], inputs.dtype.name), inside(path):
         answer = builder.step(inputs, state, constants)
     if not (isinstance(answer, tuple) and len(answer) == 3 and isinstance(answer[2], Mapping)):
         received = f"{len(answer)} values" if isinstance(answer, tuple) else type(answer).__name__
@@ -58,6 +60,7 @@ def take_step(
         if name in reserved or before.get(f"{path}.{name}", tensor) is not tensor:
             rule = f"must give its traces names of their own, but {name!r} is"
             raise _broken(path, builder, rule, "the state's, or the core's (read, control)")
+    output, new = changed_results(path, output, new, state)
     return Step(output, new, before | {f"{path}.{name}": tensor for name, tensor in named.items()})
 
 

@@ -30,6 +30,7 @@ from superloop_core.builder.protocol import Builder, Sequence, State, Tensor, pa
 from superloop_core.builder.system import System
 from superloop_core.errors import ConfigError, SuperloopError
 from superloop_core.loop.contract import take_step
+from superloop_core.loop.views import labels_of, views_of
 from superloop_core.names import (
     CONTROL,
     NORM,
@@ -42,6 +43,7 @@ from superloop_core.names import (
     source_name,
 )
 from superloop_core.system_settings import Source, as_source
+from superloop_core.traces import TraceView
 
 
 class LoopState(NamedTuple):
@@ -172,6 +174,16 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
             if self._owners[k] == k
             for name, shape in system.sources.items()
         }
+
+    @property
+    def trace_views(self) -> dict[str, TraceView]:
+        """What each trace is, by path: the parts' views, and those of the core's own traces."""
+        return views_of(self.cells, dict(zip(self.ids, self.systems, strict=True)))
+
+    @property
+    def slot_names(self) -> dict[str, tuple[str, ...]]:
+        """Labels for the last axis of traces, by path."""
+        return labels_of(self.cells, dict(zip(self.ids, self.systems, strict=True)))
 
     def parts(self) -> dict[str, Any]:
         """Return what may have weights, by path: ``cells.0``, ``tape``, ``tape.control``, ``outputs``.

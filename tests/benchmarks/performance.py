@@ -84,6 +84,9 @@ def memories(name: str, peer: Contender, cell: dict, system: dict, *batches: int
 
 LSTM_100 = {"use": "lstm", "units": 100}
 LSTM_256 = {"use": "lstm", "units": 256}
+LRU_256 = {"use": "lru", "units": 256}
+SLOTS = {"slots": 32, "key_size": 16, "width": 16, "heads": 4}
+SLSTM = {"batch": 128, "cell": {"use": "slstm", "units": 100}, "system": None}
 RUNS = {"use": "nondeterministic_stack", "states": 2, "symbols": 3}
 WORKS = {
     "example-1024": [
@@ -123,8 +126,16 @@ WORKS = {
         *(LSTM_100, {"use": "dnc", "slots": 128, "width": 20, "read_heads": 4}, 16, 128),
     ),
     **memories(
+        *("sam", Contender("PyTorch", "torch_peers", "sam")),
+        *(LSTM_100, {"use": "sam", "slots": 4096, "width": 16}, 16),
+    ),
+    **memories(
         *("neural-stack", Contender("PyTorch", "torch_peers", "neural_stack")),
         *(LSTM_256, {"use": "neural_stack", "width": 8}, 128),
+    ),
+    **memories(
+        *("baby-ntm", Contender("PyTorch", "torch_peers", "baby_ntm")),
+        *(LSTM_256, {"use": "baby_ntm", "slots": 40, "width": 8}, 128),
     ),
     **memories(
         *("nondeterministic-stack", Contender("PyTorch", "torch_peers", "nondeterministic_stack")),
@@ -135,6 +146,45 @@ WORKS = {
         Contender("PyTorch", "torch_peers", "nondeterministic_stack", {"width": 5}),
         *(LSTM_256, RUNS | {"width": 5}, 16, 128),
     ),
+    **memories(
+        *("ring", Contender("PyTorch", "torch_peers", "ring")),
+        *(LSTM_100, {"use": "ring"} | SLOTS, 128),
+    ),
+    **memories(
+        *("gated-slots", Contender("PyTorch", "torch_peers", "gated_slots")),
+        *(LSTM_100, {"use": "gated_slots"} | SLOTS, 128),
+    ),
+    **memories(
+        *("lmu", Contender("PyTorch", "torch_peers", "lmu")),
+        *(LSTM_100, {"use": "lmu", "order": 16, "theta": 32.0, "signals": 8}, 128),
+    ),
+    **memories(
+        *("ffm", Contender("PyTorch", "torch_peers", "ffm")),
+        *(LSTM_100, {"use": "ffm", "channels": 32, "contexts": 4, "width": 32}, 128),
+    ),
+    "lru-128": [
+        Contender("PyTorch", "torch_peers", "lru", {"batch": 128}),
+        Contender(
+            "superloop, nothing set", "ours", "memory", {"batch": 128, "cell": LRU_256, "system": None}
+        ),
+    ],
+    **memories(
+        *("mlstm", Contender("PyTorch", "torch_peers", "mlstm")),
+        *(LSTM_100, {"use": "mlstm", "key_size": 20, "width": 20}, 128),
+    ),
+    **memories(
+        *("ttt-linear", Contender("PyTorch", "torch_peers", "ttt_linear")),
+        *(LSTM_100, {"use": "ttt_linear", "width": 20}, 128),
+    ),
+    **memories(
+        *("titans", Contender("PyTorch", "torch_peers", "titans")),
+        *(LSTM_100, {"use": "titans", "key_size": 20, "width": 20}, 128),
+    ),
+    "slstm-128": [
+        Contender("PyTorch", "torch_peers", "slstm", {"batch": 128}),
+        Contender("superloop, nothing set", "ours", "memory", SLSTM),
+        Contender("superloop, pages kept", "ours", "memory", SLSTM, PAGES_KEPT),
+    ],
 }
 
 

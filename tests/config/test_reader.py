@@ -3,6 +3,7 @@
 import json
 import tomllib
 
+import attrs
 import pytest
 import tomli_w
 from hypothesis import HealthCheck, given, settings
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from superloop_core import ConfigError
 from superloop_core.config import read_config, read_loop
+from superloop_core.config.schema import WIRING
 from superloop_core.registry import load_registry
 
 PLUGINS = load_registry()
@@ -219,3 +221,10 @@ def test_the_number_of_cells_and_systems_is_bounded_also_in_nested_loops():
     for count, loop in many.items():
         with pytest.raises(ConfigError, match=f"1,000 cells and systems at most, .* included: {count}$"):
             read_loop({"inputs": 1} | loop, load_registry())
+
+
+def test_no_plugin_here_has_a_setting_with_the_name_of_a_connection():
+    parts = [record for record in load_registry().records if record.kind in ("cell", "system")]
+    for record in parts:
+        names = {field.alias for field in attrs.fields(record.spec.config)}
+        assert not names & set(WIRING), record.qualified_name

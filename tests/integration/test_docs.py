@@ -228,7 +228,7 @@ def test_the_readme_tree_names_every_room_and_plugin_and_no_other():
         "py.typed",
     }
     assert listed == there
-    listed = set(re.findall(r"^ {6}(superloop-plugin-\w+)/", rest, flags=re.MULTILINE))
+    listed = set(re.findall(r"^ {6}(superloop-plugin-[a-z-]+)/", rest, flags=re.MULTILINE))
     assert listed == {path.name for path in (ROOT / "plugins").iterdir()}
 
 
@@ -330,7 +330,6 @@ def test_the_page_on_troubleshooting_quotes_the_messages_there_are():
         changed(systems=[{"use": "local:ring_buffer"}]),
         called(feed | {"inputs": with_nan}, debug=True),
         lambda: superloop_core.Superloop(cells=[keras.layers.LSTMCell(8, dtype="float32")], dtype="mixed_float16"),
-        lambda: setattr(stateful, "traces", ["memo.cells"]),
     ]
     for provoke in quoted:
         with pytest.raises(superloop_core.SuperloopError) as raised:
@@ -369,6 +368,16 @@ def test_the_page_on_troubleshooting_quotes_the_messages_of_runs(tmp_path, monke
     with Path("runs/b/model.keras").open("ab") as file:
         file.write(b"x")
     assert_quoted("/model.keras: has # bytes, .*; put it back", "eval runs/b")
+
+
+def test_the_page_on_seeing_inside_runs_top_down_and_prints_what_it_says(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code = "\n".join(blocks((ROOT / "docs/inspect.md").read_text(), "python"))
+    exec(code, {})
+    printed = re.findall(r"^print\(.*\n# (.*)$", code, flags=re.MULTILINE)
+    assert len(printed) == 3
+    assert capsys.readouterr().out.splitlines() == printed
+    assert {path.name for path in tmp_path.iterdir()} == {"traces.npz", "figure.pdf"}
 
 
 def test_the_page_on_notebooks_runs_top_down_and_its_file_on_the_command_line(tmp_path, monkeypatch, capsys):

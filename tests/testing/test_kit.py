@@ -38,6 +38,8 @@ CAUGHT = [
     ("averaging", "rows_independent", "another first row changed the others'"),
     ("squeezed", "one_row", ""),
     ("sharing", "two_instances", "another instance's weights and steps changed this one's answers"),
+    ("misnamed", "trace_views", "trace_views has 'memry', which is no trace; did you mean 'memory'?"),
+    ("misshaped", "trace_views", "2 axes after sequence and timestep, ('slot', 'number'), but"),
     ("withlambda", "no_lambda", "it has the Lambda layers"),
     ("partlystopped", "gradients_reach", "no gradient reaches the numbers [2] of the 3"),
     ("doubled", "gradients_match", "it and the finite difference differ by"),

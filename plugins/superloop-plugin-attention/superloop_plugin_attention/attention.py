@@ -1,11 +1,11 @@
 """Attention that walks a data tape."""
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import keras
 from keras import ops
 
-from superloop_core import Sequence, System
+from superloop_core import Sequence, System, TraceView
 from superloop_core.builder import Tensor
 from superloop_plugin_attention.settings import AttentionConfig
 from superloop_plugin_attention.tape import tape_of
@@ -38,6 +38,11 @@ class Attention(System[AttentionConfig]):
     """
 
     control_bias_initializer = keras.initializers.Constant(0.9)
+
+    trace_views: ClassVar = {
+        "position": TraceView("position", "place"),
+        "weights": TraceView("weights", "data"),
+    }
 
     def __init__(self, config: AttentionConfig):
         super().__init__(config)

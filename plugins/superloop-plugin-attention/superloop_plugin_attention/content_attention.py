@@ -1,9 +1,11 @@
 """Attention to data by content."""
 
+from typing import ClassVar
+
 import tensorflow as tf
 from keras import ops
 
-from superloop_core import Sequence, System
+from superloop_core import Sequence, System, TraceView
 from superloop_core.builder import Tensor
 from superloop_plugin_attention.settings import ContentAttentionConfig
 
@@ -28,6 +30,8 @@ class ContentAttention(System[ContentAttentionConfig]):
     datapoints are all masked reads zeros.
     Traces: ``weights`` ``(batch, datapoints)``.
     """
+
+    trace_views: ClassVar = {"weights": TraceView("weights", "data")}
 
     def build(self, input_size: int) -> None:
         """Make ``kernel``, the projection U to keys, and ``v`` of the additive score."""

@@ -1,10 +1,10 @@
 """A window that moves along a data tape."""
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from keras import ops
 
-from superloop_core import Sequence, System
+from superloop_core import Sequence, System, TraceView
 from superloop_core.builder import Tensor
 from superloop_plugin_attention.settings import LocationAttentionConfig
 from superloop_plugin_attention.tape import tape_of
@@ -41,6 +41,11 @@ class LocationAttention(System[LocationAttentionConfig]):
     Traces: ``position`` ``(batch, components)``, before the move; ``weights`` ``(batch, datapoints)``, after
     it.
     """
+
+    trace_views: ClassVar = {
+        "position": TraceView("position", "component"),
+        "weights": TraceView("weights", "data"),
+    }
 
     def initial_state(self, sequence: Sequence) -> LocationAttentionState:
         """Start one before the first datapoint, at position -1."""

@@ -1,5 +1,7 @@
 """Usage of the slots, and the allocation weighting."""
 
+from collections.abc import Iterable
+
 import tensorflow as tf
 
 from superloop_core.builder import Tensor
@@ -7,26 +9,37 @@ from superloop_core.builder import Tensor
 TINY = 1e-30  # log(0 + TINY) is finite, and u + TINY is u for any other usage
 
 
-def next_usage(usage: Tensor, write_weights: Tensor, read_weights: Tensor, free_gates: Tensor) -> Tensor:
-    """Return the usage after the last step's write, less the slots freed after its reads.
-
-    ::
-
-        psi = prod_r (1 - f^r w^r)
-        u'  = (u + w^w - u w^w) psi
+def retention(read_weights: Tensor, free_gates: Tensor) -> Tensor:
+    """Return what the free gates leave in use, psi = prod_r (1 - f^r w^r).
 
     Args:
-        usage: u, ``(batch, slots)``, in [0, 1].
-        write_weights: w^w of the last step, ``(batch, slots)``.
         read_weights: w^r of the last step, ``(batch, read_heads, slots)``.
         free_gates: f, ``(batch, read_heads)``.
 
     Returns:
+        ``(batch, slots)``.
+    """
+    return tf.reduce_prod(1 - free_gates[:, :, None] * read_weights, axis=1)
+
+
+def next_usage(usage: Tensor, write_weights: Iterable[Tensor], psi: Tensor) -> Tensor:
+    """Return the usage after the last step's writes, less the slots freed after its reads.
+
+    ::
+
+        u' = (1 - (1 - u) prod_w (1 - w^w)) psi            (u + w^w - u w^w) psi with one write head
+
+    Args:
+        usage: u, ``(batch, slots)``, in [0, 1].
+        write_weights: w^w of the last step, ``(batch, slots)``, for each write head.
+        psi: the retention, ``(batch, slots)``.
+
+    Returns:
         ``(batch, slots)``, in [0, 1].
     """
-    psi = tf.reduce_prod(1 - free_gates[:, :, None] * read_weights, axis=1)  # (batch, slots)
-    written = usage + (1 - usage) * write_weights
-    return tf.clip_by_value(written * psi, 0, 1)
+    for w in write_weights:
+        usage = usage + (1 - usage) * w
+    return tf.clip_by_value(usage * psi, 0, 1)
 
 
 def allocation(usage: Tensor) -> Tensor:

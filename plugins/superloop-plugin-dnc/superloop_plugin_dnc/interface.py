@@ -12,15 +12,18 @@ class Interface(NamedTuple):
     """The parts of the interface vector, in the paper's letters, squashed to their ranges."""
 
     k_r: Tensor  # read keys (batch, read_heads, width)
-    beta_r: Tensor  # read strengths (batch, read_heads), >= 1
-    k_w: Tensor  # write key (batch, 1, width)
-    beta_w: Tensor  # write strength (batch, 1), >= 1
-    e: Tensor  # erase vector (batch, width), in [0, 1]
-    v: Tensor  # write vector (batch, width)
+    beta_r: Tensor  # read strengths (batch, read_heads), >= 1, or >= 0 by softplus
+    k_w: Tensor  # write keys (batch, write_heads, width)
+    beta_w: Tensor  # write strengths (batch, write_heads), as the read strengths
+    e: Tensor  # erase vectors (batch, write_heads, width), in [0, 1]
+    v: Tensor  # write vectors (batch, write_heads, width)
     f: Tensor  # free gates (batch, read_heads), in [0, 1]
-    g_a: Tensor  # allocation gate (batch, 1), in [0, 1]
-    g_w: Tensor  # write gate (batch, 1), in [0, 1]
-    pi: Tensor | None  # read modes (batch, read_heads, 3): backward, forward, content; None without links
+    g_a: Tensor  # allocation gates (batch, write_heads), in [0, 1]
+    g_w: Tensor  # write gates (batch, write_heads), in [0, 1]
+    pi: Tensor | None  # read modes (batch, read_heads, modes); None without links
+    m_r: Tensor | None  # read masks (batch, read_heads, width), in [0, 1]; None: no masks
+    m_w: Tensor | None  # write masks (batch, write_heads, width), in [0, 1]
+    s: Tensor | None  # sharpness (batch, read_heads, 2 write_heads), >= 1; None: not sharpened
 
 
 def interface(xi: Tensor, config: DNCConfig) -> Interface:
@@ -28,25 +31,36 @@ def interface(xi: Tensor, config: DNCConfig) -> Interface:
 
     ::
 
-        strengths  = oneplus(.) = 1 + log(1 + exp(.))
-        erase      = sigmoid(.), and all gates
+        strengths  = oneplus(.) = 1 + log(1 + exp(.)), or without the 1
+        erase      = sigmoid(.), and all gates and masks
         read modes = softmax(.), for each head
-        keys and the write vector stay as they are
+        sharpness  = oneplus(.)
+        keys and the write vectors stay as they are
+
+    With ``clip`` = c all is clipped to [-c, c] before.
     """
+    if config.clip:
+        xi = tf.clip_by_value(xi, -config.clip, config.clip)
     sizes = config.interface
     part: Any = dict(zip(sizes, tf.split(xi, list(sizes.values()), axis=-1), strict=True))
-    heads, pi = config.read_heads, None
-    if "read_modes" in part:
-        pi = tf.nn.softmax(tf.reshape(part["read_modes"], [-1, heads, 3]))
+    reads, writes, width = config.read_heads, config.write_heads, config.width
+    least = 1 if config.strengths == "oneplus" else 0
+
+    def heads(name: str, count: int, size: int) -> Tensor:
+        return tf.reshape(part[name], [-1, count, size])
+
     return Interface(
-        k_r=tf.reshape(part["read_keys"], [-1, heads, config.width]),
-        beta_r=1 + tf.math.softplus(part["read_strengths"]),
-        k_w=part["write_key"][:, None],
-        beta_w=1 + tf.math.softplus(part["write_strength"]),
-        e=tf.sigmoid(part["erase"]),
-        v=part["write_vector"],
+        k_r=heads("read_keys", reads, width),
+        beta_r=least + tf.math.softplus(part["read_strengths"]),
+        k_w=heads("write_key", writes, width),
+        beta_w=least + tf.math.softplus(part["write_strength"]),
+        e=tf.sigmoid(heads("erase", writes, width)),
+        v=heads("write_vector", writes, width),
         f=tf.sigmoid(part["free_gates"]),
         g_a=tf.sigmoid(part["allocation_gate"]),
         g_w=tf.sigmoid(part["write_gate"]),
-        pi=pi,
+        pi=tf.nn.softmax(heads("read_modes", reads, len(config.read_modes))) if config.read_modes else None,
+        m_r=tf.sigmoid(heads("read_masks", reads, width)) if config.masked else None,
+        m_w=tf.sigmoid(heads("write_masks", writes, width)) if config.masked else None,
+        s=1 + tf.math.softplus(heads("sharpness", reads, 2 * writes)) if config.sharpened else None,
     )

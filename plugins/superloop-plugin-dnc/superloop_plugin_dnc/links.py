@@ -7,6 +7,8 @@ import tensorflow as tf
 from superloop_core.builder import Tensor
 from superloop_plugin_dnc.content import among_largest
 
+FLOOR = 1e-6  # added to weights before they are sharpened
+
 
 class Links(NamedTuple):
     """The order of the writes."""
@@ -56,3 +58,13 @@ def follow(links: Links, read_weights: Tensor) -> tuple[Tensor, Tensor]:
         both ``(batch, read_heads, slots)``.
     """
     return tf.matmul(read_weights, links.link), tf.matmul(read_weights, links.link, transpose_b=True)
+
+
+def sharpen(weights: Tensor, sharpness: Tensor) -> Tensor:
+    """Return (w + 1e-6)^s / sum (w + 1e-6)^s; weights of zeros become equal weights.
+
+    Args:
+        weights: w, ``(batch, heads, slots)``.
+        sharpness: s, ``(batch, heads)``.
+    """
+    return tf.nn.softmax(sharpness[:, :, None] * tf.math.log(tf.nn.relu(weights) + FLOOR))

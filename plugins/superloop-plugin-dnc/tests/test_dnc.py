@@ -8,7 +8,7 @@ import tensorflow as tf
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from superloop_plugin_dnc import DNCConfig
-from superloop_plugin_dnc.allocation import TINY, allocation, next_usage
+from superloop_plugin_dnc.allocation import TINY, allocation, next_usage, retention
 from superloop_plugin_dnc.content import among_largest, content_weights
 from superloop_plugin_dnc.dnc import DNC, DNCState
 from superloop_plugin_dnc.links import Links, follow, next_links
@@ -21,6 +21,8 @@ FORMS = [
     {"links": "sparse", "top_k": 2},
     {"links": "none"},
     {"links": "none", "top_k": 1},
+    {"masked": True, "deallocate": True, "sharpened": True},
+    {"write_heads": 2, "strengths": "softplus", "clip": 1.5},
 ]
 
 
@@ -52,15 +54,16 @@ def in_use(config, batch, seed):
     """A state as it may be after some steps, with no two slots alike; an array by field."""
     rng = np.random.default_rng(seed)
     slots = config.slots
+    heads = (config.write_heads,) if config.write_heads > 1 else ()
     state = {
         "memory": rng.normal(size=(batch, slots, config.width)),
         "usage": rng.uniform(size=(batch, slots)),
-        "write_weights": weighting(rng, batch, slots),
+        "write_weights": weighting(rng, batch, *heads, slots),
         "read_weights": weighting(rng, batch, config.read_heads, slots),
     }
     if config.links != "none":
-        link = weighting(rng, batch, slots, slots) / slots * (1 - np.eye(slots))
-        state |= {"link": link, "precedence": weighting(rng, batch, slots)}
+        link = weighting(rng, batch, *heads, slots, slots) / slots * (1 - np.eye(slots))
+        state |= {"link": link, "precedence": weighting(rng, batch, *heads, slots)}
     return state
 
 
@@ -94,10 +97,14 @@ def cut(x, k):
     return np.array([value if i in kept else 0.0 for i, value in enumerate(x)])
 
 
-def plain_content(memory, key, strength, k=0):
-    similarity = np.array(
-        [row @ key / np.sqrt((row @ row + 1e-6) * (key @ key + 1e-6)) for row in memory], float
-    )
+def plain_content(memory, key, strength, k=0, mask=1.0):
+    similarity = []
+    for row in memory:
+        seen, looked_for = row * mask, key * mask
+        similarity.append(
+            seen @ looked_for / np.sqrt((seen @ seen + 1e-6) * (looked_for @ looked_for + 1e-6))
+        )
+    similarity = np.array(similarity)
     kept = sorted(range(len(memory)), key=lambda i: (-similarity[i], i))[: k or len(memory)]
     weights = np.zeros(len(memory))
     weights[kept] = softmax(strength * similarity[kept])
@@ -125,58 +132,81 @@ def plain_allocation(usage):
 
 def plain_step(config, control, state):
     """One step of one row: the read, and the state after."""
-    slots, width, heads = config.slots, config.width, config.read_heads
-    numbers = iter(control)
+    slots, width, reads, writes = config.slots, config.width, config.read_heads, config.write_heads
+    numbers = iter(np.clip(control, -config.clip, config.clip) if config.clip else control)
 
-    def take(count):
-        return np.array([next(numbers) for _ in range(count)])
+    def take(*shape):
+        return np.array([next(numbers) for _ in range(int(np.prod(shape)))]).reshape(shape)
 
-    read_keys = [take(width) for _ in range(heads)]
-    read_strengths = 1 + np.log1p(np.exp(take(heads)))
-    write_key = take(width)
-    write_strength = 1 + np.log1p(np.exp(take(1)[0]))
-    erase, value = sigmoid(take(width)), take(width)
-    free_gates, allocation_gate, write_gate = sigmoid(take(heads)), sigmoid(take(1)[0]), sigmoid(take(1)[0])
-    modes = [softmax(take(3)) for _ in range(heads)] if config.links != "none" else None
+    softplus = {"oneplus": lambda x: 1 + np.log1p(np.exp(x)), "softplus": lambda x: np.log1p(np.exp(x))}
+    read_keys, read_strengths = take(reads, width), softplus[config.strengths](take(reads))
+    write_keys, write_strengths = take(writes, width), softplus[config.strengths](take(writes))
+    erase, value = sigmoid(take(writes, width)), take(writes, width)
+    free_gates, allocation_gates, write_gates = (sigmoid(take(n)) for n in (reads, writes, writes))
+    linked = config.links != "none"
+    modes = [softmax(take(1 + 2 * writes)) for _ in range(reads)] if linked else None
+    read_masks, write_masks = np.ones((reads, width)), np.ones((writes, width))
+    if config.masked:
+        read_masks, write_masks = sigmoid(take(reads, width)), sigmoid(take(writes, width))
+    sharpness = softplus["oneplus"](take(reads, 2 * writes)) if config.sharpened else None
     assert next(numbers, None) is None
 
     new = {name: array.copy() for name, array in state.items()}
+    old_writes = np.reshape(state["write_weights"], (writes, slots))
+    psi = np.ones(slots)
     for i in range(slots):
-        u, w = state["usage"][i], state["write_weights"][i]
-        retention = 1.0
-        for r in range(heads):
-            retention *= 1 - free_gates[r] * state["read_weights"][r, i]
-        new["usage"][i] = (u + w - u * w) * retention
-    a = plain_allocation(new["usage"])
-    c = plain_content(state["memory"], write_key, write_strength)
-    w = write_gate * (allocation_gate * a + (1 - allocation_gate) * c)
-    new["write_weights"] = w
+        for r in range(reads):
+            psi[i] *= 1 - free_gates[r] * state["read_weights"][r, i]
+        unwritten = np.prod([1 - old_writes[h, i] for h in range(writes)])
+        new["usage"][i] = (1 - (1 - state["usage"][i]) * unwritten) * psi[i]
+    usage, w = new["usage"].copy(), np.zeros((writes, slots))
+    for h in range(writes):
+        a = plain_allocation(usage)
+        c = plain_content(state["memory"], write_keys[h], write_strengths[h], mask=write_masks[h])
+        w[h] = write_gates[h] * (allocation_gates[h] * a + (1 - allocation_gates[h]) * c)
+        usage = usage + (1 - usage) * allocation_gates[h] * write_gates[h] * a
+    new["write_weights"] = w.reshape(state["write_weights"].shape)
     for i in range(slots):
         for d in range(width):
-            new["memory"][i, d] = state["memory"][i, d] * (1 - w[i] * erase[d]) + w[i] * value[d]
-    if modes is not None:
-        link, p = state["link"], state["precedence"]
-        for i in range(slots):
-            for j in range(slots):
-                new["link"][i, j] = 0 if i == j else (1 - w[i] - w[j]) * link[i, j] + w[i] * p[j]
-        new["precedence"] = (1 - w.sum()) * p + w
-        if config.links == "sparse":
-            new["link"] = np.array([cut(row, config.top_k) for row in new["link"]])
-            new["precedence"] = cut(new["precedence"], config.top_k)
-    reads = []
-    for r in range(heads):
-        weights = plain_content(new["memory"], read_keys[r], read_strengths[r], config.top_k)
-        if modes is not None:
-            last = state["read_weights"][r]
-            backward = [sum(new["link"][j, i] * last[j] for j in range(slots)) for i in range(slots)]
-            forward = [sum(new["link"][i, j] * last[j] for j in range(slots)) for i in range(slots)]
-            of_modes = modes[r]
-            weights = (
-                of_modes[0] * np.array(backward) + of_modes[1] * np.array(forward) + of_modes[2] * weights
-            )
+            erased = np.prod([1 - w[h, i] * erase[h, d] for h in range(writes)])
+            erased *= psi[i] if config.deallocate else 1
+            new["memory"][i, d] = state["memory"][i, d] * erased + sum(w[:, i] * value[:, d])
+    links = []
+    if linked:
+        old = zip(
+            np.reshape(state["link"], (writes, slots, slots)),
+            np.reshape(state["precedence"], (writes, slots)),
+            strict=True,
+        )
+        for h, (link, p) in enumerate(old):
+            after = np.zeros((slots, slots))
+            for i in range(slots):
+                for j in range(slots):
+                    after[i, j] = 0 if i == j else (1 - w[h, i] - w[h, j]) * link[i, j] + w[h, i] * p[j]
+            p_after = (1 - w[h].sum()) * p + w[h]
+            if config.links == "sparse":
+                after = np.array([cut(row, config.top_k) for row in after])
+                p_after = cut(p_after, config.top_k)
+            links.append((after, p_after))
+        new["link"] = np.reshape([link for link, _ in links], state["link"].shape)
+        new["precedence"] = np.reshape([p for _, p in links], state["precedence"].shape)
+    found = []
+    for r in range(reads):
+        ways = []
+        for transposed in (True, False):
+            for link, _ in links:
+                way = (link.T if transposed else link) @ state["read_weights"][r]
+                if config.sharpened:
+                    way = (way + 1e-6) ** sharpness[r, len(ways)]
+                    way /= way.sum()
+                ways.append(way)
+        mask = read_masks[r]
+        weights = plain_content(new["memory"], read_keys[r], read_strengths[r], config.top_k, mask)
+        if linked:
+            weights = sum(share * way for share, way in zip(modes[r], [*ways, weights], strict=True))
         new["read_weights"][r] = weights
-        reads.append(sum(weights[i] * new["memory"][i] for i in range(slots)))
-    return np.concatenate(reads), new
+        found.append(sum(weights[i] * new["memory"][i] for i in range(slots)))
+    return np.concatenate(found), new
 
 
 @st.composite
@@ -189,6 +219,12 @@ def configs(draw):
         read_heads=draw(st.integers(1, 3)),
         links=links,
         top_k=draw(st.integers(1 if links == "sparse" else 0, slots)),
+        write_heads=draw(st.integers(1, 3)),
+        strengths=draw(st.sampled_from(["oneplus", "softplus"])),
+        masked=draw(st.booleans()),
+        deallocate=draw(st.booleans()),
+        sharpened=links != "none" and draw(st.booleans()),
+        clip=draw(st.sampled_from([0.0, 1.0])),
     )
 
 
@@ -208,9 +244,10 @@ def test_for_all_settings_it_computes_the_equations_of_the_paper(config, batch, 
         ]
         expected = {name: np.stack([new[name] for _, new in rows]) for name in expected}
         np.testing.assert_allclose(read, np.stack([of_row for of_row, _ in rows]), rtol=1e-10, atol=1e-12)
-        assert set(named) == {"allocation_gate", "write_gate", "free_gates"} | (
-            set() if config.links == "none" else {"read_modes"}
-        )
+        traced = {"allocation_gate", "write_gate", "free_gates"}
+        traced |= set() if config.links == "none" else {"read_modes"}
+        traced |= {"read_masks", "write_masks"} if config.masked else set()
+        assert set(named) == traced | ({"sharpness"} if config.sharpened else set())
     assert set(by_name(state)) == set(expected)
     for name, array in expected.items():
         np.testing.assert_allclose(by_name(state)[name], array, rtol=1e-10, atol=1e-12, err_msg=name)
@@ -274,7 +311,8 @@ def test_usage_stays_within_0_and_1_whatever_rounding_does():
     pick = [tf.constant(rng.choice(ends, size=(20_000, n))) for n in (1, 1, 2, 2)]
     usage, write_weights, read_weights, free_gates = pick
     for tensor in (read_weights, read_weights * (1 + 2**-22)):  # weights that rounding made more than 1
-        new = next_usage(usage, write_weights, tensor[:, :, None], free_gates).numpy()
+        psi = retention(tensor[:, :, None], free_gates)
+        new = next_usage(usage, [write_weights], psi).numpy()
         assert new.min() >= 0
         assert new.max() <= 1
 
@@ -506,6 +544,12 @@ def test_following_links_of_a_single_slot_leads_nowhere():
         ({"top_k": -1}, "'top_k'"),
         ({"slots": 3, "top_k": 4}, "'top_k' must be at most 'slots', 3: 4"),
         ({"links": "sparse"}, "'top_k' must be >= 1 where 'links' are 'sparse': 0"),
+        ({"write_heads": 0}, "'write_heads'"),
+        ({"clip": -1.0}, "'clip'"),
+        (
+            {"links": "none", "sharpened": True},
+            "'links' must not be 'none' where reads are 'sharpened': 'none'",
+        ),
     ],
 )
 def test_settings_that_do_not_fit_are_rejected(wrong, message):

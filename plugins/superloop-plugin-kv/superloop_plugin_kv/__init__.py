@@ -102,9 +102,94 @@ class DeltaProductConfig(DeltaNetConfig):
     writes: int = attrs.field(default=2, validator=ge(1))
 
 
+@attrs.frozen(kw_only=True)
+class Rwkv7Config(SystemSettings):
+    """The memory of RWKV-7, which removes values under keys of their own.
+
+    Args:
+        key_size: numbers in a key, in a removal key and in a receptance, which is a query.
+        width: numbers in a value.
+        heads: number of memories, each with its own keys and values.
+        limit: largest length of a memory, whose numbers are one vector; a longer one is scaled back to it.
+    """
+
+    key_size: int = attrs.field(default=8, validator=ge(1))
+    width: int = attrs.field(default=8, validator=ge(1))
+    heads: int = attrs.field(default=1, validator=ge(1))
+    limit: float = attrs.field(default=1e4, validator=gt(0))
+
+    @property
+    def control_size(self) -> int:
+        """For each head a removal, a key, a receptance, a rate, a decay and a value."""
+        return self.heads * (5 * self.key_size + self.width)
+
+    @property
+    def output_size(self) -> int:
+        """A value for each head."""
+        return self.heads * self.width
+
+
+@attrs.frozen(kw_only=True)
+class MesaConfig(SystemSettings):
+    """The memory of MesaNet, which reads by a regression over all pairs of keys and values.
+
+    Args:
+        key_size: numbers in a key and in a query. A read solves as many linear equations.
+        width: numbers in a value.
+        heads: number of memories, each with its own keys and values.
+        feature_map: map of keys and queries before their length becomes 1: ``linear``, the identity;
+            ``silu``, x sigmoid(x).
+    """
+
+    key_size: int = attrs.field(default=8, validator=ge(1))
+    width: int = attrs.field(default=8, validator=ge(1))
+    heads: int = attrs.field(default=1, validator=ge(1))
+    feature_map: Literal["linear", "silu"] = "silu"
+
+    @property
+    def control_size(self) -> int:
+        """For each head a strength, a key, a query, a value and a gate."""
+        return self.heads * (2 + 2 * self.key_size + self.width)
+
+    @property
+    def output_size(self) -> int:
+        """A value for each head."""
+        return self.heads * self.width
+
+
+@attrs.frozen(kw_only=True)
+class SelfReferentialConfig(SystemSettings):
+    """Weight matrices that change themselves.
+
+    Args:
+        inputs: numbers in the input of a head, which its weights multiply; at least 2.
+        width: numbers in the read of a head.
+        heads: number of weight matrices, each with its own input.
+        softmax: map inputs by softmax, as the paper does; ``false``: leave them as they are.
+        limit: largest length of a weight matrix, whose numbers are one vector; a longer one is scaled back
+            to it.
+    """
+
+    inputs: int = attrs.field(default=8, validator=ge(2))
+    width: int = attrs.field(default=8, validator=ge(1))
+    heads: int = attrs.field(default=1, validator=ge(1))
+    softmax: bool = True
+    limit: float = attrs.field(default=1e3, validator=gt(0))
+
+    @property
+    def control_size(self) -> int:
+        """An input for each head."""
+        return self.heads * self.inputs
+
+    @property
+    def output_size(self) -> int:
+        """A read for each head."""
+        return self.heads * self.width
+
+
 @hookimpl
 def superloop_register() -> Iterator[SystemSpec]:
-    """Register the memory in fast weights, and its presets."""
+    """Register the memory in fast weights, its presets, and its kin."""
     yield SystemSpec(
         name="key_value",
         config=KeyValueConfig,
@@ -144,4 +229,28 @@ def superloop_register() -> Iterator[SystemSpec]:
         summary="Values under keys, with several writes in a timestep (Siems et al., 2025)",
         example={"key_size": 3, "width": 2, "heads": 2},
         reference="Siems et al., 2025, https://arxiv.org/abs/2502.10297",
+    )
+    yield SystemSpec(
+        name="rwkv7",
+        config=Rwkv7Config,
+        factory="superloop_plugin_kv.rwkv7:Rwkv7",
+        summary="Values under keys, removed under others, as in RWKV-7 (Peng et al., 2025)",
+        example={"key_size": 3, "width": 2, "heads": 2},
+        reference="Peng et al., 2025, https://arxiv.org/abs/2503.14456",
+    )
+    yield SystemSpec(
+        name="mesa",
+        config=MesaConfig,
+        factory="superloop_plugin_kv.mesa:Mesa",
+        summary="The best linear map of all keys to their values, as in MesaNet (von Oswald et al., 2025)",
+        example={"key_size": 3, "width": 2, "heads": 2},
+        reference="von Oswald et al., 2025, https://arxiv.org/abs/2506.05233",
+    )
+    yield SystemSpec(
+        name="self_referential",
+        config=SelfReferentialConfig,
+        factory="superloop_plugin_kv.self_referential:SelfReferential",
+        summary="A weight matrix that changes itself (Irie et al., 2022)",
+        example={"inputs": 3, "width": 2, "heads": 2},
+        reference="Irie et al., 2022, https://arxiv.org/abs/2202.05780",
     )

@@ -1,17 +1,14 @@
 """Associative memory in fast weights."""
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-import tensorflow as tf
 from keras import ops
 
-from superloop_core import Sequence, System
+from superloop_core import Sequence, System, TraceView
 from superloop_core.builder import Tensor
 from superloop_plugin_kv import KeyValueConfig
-
-FLOOR = 1e-6  # of the length or sum that a key is divided by; a key of zeros stays zeros
-GATE_BIAS = 4.0  # a gate whose control is 0 keeps 98% of the memory
+from superloop_plugin_kv.operations import GATE_BIAS, features, read_of
 
 
 class KeyValueState(NamedTuple):
@@ -60,6 +57,14 @@ class KeyValue(System[KeyValueConfig]):
     key_features)``; with a gate ``decay``, decay times alpha, ``(batch, heads, 1 or key_features)``.
     """
 
+    trace_views: ClassVar = {
+        "memory": TraceView("slots", "head", "number", "feature"),
+        "write_strength": TraceView("scalar", "write"),
+        "keys": TraceView("vector", "write", "feature"),
+        "queries": TraceView("vector", "head", "feature"),
+        "decay": TraceView("scalar", "head", "feature", optional=True),
+    }
+
     def initial_state(self, sequence: Sequence) -> KeyValueState:
         """Start with weights of zeros: every key reads zeros."""
         config = self.config
@@ -76,7 +81,8 @@ class KeyValue(System[KeyValueConfig]):
         sizes = [writes * heads, (writes + 1) * heads * config.key_size, writes * heads * config.width]
         strength, addresses, values, gate = ops.split(control, np.cumsum(sizes), axis=-1)
         beta = config.max_strength * ops.sigmoid(strength)  # (batch, writes * heads)
-        phi = self._features(ops.reshape(addresses, (-1, (writes + 1) * heads, config.key_size)))
+        addresses = ops.reshape(addresses, (-1, (writes + 1) * heads, config.key_size))
+        phi = features(addresses, config.feature_map, config.nu, config.norm)
         keys, query = phi[:, :-heads], phi[:, -heads:]  # (batch, writes * heads or heads, key_features)
         changes = ops.reshape(values, (-1, writes * heads, config.width))
         traces = {"write_strength": beta, "keys": keys, "queries": query}
@@ -88,26 +94,7 @@ class KeyValue(System[KeyValueConfig]):
         of_writes = (ops.split(tensor, writes, axis=1) for tensor in (beta, keys, changes))
         for strength, key, change in zip(*of_writes, strict=True):
             if config.rule == "delta":
-                change -= _read(memory, key)
+                change -= read_of(memory, key)
             memory += (strength[:, :, None] * change)[..., None] * key[:, :, None]
-        read = ops.reshape(_read(memory, query), (-1, heads * config.width))
+        read = ops.reshape(read_of(memory, query), (-1, heads * config.width))
         return read, KeyValueState(memory), traces
-
-    def _features(self, x: Tensor) -> Tensor:
-        """Map and normalize keys: ``(..., key_size)`` to ``(..., key_features)``."""
-        config = self.config
-        if config.feature_map == "silu":
-            x = ops.silu(x)
-        elif config.feature_map == "elu":
-            x = ops.elu(x) + 1
-        elif config.feature_map == "dpfp":
-            r = ops.relu(ops.concatenate([x, -x], axis=-1))
-            x = ops.concatenate([r * tf.roll(r, -j, axis=-1) for j in range(1, config.nu + 1)], axis=-1)
-        if config.norm == "unit":
-            return tf.math.l2_normalize(x, axis=-1, epsilon=FLOOR**2)
-        return x / ops.maximum(ops.sum(x, axis=-1, keepdims=True), FLOOR)
-
-
-def _read(memory: Tensor, key: Tensor) -> Tensor:
-    """Return the memory times a key, ``(batch, heads, width)``."""
-    return ops.sum(memory * key[:, :, None], axis=-1)

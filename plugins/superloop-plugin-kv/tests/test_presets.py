@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from superloop_plugin_kv.key_value import GATE_BIAS, KeyValue, KeyValueState
+from superloop_plugin_kv.key_value import KeyValue, KeyValueState
+from superloop_plugin_kv.operations import GATE_BIAS
 
 from superloop_core import Sequence, Superloop
 from superloop_core.builder import dtype_policy

@@ -17,9 +17,8 @@ from superloop_plugin_lab.diagnosis import TrainingError
 from superloop_plugin_lab.experiment import Experiment, check_batch, read_experiment
 from superloop_plugin_lab.feeding import measured_batches, pictured_batch, rows_at_once
 from superloop_plugin_lab.measurement import Measurement, measure
-from superloop_plugin_lab.pictures.traces import draw_traces, slot_names
 from superloop_plugin_lab.run_folder import RunFolder
-from superloop_plugin_lab.tracing import compute_traces
+from superloop_plugin_lab.tracing import compute_traces, draw_traces
 
 
 @attrs.frozen(kw_only=True)
@@ -111,8 +110,9 @@ def trace_run(
 
     Args:
         run: the run's folder.
-        out: the ``.npz`` file to write. It holds each trace by its name, ``(sequences, timesteps, ...)``, and
-            the task's ``inputs.<name>`` and ``targets``. The picture ``.png`` is written beside it.
+        out: the ``.npz`` file to write, which ``superloop_core.Traces.load`` reads: each trace by its name,
+            ``(sequences, timesteps, ...)``, and the task's ``inputs.<name>`` and ``targets``. The picture
+            ``.png`` is written beside it.
         sequences: number of sequences.
         length: of all sequences; None: as in training.
         seed: of the sequences; None: the run's.
@@ -135,18 +135,11 @@ def trace_run(
     check_batch(experiment, sequences)
     batch = pictured_batch(experiment, sequences, _generator(experiment, seed, "picture"))
     traces = compute_traces(experiment.network, batch)
-    inputs = {f"inputs.{name}": array for name, array in batch.inputs.items()}
-    arrays: dict[str, Any] = {"targets": batch.targets, **inputs, **traces}
     left_out: list[str] = []
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(out, lambda path: np.savez_compressed(path, **arrays))
-        replace_file(
-            picture,
-            lambda path: left_out.extend(
-                draw_traces(experiment.task, batch, traces, path, slot_names(experiment.layer))
-            ),
-        )
+        traces.save(out)
+        replace_file(picture, lambda path: left_out.extend(draw_traces(experiment.task, batch, traces, path)))
     except OSError as error:
         raise ConfigError(f"--out {out}: cannot be written: {os_reason(error)}") from error
     return out, picture, left_out

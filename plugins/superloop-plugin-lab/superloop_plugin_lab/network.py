@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import attrs
 import keras
@@ -24,24 +23,10 @@ class Network:
     Args:
         loops: the first one, or its forward direction, and those of ``[[model.loops]]``.
         model: maps a task's inputs to a dict of ``outputs`` and traces.
-        feeds: maps them to the inputs of each loop, ``0.inputs`` and so on, without ``lengths``; None: they
-            are the first loop's, and there is no other.
     """
 
     loops: tuple[Superloop, ...]
     model: keras.Model
-    feeds: keras.Model | None
-
-    def inputs_of_loops(self, batch: Batch) -> list[dict[str, Any]]:
-        """Return the inputs of each loop on a batch, by name."""
-        if self.feeds is None:
-            return [dict(batch.inputs)]
-        lengths = {"lengths": batch.inputs["lengths"]} if "lengths" in batch.inputs else {}
-        feeds: list[dict[str, Any]] = [dict(lengths) for _ in self.loops]
-        for key, array in self.feeds.predict_on_batch(dict(batch.inputs)).items():
-            index, _, name = key.partition(".")
-            feeds[int(index)][name] = array
-        return feeds
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -110,7 +95,7 @@ class Plan:
         if config.input_dropout:
             dropout = keras.layers.Dropout(config.input_dropout, name="input_dropout")
             feed["inputs"] = dropout(feed["inputs"])
-        feeds, loops = [feed], [first]
+        loops = [first]
         if config.bidirectional:
             both = keras.layers.Bidirectional(first, name="bidirectional")
             loops, results = [both.forward_layer], {"outputs": both(feed)}
@@ -121,7 +106,6 @@ class Plan:
             own = dict(own) if isinstance(own, Mapping) else {}
             inputs |= {name: tensor for name, tensor in own.items() if name != "inputs"}
             feed = own | {"inputs": results["outputs"]}
-            feeds.append(feed)
             loops.append(layer)
             if lengths and config.bidirectional and index == 1:  # which has no mask to pass on
                 feed = feed | {"lengths": inputs["lengths"]}
@@ -139,15 +123,7 @@ class Plan:
             # A copy has no mask, with which Keras's embedding would warn that it drops it.
             outputs = embedding(keras.ops.copy(outputs), reverse=True)
         model = keras.Model(inputs, as_float32(results | {"outputs": outputs}))
-        of_loops = {
-            f"{index}.{name}": tensor for index, feed in enumerate(feeds) for name, tensor in feed.items()
-        }
-        of_loops = {key: tensor for key, tensor in of_loops.items() if not key.endswith(".lengths")}
-        return Network(
-            loops=tuple(loops),
-            model=model,
-            feeds=None if self.is_plain else keras.Model(inputs, of_loops),
-        )
+        return Network(loops=tuple(loops), model=model)
 
 
 def prefixed(index: int, name: str) -> str:

@@ -20,9 +20,8 @@ from superloop_plugin_lab.feeding import pictured_batch
 from superloop_plugin_lab.figures import headline_first
 from superloop_plugin_lab.grouping import figure_text, short_keys, statistics_of
 from superloop_plugin_lab.pictures.curves import run_names
-from superloop_plugin_lab.pictures.traces import draw_traces, slot_names
 from superloop_plugin_lab.run_folder import RunFolder
-from superloop_plugin_lab.tracing import Tracer
+from superloop_plugin_lab.tracing import compute_traces, draw_traces
 from superloop_plugin_lab.training import Outcome
 
 if TYPE_CHECKING:
@@ -33,20 +32,19 @@ PICTURED = 4  # sequences
 PIPED_WIDTH = 200  # columns of a table that is not shown on a terminal, so that no name is cut
 
 
-def draw_picture(experiment: Experiment, folder: RunFolder, tracer: Tracer | None = None) -> list[str]:
+def draw_picture(experiment: Experiment, folder: RunFolder) -> list[str]:
     """Draw the picture of a run, and return the names of the traces that it leaves out.
 
     Args:
         experiment: with the best weights.
         folder: of the run.
-        tracer: of the experiment's network; None: make it.
     """
     batch = pictured_batch(experiment, PICTURED)
-    traces = (tracer or Tracer(experiment.network))(batch)
+    traces = compute_traces(experiment.network, batch)
     left_out: list[str] = []
 
     def draw(path: Path) -> None:
-        left_out.extend(draw_traces(experiment.task, batch, traces, path, slot_names(experiment.layer)))
+        left_out.extend(draw_traces(experiment.task, batch, traces, path))
 
     with folder.writing():
         folder.write({folder.picture.name: draw})

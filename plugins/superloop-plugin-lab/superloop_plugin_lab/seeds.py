@@ -130,7 +130,7 @@ def _train_folder(
         state = folder.read_task_state() if start else None
         experiment, shared = model.read(source, overrides, task_state=state)
         outcome = train(experiment, folder, start, shared.compiled)
-        draw_picture(experiment, folder, shared.tracer())
+        draw_picture(experiment, folder)
     return outcome.interrupted
 
 

@@ -12,11 +12,10 @@ from superloop_core.task import Task
 from superloop_plugin_lab.checkpoint import put_back
 from superloop_plugin_lab.experiment import Experiment
 from superloop_plugin_lab.step import Compiled, compiled_step, new_optimizer
-from superloop_plugin_lab.tracing import Tracer
 
 
 class SharedModel:
-    """A model whose step, measurements and traces are compiled once, at the first run that uses them.
+    """A model whose step and measurements are compiled once, at the first run that uses them.
 
     Args:
         experiment: its model is the one that is shared.
@@ -27,7 +26,6 @@ class SharedModel:
         self._experiment = experiment
         self._constants = _constants(experiment.model, experiment.task)
         self.compiled = Compiled(optimizer, compiled_step(experiment, optimizer))
-        self._tracer: Tracer | None = None
 
     def lend(self, other: Experiment) -> Experiment | None:
         """Give the model another experiment's initial weights, states of generators and of the optimizer.
@@ -47,13 +45,6 @@ class SharedModel:
         state = [np.array(variable) for variable in optimizer.variables]
         put_back(self.compiled.optimizer.variables, state, "an optimizer")
         return attrs.evolve(other, network=mine.network)
-
-    def tracer(self) -> Tracer:
-        """Return the function of every trace; where a loop draws noise a new one, whose seed is the run's."""
-        network = self._experiment.network
-        if self._tracer is None or any(loop.wiring.stochastic is True for loop in network.loops):
-            self._tracer = Tracer(network)
-        return self._tracer
 
 
 def _constants(model: keras.Model, task: Task) -> dict[str, list[Any]]:

@@ -35,6 +35,7 @@ handed_over: ContextVar[Made | None] = ContextVar("handed_over", default=None)  
 def complete(tables: Mapping[str, Any], registry: Registry) -> tuple[Mapping[str, Any], Made | None]:
     """Fill in what the loops leave out of inputs, outputs and timesteps, where the task has ``sizes``.
 
+    A system that can be fed the length of a task's content is, where neither it nor the task says anything.
     What is given stays, and what is wrong: the reading reports it.
 
     Args:
@@ -44,6 +45,7 @@ def complete(tables: Mapping[str, Any], registry: Registry) -> tuple[Mapping[str
     Returns:
         the config, and what came of making its task if that was needed.
     """
+    tables = with_length_source(tables, registry)
     loop = tables.get("loop")
     if "task" not in tables or not isinstance(loop, Mapping):
         return tables, None
@@ -66,6 +68,32 @@ def complete(tables: Mapping[str, Any], registry: Registry) -> tuple[Mapping[str
     further[-1] = {**of_last, **further[-1]}
     _fill_inputs(loop, further, table.get("bidirectional") is True, registry)
     return {**tables, "loop": loop, "model": {**table, "loops": further}}, made
+
+
+def with_length_source(tables: Mapping[str, Any], registry: Registry) -> Mapping[str, Any]:
+    """Let the task feed the length of its contents to the one system of the loop that has a source for it.
+
+    The settings of such a system have ``length_source``, the name of the source and the settings by which the
+    system has it; those of the task have ``length_source``, the full name of the source.
+    """
+    loop, task = tables.get("loop"), tables.get("task")
+    systems = loop.get("systems") if isinstance(loop, Mapping) else None
+    if not isinstance(task, Mapping) or not isinstance(systems, list) or "length_source" in task:
+        return tables
+    try:
+        fields = attrs.fields_dict(registry.resolve("task", task["use"]).spec.config)
+        of_systems = [registry.resolve("system", table["use"]) for table in systems]
+    except (SuperloopError, KeyError, TypeError):
+        return tables
+    declared = [getattr(record.spec.config, "length_source", None) for record in of_systems]
+    if "length_source" not in fields or len(declared) - declared.count(None) != 1:
+        return tables
+    i, (source, needed) = next((i, one) for i, one in enumerate(declared) if one is not None)
+    if any(systems[i].get(name, value) != value for name, value in needed.items()):
+        return tables
+    systems = [*systems[:i], {**systems[i], **needed}, *systems[i + 1 :]]
+    task = {**task, "length_source": f"{systems[i].get('id', of_systems[i].name)}_{source}"}
+    return {**tables, "loop": {**loop, "systems": systems}, "task": task}  # type: ignore[dict-item]
 
 
 def make_task(registry: Registry, part: PartConfig) -> Task:

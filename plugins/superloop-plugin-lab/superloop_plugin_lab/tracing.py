@@ -1,61 +1,73 @@
-"""Every trace of a model on a batch."""
+"""Every trace of a model on a batch, and their picture."""
 
-from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
 
+import attrs
 import numpy as np
-import tensorflow as tf
+from superloop_plugin_view import choose_traces, plot
 
-from superloop_core import Superloop
-from superloop_core.task import Batch
-from superloop_plugin_lab.compatibility import as_float32
+from superloop_core import Traces, trace
+from superloop_core.task import Batch, Task
 from superloop_plugin_lab.network import Network, prefixed
 
 
-class Tracer:
-    """Computes every trace of a network with copies of its loops, which are compiled once for each shape.
+def compute_traces(network: Network, batch: Batch) -> Traces:
+    """Return the outputs and every trace of a batch, each ``(batch, timesteps, ...)``, in float32.
+
+    Traces of further loops have a prefix, ``loops.1.``. A loop in two directions has those of the forward
+    one.
+    """
+    found = trace(network.model, dict(batch.inputs))
+    prefixes = {loop.name: prefixed(index, "") for index, loop in enumerate(network.loops)}
+    known = {old: prefixes[name] for old, name in found.loops.items() if name in prefixes}
+
+    def renamed(name: str) -> str | None:
+        """Return the name in the lab; None: it is of the backward direction."""
+        old = found.loop_of(name)
+        return known[old] + name.removeprefix(old) if old in known else None
+
+    arrays = {new: as_float32(array) for name, array in found.items() if (new := renamed(name)) is not None}
+    return attrs.evolve(
+        found,
+        arrays=arrays | {"outputs": as_float32(found.results["outputs"])},
+        views={new: view for name, view in found.views.items() if (new := renamed(name)) is not None},
+        labels={new: names for name, names in found.labels.items() if (new := renamed(name)) is not None},
+        states=frozenset(new for name in found.states if (new := renamed(name)) is not None),
+        loops={known[old]: name for old, name in found.loops.items() if old in known},
+        reached={new: array for name, array in found.reached.items() if (new := renamed(name)) is not None},
+        results=None,  # they are traces, too
+        extra={"targets": batch.targets},
+    )
+
+
+def as_float32(array: np.ndarray) -> np.ndarray:
+    """Return floats of other sizes, those of a dtype policy, as float32."""
+    return array.astype("float32") if array.dtype.kind == "f" else array
+
+
+def draw_traces(task: Task, batch: Batch, traces: Traces, path: Path) -> list[str]:
+    """Draw the traces of every system, and return the names of those left out.
+
+    The system that the task annotates comes first, with its slots labelled. The lines of a task that has some
+    come before all traces.
 
     Args:
-        network: its weights at each call are used.
+        task: annotates the sequences.
+        batch: its sequences.
+        traces: of the batch.
+        path: the file to write.
     """
-
-    def __init__(self, network: Network):
-        self._network = network
-        self._loops = [_Copy(loop) for loop in network.loops]
-
-    def __call__(self, batch: Batch) -> dict[str, np.ndarray]:
-        """Return the outputs and every trace of a batch, each ``(batch, timesteps, ...)``.
-
-        Traces of further loops have a prefix, ``loops.1.``. A loop in two directions has those of the forward
-        one.
-        """
-        traces: dict[str, np.ndarray] = {}
-        feeds = self._network.inputs_of_loops(batch)
-        for index, (loop, inputs) in enumerate(zip(self._loops, feeds, strict=True)):
-            traces |= {prefixed(index, name): trace for name, trace in loop.traces(inputs).items()}
-        if self._network.feeds is not None:
-            outputs = self._network.model.predict_on_batch(dict(batch.inputs))["outputs"]
-            traces["outputs"] = np.asarray(outputs)
-        return traces
-
-
-class _Copy:
-    """A copy of a loop, which records every trace."""
-
-    def __init__(self, layer: Superloop):
-        self._layer = layer
-        self._copy = Superloop.from_config(layer.get_config() | {"traces": "all", "name": None})
-        self._copy.build(None)
-        self._run = tf.function(
-            lambda inputs: as_float32(self._copy(inputs, training=False)), autograph=False
-        )
-
-    def traces(self, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        self._copy.set_weights(self._layer.get_weights())
-        results = self._run({name: tf.constant(array) for name, array in inputs.items()})
-        return {name: tensor.numpy() for name, tensor in results.items()}
-
-
-def compute_traces(network: Network, batch: Batch) -> dict[str, np.ndarray]:
-    """Return the outputs and every trace of a batch: see :class:`Tracer`."""
-    return Tracer(network)(batch)
+    rows = range(len(batch.targets))
+    correct: list[bool | None] = np.asarray(task.correct(batch.targets, traces)).tolist()
+    if getattr(task, "headline", "accuracy") != "accuracy":
+        correct = [None] * len(correct)
+    lines = getattr(task, "picture_lines", None)
+    plot(
+        traces,
+        sequences=rows,
+        correct=correct,
+        annotations=[task.annotate(batch, row) for row in rows],
+        lines=None if lines is None else [lines(batch, row, traces) for row in rows],
+        path=path,
+    )
+    return choose_traces(traces).left_out

@@ -8,7 +8,7 @@ from superloop_plugin_lab.diagnosis import TrainingError
 from superloop_plugin_lab.evaluation import evaluate_run, open_run, trace_run
 from superloop_plugin_lab.report import print_evaluations
 
-from superloop_core import ConfigError, WeightsError, load_model
+from superloop_core import ConfigError, Traces, WeightsError, load_model
 
 pytestmark = pytest.mark.slow
 
@@ -98,7 +98,7 @@ def test_a_folder_without_a_config_or_a_model_is_rejected(run, tmp_path, missing
 def test_a_trace_file_holds_every_trace_the_inputs_and_the_targets(run, tmp_path):
     arrays, picture, _ = trace_run(run.path, tmp_path / "traces.npz", sequences=3)
     with np.load(arrays) as traces:
-        shapes = {name: traces[name].shape for name in traces}
+        shapes = {name: traces[name].shape for name in traces if not name.startswith("__")}
         assert shapes == {
             "inputs.tape_data": (3, 4, 10),
             "targets": (3,),
@@ -116,6 +116,9 @@ def test_a_trace_file_holds_every_trace_the_inputs_and_the_targets(run, tmp_path
         np.testing.assert_allclose(traces["tape.weights"][:, :-1], 1 / (1 + distance**2), rtol=1e-5)
     assert picture == tmp_path / "traces.png"
     assert picture.is_file()
+    loaded = Traces.load(arrays)
+    assert loaded.kinds["tape.weights"] == "weights"
+    assert set(loaded.inputs) == {"tape_data"}
 
 
 def test_a_trace_file_holds_the_results_of_the_model(run, tmp_path):

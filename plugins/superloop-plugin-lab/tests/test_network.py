@@ -258,7 +258,6 @@ def test_a_plain_table_is_the_loop_alone(small):
     plain = read_experiment(small | {"model": {}})
     assert [layer.name for layer in plain.model.layers] == ["tape_data", "superloop"]
     assert isinstance(plain.layer, Superloop)
-    assert plain.network.feeds is None
 
 
 PROBLEMS = {

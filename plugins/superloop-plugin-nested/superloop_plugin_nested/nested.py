@@ -43,6 +43,16 @@ class LoopSystem(System[LoopSystemConfig]):
         self.supports_jit = self.wiring.supports_jit
         self.stochastic = self.wiring.stochastic
 
+    @property
+    def trace_views(self) -> Any:
+        """Those of the inner loop."""
+        return self.wiring.trace_views
+
+    @property
+    def slot_names(self) -> Any:
+        """Those of the inner loop."""
+        return self.wiring.slot_names
+
     def build(self, input_size: int) -> None:
         """Make the weights of the inner cells and systems."""
         if not self.wiring.built:

@@ -21,8 +21,13 @@ class NTMConfig(SystemSettings):
         shift_range: largest shift of a head in a timestep, in slots, to either side.
         initial_memory: the memory at t = 0: ``constant``, 1e-6 everywhere; ``random``, drawn with the
             weights and not trained; ``learned``, drawn in the same way and trained.
-        initial_weighting: the weightings at t = 0: ``first``, all on the first slot; ``learned``, one for
-            each head.
+        initial_weighting: the weightings at t = 0: ``first``, all on the first slot; ``uniform``, equal on
+            all slots; ``learned``, one for each head.
+        order: which comes first in a timestep, ``write_first`` or ``read_first``.
+        read_addressing: the memory whose content read heads compare with their keys: ``old``, before the
+            write, as all heads; ``new``, after it, where the write comes first.
+        keys: the activation of keys, ``tanh`` or ``linear``.
+        adds: the activation of the vectors that are added, ``tanh`` or ``linear``.
     """
 
     slots: int = attrs.field(default=128, validator=ge(1))
@@ -31,7 +36,17 @@ class NTMConfig(SystemSettings):
     write_heads: int = attrs.field(default=1, validator=ge(1))
     shift_range: int = attrs.field(default=1, validator=ge(0))
     initial_memory: Literal["constant", "random", "learned"] = "constant"
-    initial_weighting: Literal["first", "learned"] = "first"
+    initial_weighting: Literal["first", "uniform", "learned"] = "first"
+    order: Literal["write_first", "read_first"] = "write_first"
+    read_addressing: Literal["old", "new"] = "old"
+    keys: Literal["tanh", "linear"] = "tanh"
+    adds: Literal["tanh", "linear"] = "tanh"
+
+    def __attrs_post_init__(self) -> None:
+        if self.order == "read_first" and self.read_addressing == "new":
+            raise ValueError(
+                f"'read_addressing' must be 'old' with 'order' = 'read_first': {self.read_addressing!r}"
+            )
 
     @property
     def heads(self) -> int:

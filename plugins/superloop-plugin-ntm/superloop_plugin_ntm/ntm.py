@@ -1,13 +1,13 @@
 """The memory of the Neural Turing Machine."""
 
 from itertools import accumulate
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import keras
 import tensorflow as tf
 from keras import ops
 
-from superloop_core import Sequence, System
+from superloop_core import Sequence, System, TraceView
 from superloop_core.builder import Tensor
 from superloop_plugin_ntm import NTMConfig
 from superloop_plugin_ntm.addressing import Heads, address
@@ -25,7 +25,7 @@ class NTMState(NamedTuple):
 
 
 class NTM(System[NTMConfig]):
-    """A memory with read heads and write heads. A step writes, then reads.
+    """A memory with read heads and write heads. A step writes, then reads, unless ``order`` says otherwise.
 
     All heads use the same addressing. M and w are the memory and the head's weighting before the step (the
     paper writes M_t, but a write head addresses before it writes)::
@@ -40,10 +40,15 @@ class NTM(System[NTMConfig]):
         M'    = M prod_heads (1 - w' e^T) + sum_heads w' a^T
         r     = w'^T M'                                 concatenated over the read heads
 
+    With ``read_addressing = "new"`` the read heads also address by M', which the write heads have made. With
+    ``order = "read_first"``, r = w'^T M: a vector is read in the next timestep at the earliest, as in the
+    code of Collier and Beel (https://github.com/MarkPKCollier/NeuralTuringMachine). The paper leaves both
+    open.
+
     The control holds k of all heads, read heads first; then beta, g, s (from the shift -shift_range up) and
     gamma of all heads; then e and a of the write heads. The activations: k = tanh and a = tanh as in Collier
-    and Beel, since the paper does not give them; beta = softplus, g = sigmoid, s = softmax,
-    gamma = 1 + softplus, e = sigmoid.
+    and Beel, since the paper does not give them, or linear by ``keys`` and ``adds``; beta = softplus,
+    g = sigmoid, s = softmax, gamma = 1 + softplus, e = sigmoid.
 
     K is 0 for a key or a slot of zeros, and has a gradient there. A single slot has weight 1. A shift longer
     than the memory wraps around more than once.
@@ -56,6 +61,12 @@ class NTM(System[NTMConfig]):
     """
 
     learned_fields = ("memory",)  # weightings must sum to 1
+
+    trace_views: ClassVar = {
+        "memory": TraceView("slots", "slot", "number"),
+        "read_weights": TraceView("weights", "head", "slot"),
+        "write_weights": TraceView("weights", "head", "slot"),
+    }
 
     def build(self, input_size: int) -> None:
         """Make the weights of the state at t = 0, unless it is constant."""
@@ -86,6 +97,8 @@ class NTM(System[NTMConfig]):
         if config.initial_weighting == "first":
             first = ops.zeros((config.heads,), dtype="int32")
             w = ops.one_hot(first, config.slots, dtype=self.variable_dtype)  # (heads, slots)
+        elif config.initial_weighting == "uniform":
+            w = ops.full((config.heads, config.slots), 1 / config.slots, dtype=self.variable_dtype)
         else:
             w = tf.nn.softmax(ops.convert_to_tensor(self.first_scores))
         memory, w = (tf.broadcast_to(t, (sequence.batch_size, *t.shape)) for t in (memory, w))
@@ -102,7 +115,11 @@ class NTM(System[NTMConfig]):
         w = address(heads, state.memory, previous)  # (batch, heads, slots)
         read_weights, write_weights = w[:, : config.read_heads], w[:, config.read_heads :]
         memory = write(state.memory, write_weights, e, a)
-        read = ops.reshape(read_weights @ memory, (-1, config.output_size))
+        if config.read_addressing == "new":
+            readers = Heads(*(part[:, : config.read_heads] for part in heads))
+            read_weights = address(readers, memory, state.read_weights)
+        read_from = memory if config.order == "write_first" else state.memory
+        read = ops.reshape(read_weights @ read_from, (-1, config.output_size))
         return read, NTMState(memory, read_weights, write_weights), {}
 
     def _interface(self, control: Tensor) -> tuple[Heads, Tensor, Tensor]:
@@ -112,14 +129,19 @@ class NTM(System[NTMConfig]):
         sizes = [heads * config.width, heads, heads, heads * config.shifts, heads, written, written]
         k, beta, g, s, gamma, e, a = ops.split(control, list(accumulate(sizes[:-1])), axis=-1)
         parameters = Heads(
-            k=ops.tanh(ops.reshape(k, (-1, heads, config.width))),
+            k=activated(config.keys, ops.reshape(k, (-1, heads, config.width))),
             beta=ops.softplus(beta)[..., None],
             g=ops.sigmoid(g)[..., None],
             s=tf.nn.softmax(ops.reshape(s, (-1, heads, config.shifts))),
             gamma=1 + ops.softplus(gamma)[..., None],
         )
         shape = (-1, config.write_heads, config.width)
-        return parameters, ops.sigmoid(ops.reshape(e, shape)), ops.tanh(ops.reshape(a, shape))
+        return parameters, ops.sigmoid(ops.reshape(e, shape)), activated(config.adds, ops.reshape(a, shape))
+
+
+def activated(name: str, x: Tensor) -> Tensor:
+    """Return x itself, or its tanh."""
+    return ops.tanh(x) if name == "tanh" else x
 
 
 def write(memory: Tensor, w: Tensor, e: Tensor, a: Tensor) -> Tensor:

@@ -10,6 +10,19 @@ def test_conformance(check):
     check()
 
 
+# As in the code of Collier and Beel; and what differs from it and from the defaults.
+FORMS = [
+    {"slots": 5, "width": 3, "order": "read_first", "initial_weighting": "uniform"},
+    {"slots": 5, "width": 3, "read_addressing": "new", "keys": "linear", "adds": "linear"},
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("check", [check for form in FORMS for check in conformance("ntm", form)], ids=str)
+def test_conformance_of_other_forms(check):
+    check()
+
+
 # The checks that a state at t = 0 may break, except those that compare two layers with the same one.
 START_CHECKS = ("sizes", "state", "one_row", "chunks_are_the_whole", "masked_is_unpadded", "saved_and_loaded")
 LEARNED = {

@@ -67,6 +67,21 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
+def plain_weighting(config, k, beta, g, s, gamma, memory, before, floors):
+    """The weighting of one head of one row."""
+    slots = range(config.slots)
+    w_c = np.zeros(config.slots)
+    for i in slots:
+        key_length, slot_length = (np.sqrt(v @ v + f) for v, f in zip((k, memory[i]), floors, strict=True))
+        w_c[i] = np.exp(beta * (k @ memory[i]) / (key_length * slot_length))
+    w_g = g * w_c / w_c.sum() + (1 - g) * before
+    w_shifted = np.zeros(config.slots)
+    for i in slots:
+        for by in range(-config.shift_range, config.shift_range + 1):
+            w_shifted[i] += w_g[(i - by) % config.slots] * s[by + config.shift_range] / s.sum()
+    return w_shifted**gamma / (w_shifted**gamma).sum()
+
+
 def plain(config, memory, w, controls, floors=(KEY_FLOOR, SLOT_FLOOR)):
     """Compute the paper's equations, number by number; return reads, the last memory and weightings."""
     timesteps, batch, _ = controls.shape
@@ -80,28 +95,20 @@ def plain(config, memory, w, controls, floors=(KEY_FLOOR, SLOT_FLOOR)):
             def take(count, left=left):
                 return np.array([left.pop(0) for _ in range(count)])
 
-            k = [np.tanh(take(config.width)) for _ in heads]
+            key_of, add_of = ({"tanh": np.tanh, "linear": np.array}[n] for n in (config.keys, config.adds))
+            k = [key_of(take(config.width)) for _ in heads]
             beta = [np.logaddexp(0, take(1)[0]) for _ in heads]
             g = [sigmoid(take(1)[0]) for _ in heads]
             s = [np.exp(take(config.shifts)) for _ in heads]
             gamma = [1 + np.logaddexp(0, take(1)[0]) for _ in heads]
             e = [sigmoid(take(config.width)) for _ in range(config.write_heads)]
-            a = [np.tanh(take(config.width)) for _ in range(config.write_heads)]
+            a = [add_of(take(config.width)) for _ in range(config.write_heads)]
             assert not left
-            for h in heads:
-                w_c = np.zeros(config.slots)
-                for i in slots:
-                    key_length, slot_length = (
-                        np.sqrt(v @ v + f) for v, f in zip((k[h], memory[b, i]), floors, strict=True)
-                    )
-                    w_c[i] = np.exp(beta[h] * (k[h] @ memory[b, i]) / (key_length * slot_length))
-                w_g = g[h] * w_c / w_c.sum() + (1 - g[h]) * w[b, h]
-                w_shifted = np.zeros(config.slots)
-                for i in slots:
-                    for by in range(-config.shift_range, config.shift_range + 1):
-                        weight = s[h][by + config.shift_range] / s[h].sum()
-                        w_shifted[i] += w_g[(i - by) % config.slots] * weight
-                w[b, h] = w_shifted ** gamma[h] / (w_shifted ** gamma[h]).sum()
+
+            parameters = list(zip(k, beta, g, s, gamma, strict=True))
+            old = memory[b].copy()
+            for h in range(config.read_heads, config.heads):
+                w[b, h] = plain_weighting(config, *parameters[h], old, w[b, h], floors)
             w_write = w[b, config.read_heads :]
             for i in slots:
                 for h in range(config.write_heads):
@@ -109,8 +116,10 @@ def plain(config, memory, w, controls, floors=(KEY_FLOOR, SLOT_FLOOR)):
                 for h in range(config.write_heads):
                     memory[b, i] += w_write[h, i] * a[h]
             for h in range(config.read_heads):
+                addressed = memory[b] if config.read_addressing == "new" else old
+                w[b, h] = plain_weighting(config, *parameters[h], addressed, w[b, h], floors)
                 for i in slots:
-                    reads[t, b, h] += w[b, h, i] * memory[b, i]
+                    reads[t, b, h] += w[b, h, i] * (memory[b] if config.order == "write_first" else old)[i]
     return reads.reshape(timesteps, batch, -1), memory, w
 
 
@@ -157,15 +166,19 @@ def test_a_worked_write():
     np.testing.assert_allclose(after.memory[0, 0], [0.981834, -0.018166], atol=2e-6)
 
 
+ORDERS = [("write_first", "old"), ("write_first", "new"), ("read_first", "old")]
 SETTINGS = st.builds(
-    NTMConfig,
+    lambda order, **rest: NTMConfig(order=order[0], read_addressing=order[1], **rest),
+    order=st.sampled_from(ORDERS),
+    keys=st.sampled_from(["tanh", "linear"]),
+    adds=st.sampled_from(["tanh", "linear"]),
     slots=st.integers(1, 5),
     width=st.integers(1, 3),
     read_heads=st.integers(1, 3),
     write_heads=st.integers(1, 3),
     shift_range=st.integers(0, 3),
     initial_memory=st.sampled_from(["constant", "random", "learned"]),
-    initial_weighting=st.sampled_from(["first", "learned"]),
+    initial_weighting=st.sampled_from(["first", "uniform", "learned"]),
 )
 
 
@@ -227,6 +240,38 @@ def test_a_read_returns_what_the_same_step_writes():
     write = {"e": [LARGE, LARGE], "a": np.arctanh([0.5, -0.5])}
     reads, _ = run(system, control_of(system.config, [{}], [write])[None])
     np.testing.assert_allclose(reads[0, 0], [0.5, -0.5], atol=1e-12)
+
+
+def test_read_first_returns_what_the_step_before_wrote():
+    system = ntm(order="read_first", **SMALL)
+    written = {"e": [LARGE, LARGE], "a": np.arctanh([0.5, -0.5])}
+    control = control_of(system.config, [{}], [written])
+    reads, _ = run(system, np.stack([control, control]))
+    np.testing.assert_allclose(reads[:, 0], [[1e-6, 1e-6], [0.5, -0.5]], atol=1e-12)
+
+
+@pytest.mark.parametrize(("addressing", "weight"), [("old", 0.5), ("new", 1.0)])
+def test_only_by_the_new_memory_a_key_finds_what_the_same_step_writes(addressing, weight):
+    """Slot 0 gets a vector at right angles to what it holds; slot 1 is at right angles to both."""
+    system = ntm(slots=2, width=3, read_addressing=addressing)
+    state = start(system)._replace(memory=tf.constant([[[1.0, 0, 0], [0, 0, 1]]], "float64"))
+    look = {"k": [0, LARGE, 0], "beta": LARGE, "g": LARGE}
+    written = {"e": [LARGE] * 3, "a": [0, LARGE, 0]}
+    read, after = run(system, control_of(system.config, [look], [written])[None], state)
+    np.testing.assert_allclose(after.read_weights[0, 0, 0], weight, atol=1e-6)
+    np.testing.assert_allclose(read[0, 0, 1], weight, atol=1e-6)
+
+
+def test_linear_adds_are_not_bounded():
+    system = ntm(slots=1, width=2, adds="linear")
+    reads, _ = run(system, control_of(system.config, [{}], [{"e": [LARGE] * 2, "a": [7, -9]}])[None])
+    np.testing.assert_allclose(reads[0, 0], [7, -9], atol=1e-12)
+
+
+def test_a_uniform_start_weighs_all_slots_alike():
+    state = start(ntm(slots=4, width=2, read_heads=2, initial_weighting="uniform"), 3)
+    np.testing.assert_array_equal(state.read_weights, np.full((3, 2, 4), 0.25))
+    np.testing.assert_array_equal(state.write_weights, np.full((3, 1, 4), 0.25))
 
 
 def test_two_write_heads_on_one_slot_erase_by_the_product_and_add_the_sum():
@@ -378,3 +423,8 @@ def test_each_head_has_its_own_learned_weighting():
 def test_sizes_out_of_range_are_rejected(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         NTMConfig(**wrong)
+
+
+def test_reads_before_the_write_cannot_address_by_what_it_makes():
+    with pytest.raises(ValueError, match="'read_addressing' must be 'old' with 'order' = 'read_first'"):
+        NTMConfig(order="read_first", read_addressing="new")

@@ -1,11 +1,11 @@
 """A memory of registers, addressed by softmax."""
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import tensorflow as tf
 from keras import ops
 
-from superloop_core import Sequence, System
+from superloop_core import Sequence, System, TraceView
 from superloop_core.builder import Tensor
 from superloop_plugin_registers import RegisterMemoryConfig
 
@@ -31,6 +31,12 @@ class RegisterMemory(System[RegisterMemoryConfig]):
     Traces: ``memory`` ``(batch, depth, width)``; ``write_weights`` s and ``read_weights`` r,
     ``(batch, depth)``.
     """
+
+    trace_views: ClassVar = {
+        "memory": TraceView("slots", "slot", "number"),
+        "write_weights": TraceView("weights", "slot"),
+        "read_weights": TraceView("weights", "slot"),
+    }
 
     def initial_state(self, sequence: Sequence) -> RegisterMemoryState:
         """Start with registers of zeros."""

@@ -1,12 +1,13 @@
 """The base of the neural stack, queue and deque: control, state, pop, push and read."""
 
+import math
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import ClassVar, NamedTuple, TypeVar
 
 import tensorflow as tf
 from keras import ops
 
-from superloop_core import Sequence, System
+from superloop_core import Sequence, System, TraceView
 from superloop_core.builder import Tensor
 from superloop_plugin_stacks.capacity import timesteps_of
 from superloop_plugin_stacks.settings import NeuralMemoryConfig
@@ -27,22 +28,31 @@ class NeuralMemory(System[ConfigT]):
     """The base class: values with strengths, a slot for each timestep and end.
 
     The control holds, for all ends of all memories, first the push strengths d, then the pop strengths u, and
-    then the values v: d and u are sigmoids of it, v is its tanh or linear.
+    then the values v: d and u are sigmoids of it, v is its tanh or linear. u is multiplied by ``max_pop``.
 
     The initial state cannot be learned: where both are zero, no gradient reaches values or strengths.
     """
 
     learned_fields = ()
 
+    trace_views: ClassVar = {
+        "values": TraceView("stack", "memory", "slot", "number"),
+        "strengths": TraceView("weights", "memory", "slot"),
+        "push": TraceView("scalar", "memory", "end"),
+        "pop": TraceView("scalar", "memory", "end"),
+    }
+
     def control_bias_initializer(self, shape: tuple[int, ...], dtype: str | None = None) -> Tensor:
-        """Initialize pops with sigmoid(-1), and the rest with zero.
+        """Initialize pop strengths with sigmoid(-1), whatever ``max_pop`` is; the rest of the bias is zero.
 
         A memory that is popped more than it is pushed stays empty, and its use is not learned (the paper,
         appendix B).
         """
         pushes = pops = shape[0] // (2 + self.config.width)
         values = shape[0] - pushes - pops
-        bias = tf.concat([tf.zeros([pushes]), tf.fill([pops], POP_BIAS), tf.zeros([values])], axis=0)
+        # log(u / (max_pop - u)) with u = sigmoid(POP_BIAS)
+        of_pops = POP_BIAS - math.log1p((self.config.max_pop - 1) * (1 + math.exp(POP_BIAS)))
+        bias = tf.concat([tf.zeros([pushes]), tf.fill([pops], of_pops), tf.zeros([values])], axis=0)
         return tf.cast(bias, dtype or self.variable_dtype)
 
     def initial_state(self, sequence: Sequence) -> NeuralState:
@@ -65,7 +75,8 @@ class NeuralMemory(System[ConfigT]):
         scores, value = ops.split(control, [2 * config.memories * config.ends], axis=-1)
         amounts = ops.reshape(ops.sigmoid(scores), (-1, 2, config.memories, config.ends))
         value = ops.reshape(value, (-1, config.memories, config.ends, config.width))
-        return amounts[:, 0], amounts[:, 1], ops.tanh(value) if config.value == "tanh" else value
+        pop = amounts[:, 1] if config.max_pop == 1 else config.max_pop * amounts[:, 1]
+        return amounts[:, 0], pop, ops.tanh(value) if config.value == "tanh" else value
 
     def read(self, state: NeuralState, *nearer: Callable[[Tensor], Tensor]) -> Tensor:
         """Read a strength of 1 from each end: ``(batch, memories * ends * width)``.

@@ -1,12 +1,12 @@
 """The nondeterministic stack."""
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from superloop_core import Sequence, System
+from superloop_core import Sequence, System, TraceView
 from superloop_core.builder import Tensor
 from superloop_plugin_stacks.capacity import timesteps_of
 from superloop_plugin_stacks.settings import NondeterministicStackConfig
@@ -58,13 +58,16 @@ class NondeterministicStack(System[NondeterministicStackConfig]):
     gamma[i->j] v[i+1], since the top of such runs was pushed at i + 1; so only v is stored. The bottom's
     vector is learned.
 
+    With ``bottom = "fixed"``, as in 2020, the sums go over i >= 0 only: the bottom of t = 0 is below other
+    symbols and never on top again. A run that replaces it, or pops the last symbol above it, ends.
+
     The control holds, for each top, the scores of pushes (to each top), of replaces (to each top) and of
     pops (to each state), and then the value to push. Weights are their softmax for each top
     (``normalize``), or their exp.
 
-    References: DuSell and Chiang, 2020, https://arxiv.org/abs/2010.04674 (softmax; read ``"symbols"``);
-    2022, https://arxiv.org/abs/2109.01982 (exp; read ``"states_and_symbols"``; the window); 2023,
-    https://arxiv.org/abs/2210.01343 (vectors)
+    References: DuSell and Chiang, 2020, https://arxiv.org/abs/2010.04674 (softmax; read ``"symbols"``;
+    bottom ``"fixed"``); 2022, https://arxiv.org/abs/2109.01982 (exp; read ``"states_and_symbols"``; the
+    window); 2023, https://arxiv.org/abs/2210.01343 (vectors)
 
     Traces: ``alpha`` ``(batch, tops)``, where the top (symbol, state) is ``symbol * states + state``;
     ``below`` ``(batch, symbols, (capacity - 1) * states, (capacity - 1) * tops)``; ``vectors``
@@ -73,6 +76,15 @@ class NondeterministicStack(System[NondeterministicStackConfig]):
     """
 
     learned_fields = ()  # shares must sum to 1; the vector at the bottom is a weight
+
+    trace_views: ClassVar = {
+        "alpha": TraceView("weights", "top"),
+        "below": TraceView("links", "symbol", "top", "link"),
+        "vectors": TraceView("stack", "slot", "number"),
+        "push": TraceView("actions", "top", "new top"),
+        "replace": TraceView("actions", "top", "new top"),
+        "pop": TraceView("actions", "top", "new state"),
+    }
 
     def __init__(self, config: NondeterministicStackConfig):
         super().__init__(config)
@@ -88,19 +100,24 @@ class NondeterministicStack(System[NondeterministicStackConfig]):
         return dict.fromkeys(("alpha", "push", "replace", "pop"), names)
 
     def build(self, input_size: int) -> None:
-        """Make the vector at the bottom, before its sigmoid."""
+        """Make the vector at the bottom, before its sigmoid, if the bottom can be read."""
         del input_size
-        if self.config.width:
+        if self.config.width and self.config.bottom == "replaceable":
             self.bottom = self.add_weight(shape=(self.config.width,), initializer="zeros", name="bottom")
 
     def initial_state(self, sequence: Sequence) -> NondeterministicStackState:
-        """Start in state 0 with symbol 0 at the bottom, on top of a link that never existed."""
+        """Start in state 0 with symbol 0 at the bottom, on top of a link that never existed.
+
+        A fixed bottom is on top of no link.
+        """
         config, batch = self.config, sequence.batch_size
         rows = config.capacity - 1 if config.capacity else timesteps_of(sequence)
         sizes = [(config.symbols, rows * config.states, rows * config.tops), (config.tops,)]
         below, alpha = (self._first_of_each_row(batch, size) for size in sizes)
+        if config.bottom == "fixed":  # what replaces or uncovers a top takes its shares from this table
+            below = ops.zeros_like(below)
         vectors = ops.zeros((batch, rows, config.width), dtype=self.variable_dtype)
-        if config.width:
+        if config.width and config.bottom == "replaceable":
             first = tf.pad(tf.sigmoid(self.bottom)[None, None], [[0, 0], [0, rows - 1], [0, 0]])
             vectors = vectors + first
         return NondeterministicStackState(below, alpha, vectors)

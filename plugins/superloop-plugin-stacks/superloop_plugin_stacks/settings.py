@@ -4,7 +4,7 @@ from abc import abstractmethod
 from typing import ClassVar, Literal
 
 import attrs
-from attrs.validators import ge
+from attrs.validators import ge, in_
 
 from superloop_core import SystemSettings
 
@@ -18,6 +18,8 @@ class NeuralMemoryConfig(SystemSettings):
             oldest. 0: all timesteps of the sequence.
         width: numbers in a value.
         value: the pushed value is the control itself, or its tanh.
+        max_pop: least upper bound of pop strengths. The paper has 1; with more, one pop removes several
+            values.
     """
 
     ends: ClassVar[int] = 1  # where it is popped, pushed and read
@@ -25,6 +27,7 @@ class NeuralMemoryConfig(SystemSettings):
     capacity: int = attrs.field(default=0, validator=ge(0))
     width: int = attrs.field(default=8, validator=ge(1))
     value: Literal["linear", "tanh"] = "tanh"
+    max_pop: float = attrs.field(default=1.0, validator=ge(1))
 
     @property
     @abstractmethod
@@ -104,6 +107,11 @@ class StackConfig(SystemSettings):
         stacks: number of stacks, side by side, each with actions of its own.
         no_op: whether a stack may also stay as it is, not only push or pop.
         value: the pushed value is the control itself, or its sigmoid.
+        superposition: the shares of the actions are a softmax for ``each`` stack, or one ``joint`` softmax
+            over the actions of all stacks.
+        empty: the number in empty cells.
+        read: the read vector holds the ``top`` cells, or the cells by ``attention``.
+        top_cells: number of top cells in the read vector.
     """
 
     depth: int = attrs.field(default=32, validator=ge(1))
@@ -111,6 +119,16 @@ class StackConfig(SystemSettings):
     stacks: int = attrs.field(default=1, validator=ge(1))
     no_op: bool = True
     value: Literal["linear", "sigmoid"] = "linear"
+    superposition: Literal["each", "joint"] = "each"
+    empty: int = attrs.field(default=0, validator=in_((-1, 0)))
+    read: Literal["top", "attention"] = "top"
+    top_cells: int = attrs.field(default=1, validator=ge(1))
+
+    def __attrs_post_init__(self) -> None:
+        if self.top_cells > self.depth:
+            raise ValueError(f"'top_cells' must be <= depth ({self.depth}): {self.top_cells}")
+        if self.read == "attention" and self.top_cells > 1:
+            raise ValueError(f"'read' = 'attention' reads all cells; 'top_cells' must be 1: {self.top_cells}")
 
     @property
     def actions(self) -> int:
@@ -124,8 +142,8 @@ class StackConfig(SystemSettings):
 
     @property
     def output_size(self) -> int:
-        """The tops."""
-        return self.stacks * self.width
+        """The top cells of each stack, or their mean by attention."""
+        return self.stacks * self.top_cells * self.width
 
 
 @attrs.frozen(kw_only=True)
@@ -141,6 +159,8 @@ class NondeterministicStackConfig(SystemSettings):
         capacity: the window of the papers, 2 or more: the number of timesteps for which the stack knows what
             lies below a top; 0: all timesteps of the sequence. Time and memory grow with its square.
         width: numbers in the vector of each symbol; 0: no vectors.
+        bottom: the symbol at the bottom is ``replaceable``, and read again once all above it is popped; or it
+            is ``fixed``: a run that replaces or uncovers it ends.
     """
 
     states: int = attrs.field(default=2, validator=ge(1))
@@ -149,6 +169,7 @@ class NondeterministicStackConfig(SystemSettings):
     read: Literal["symbols", "states_and_symbols"] = "states_and_symbols"
     capacity: int = attrs.field(default=0, validator=ge(0))
     width: int = attrs.field(default=0, validator=ge(0))
+    bottom: Literal["replaceable", "fixed"] = "replaceable"
 
     @capacity.validator
     def _no_capacity_of_one(self, attribute: "attrs.Attribute[int]", value: int) -> None:

@@ -102,6 +102,7 @@ def expected(kind, config, controls):
     n, ends, width = config.memories, config.ends, config.width
     strengths = 1 / (1 + np.exp(-controls[..., : 2 * n * ends]))
     strengths = strengths.reshape(timesteps, batch, 2, n, ends)
+    strengths[:, :, 1] *= config.max_pop
     values = controls[..., 2 * n * ends :].reshape(timesteps, batch, n, ends, width)
     values = np.tanh(values) if config.value == "tanh" else values
     reads = np.zeros_like(values)
@@ -142,6 +143,7 @@ def test_the_worked_steps_of_a_deque():
             "width": st.integers(1, 3),
             "memories": st.integers(1, 2),
             "value": st.sampled_from(["linear", "tanh"]),
+            "max_pop": st.sampled_from([1.0, 2.5]),
         }
     ),
     timesteps=st.integers(1, 7),
@@ -306,6 +308,22 @@ def test_pops_start_low(kind):
     ends = layer.config.systems[0].settings.ends
     bias = layer.wiring.controls[0].bias
     np.testing.assert_array_equal(bias, [0] * ends + [-1] * ends + [0, 0] * ends)
+
+
+@every
+def test_pops_start_equally_low_where_they_may_be_stronger(kind):
+    system = memory(kind, width=2, capacity=2, max_pop=4.0)
+    bias = system.control_bias_initializer((system.control_size,), "float64")
+    _, u, _ = system.interface(bias[None])
+    np.testing.assert_allclose(u, np.full((1, 1, system.config.ends), 1 / (1 + np.e)), rtol=1e-6)
+
+
+def test_a_pop_of_2_removes_two_values_at_once():
+    """Three values of strength 1; then u = 2, of at most 4."""
+    steps = told("neural_stack", (1, 0, 1), (1, 0, 2), (1, 0, 3), (0, 0.5, 0))
+    reads, state = run(memory("neural_stack", width=1, value="linear", max_pop=4.0), steps)
+    np.testing.assert_allclose(reads[:, 0, 0], [1, 2, 3, 1], atol=1e-12)
+    np.testing.assert_allclose(state.strengths[0, 0], [0, 0, 0, 1], atol=1e-12)
 
 
 @every

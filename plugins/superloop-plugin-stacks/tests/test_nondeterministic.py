@@ -1,6 +1,7 @@
-"""The nondeterministic stack against every run of the automaton, and against the papers' recursion."""
+"""The nondeterministic stack against all runs of the automaton, the papers' recursion, recorded answers."""
 
 import itertools
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -14,6 +15,8 @@ from superloop_plugin_stacks.nondeterministic import NondeterministicStack
 from superloop_core import Sequence, Superloop
 from superloop_core.builder import dtype_policy
 from superloop_core.errors import SuperloopError
+
+RECORDED = Path(__file__).parent / "recordings/nondeterministic_stack.npz"
 
 
 def stack(dtype="float64", **config):
@@ -69,8 +72,9 @@ def every_run(config, controls):
         for weight, q, (*under, (x, of_x, since)) in runs:
             for r, y in itertools.product(range(states), range(symbols)):
                 new.append((weight * push[q, x, r, y], r, (*under, (x, of_x, since), (y, vector, j - 1))))
-                new.append((weight * replace[q, x, r, y], r, (*under, (y, of_x, since))))
-            if under:
+                if under or config.bottom == "replaceable":
+                    new.append((weight * replace[q, x, r, y], r, (*under, (y, of_x, since))))
+            if len(under) > (config.bottom == "fixed"):
                 new.extend((weight * pop[q, x, r], r, tuple(under)) for r in range(states))
         runs = [one for one in new if j - one[2][-1][2] <= window]
         alpha, eta = np.zeros((states, symbols)), np.zeros((states, symbols, config.width))
@@ -88,8 +92,10 @@ def recursion(config, controls):
     gamma = np.zeros((steps + 1, steps + 2, states, symbols, states, symbols))
     zeta = np.zeros((*gamma.shape, config.width))
     alpha = np.zeros((steps + 2, states, symbols))
-    gamma[0, 1, 0, 0, 0, 0] = alpha[0, 0, 0] = alpha[1, 0, 0] = 1
-    zeta[0, 1, 0, 0, 0, 0] = 0.5
+    alpha[1, 0, 0] = 1
+    if config.bottom == "replaceable":  # in 2020 nothing precedes the bottom
+        gamma[0, 1, 0, 0, 0, 0] = alpha[0, 0, 0] = 1
+        zeta[0, 1, 0, 0, 0, 0] = 0.5
     reads = []
     for j, control in enumerate(controls, 2):
         push, replace, pop, vector = weights_of(config, control)
@@ -111,11 +117,12 @@ def recursion(config, controls):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("bottom", ["replaceable", "fixed"])
 @pytest.mark.parametrize("normalize", [True, False])
 @pytest.mark.parametrize("capacity", [0, 2, 3, 6])
-def test_it_reads_what_all_runs_together_have_on_top(normalize, capacity):
+def test_it_reads_what_all_runs_together_have_on_top(normalize, capacity, bottom):
     """10 actions in each of 5 steps: 100,000 runs."""
-    system = stack(states=2, symbols=2, width=2, normalize=normalize, capacity=capacity)
+    system = stack(states=2, symbols=2, width=2, normalize=normalize, capacity=capacity, bottom=bottom)
     controls = draw(system.config, seed=capacity, timesteps=5, batch=1)
     expected = every_run(system.config, controls[:, 0])
     np.testing.assert_allclose(run(system, controls)[0][:, 0], expected, rtol=0, atol=1e-12)
@@ -130,6 +137,7 @@ CONFIGS = st.builds(
     read=st.sampled_from(["symbols", "states_and_symbols"]),
     capacity=st.sampled_from([0, 2, 3, 4, 7, 30]),
     width=st.integers(0, 2),
+    bottom=st.sampled_from(["replaceable", "fixed"]),
 )
 
 
@@ -150,6 +158,42 @@ def test_the_bottom_has_its_own_vector_until_it_is_left_behind():
     system.bottom.assign([np.log(3)])  # a sigmoid of 3/4
     replace = [*certain(system.config, 1), 0.0]
     np.testing.assert_allclose(run(system, np.array([[replace]] * 3))[0].ravel(), [0.75, 0.75, 0], atol=1e-6)
+
+
+def test_the_fixed_bottom_is_the_recorded_one_of_2020():
+    with np.load(RECORDED) as arrays:
+        recorded = {key.removeprefix("fixed/"): arrays[key] for key in arrays}
+    scores = tf.constant(recorded["in/scores"])  # (batch, timesteps, states, symbols, actions)
+    batch, timesteps, states, symbols, _ = scores.shape
+    system = stack(states=states, symbols=symbols, normalize=True, read="symbols", bottom="fixed")
+    tops = system.config.tops
+    # Ours are numbered symbol by symbol.
+    order = np.arange(tops).reshape(states, symbols).T.ravel()
+    columns = np.concatenate([order, tops + order, 2 * tops + np.arange(states)])
+    sequence = Sequence(batch_size=batch, timesteps=timesteps, lengths=None, dtype="float64")
+    state, reads, alphas = system.initial_state(sequence), [], []
+    with tf.GradientTape() as tape:
+        tape.watch(scores)
+        controls = tf.gather(tf.transpose(scores, (0, 1, 3, 2, 4)), columns, axis=-1)
+        for t in range(timesteps):
+            read, state, _ = system.step(tf.reshape(controls[:, t], (batch, -1)), state, {})
+            reads.append(read)
+            alphas.append(tf.reshape(state.alpha, (batch, symbols, states)))
+        loss = tf.reduce_sum(tf.stack(reads, 1) * recorded["G/read"])
+    np.testing.assert_allclose(tf.stack(reads, 1), recorded["out/read"], rtol=0, atol=1e-12)
+    alpha = recorded["trace/alpha"] / recorded["trace/alpha"].sum(axis=(2, 3), keepdims=True)
+    np.testing.assert_allclose(np.stack(alphas, 1), alpha.swapaxes(2, 3), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(tape.gradient(loss, scores), recorded["grad/scores"], rtol=0, atol=1e-11)
+
+
+def test_a_fixed_bottom_ends_the_runs_that_replace_or_uncover_it():
+    """A half of the runs pushes 1 and a half replaces the bottom; then all pop."""
+    for bottom, expected in (("replaceable", [[0.5, 0.5], [1, 0]]), ("fixed", [[0, 1], [0, 0]])):
+        system = stack(dtype="float32", states=1, symbols=2, bottom=bottom)
+        half, pop = np.full((2, 5), -100.0), certain(system.config, 4)
+        half[0, 1] = half[0, 2] = 0
+        reads, _ = run(system, np.array([[half.ravel()], [pop]]))
+        np.testing.assert_allclose(reads[:, 0], expected, atol=1e-12)
 
 
 def certain(config, action):

@@ -1,11 +1,12 @@
-"""The tape of the Baby-NTM."""
+"""The tape of the Tape-RNN."""
 
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
+import keras
 import tensorflow as tf
 from keras import ops
 
-from superloop_core import Sequence, SourceError, System
+from superloop_core import Sequence, SourceError, System, TraceView
 from superloop_core.builder import Tensor
 from superloop_plugin_tape import TapeConfig
 
@@ -40,10 +41,15 @@ class Tape(System[TapeConfig]):
     the source ``jump``. A jump longer than the tape wraps around.
 
     The control holds the action scores of all tapes, then the values of all tapes. Values are written
-    without squashing.
+    without squashing. With ``value_layers`` the control holds their first hidden layer in their place::
 
-    Reference: Deletang et al., 2023, https://arxiv.org/abs/2207.02098. Their jumps have the length of the
-    input, and their sequences continue after the input: feed the input's length as the source.
+        value = W_n relu( ... W_1 relu(control) + b_1 ... ) + b_n
+
+    Reference: the Tape-RNN of Deletang et al., 2023, https://arxiv.org/abs/2207.02098; it is made after the
+    Baby-NTM of Suzgun et al., 2019, which is ``baby_ntm`` here. Their jumps have the length of the input, and
+    their sequences continue after the input: feed the input's length as the source. Their values come from
+    the cell by an MLP with two hidden layers of 64: ``value_layers = [64, 64]``, whose first layer is the
+    projection to the control.
 
     Sources: with ``jump = "source"``, ``jump`` ``(batch,)``, integers, which may be negative. Other numbers
     are rounded, and no gradient reaches them.
@@ -53,10 +59,27 @@ class Tape(System[TapeConfig]):
     an expectation too: their mean if each step drew one action with the actions' probabilities.
     """
 
+    trace_views: ClassVar = {
+        "cells": TraceView("tape", "tape", "slot", "number"),
+        "actions": TraceView("actions", "tape", "action"),
+        "displacement": TraceView("scalar", "tape"),
+    }
+
+    def __init__(self, config: TapeConfig):
+        super().__init__(config)
+        sizes = (*config.value_layers[1:], config.tapes * config.width) if config.value_layers else ()
+        self.value_layers = [keras.layers.Dense(size, dtype=self.dtype_policy) for size in sizes]
+
     @property
     def slot_names(self) -> dict[str, tuple[str, ...]]:
         """The names of the actions."""
         return {"actions": ("stay", "left", "right", "jump left", "jump right")[: self.config.actions]}
+
+    def build(self, input_size: int) -> None:
+        """Make the weights of the MLP; its first layer is the projection to the control."""
+        del input_size
+        for layer, size in zip(self.value_layers, self.config.value_layers, strict=True):
+            layer.build((None, size))
 
     def initial_state(self, sequence: Sequence) -> TapeState:
         """Start with empty tapes: slots of zeros."""
@@ -89,10 +112,12 @@ class Tape(System[TapeConfig]):
     def step(
         self, control: Tensor, state: TapeState, constants: Jumps | None
     ) -> tuple[Tensor, TapeState, dict[str, Tensor]]:
-        """Write, turn, then read. The control is ``(batch, tapes * (actions + width))``."""
+        """Write, turn, then read. The control is ``(batch, control_size)``."""
         config, jumps = self.config, constants
         scores, value = ops.split(control, [config.tapes * config.actions], axis=-1)
         actions = tf.nn.softmax(ops.reshape(scores, (-1, config.tapes, config.actions)))
+        for layer in self.value_layers:
+            value = layer(ops.relu(value))
         value = ops.reshape(value, (-1, config.tapes, 1, config.width))
         tape = ops.concatenate([value, state.cells[:, :, 1:]], axis=2)
         share = actions[..., None, None]  # (batch, tapes, actions, 1, 1)
@@ -101,9 +126,19 @@ class Tape(System[TapeConfig]):
         cells += share[:, :, 1] * tf.roll(tape, -1, axis=2)
         cells += share[:, :, 2] * tf.roll(tape, 1, axis=2)
         if jumps is not None:
-            cells += share[:, :, 3] * tf.gather(tape, jumps.left, axis=2, batch_dims=1)
-            cells += share[:, :, 4] * tf.gather(tape, jumps.right, axis=2, batch_dims=1)
+            cells += share[:, :, 3] * _turned(tape, jumps.left, jumps.right)
+            cells += share[:, :, 4] * _turned(tape, jumps.right, jumps.left)
             length = ops.cast(jumps.length[:, None], actions.dtype)
             displacement += length * (actions[..., 3] - actions[..., 4])
         read = ops.reshape(cells[:, :, 0], (-1, config.tapes * config.width))
         return read, TapeState(cells), {"actions": actions, "displacement": displacement}
+
+
+@tf.custom_gradient  # type: ignore[untyped-decorator]
+def _turned(tape: Tensor, there: Tensor, back: Tensor) -> Any:
+    """Turn a tape by indices ``(batch, slots)``; ``back`` undoes it.
+
+    The gradient is the turn back: the one of a gather would be a scatter, which is slow.
+    """
+    turned = tf.gather(tape, there, axis=2, batch_dims=1)
+    return turned, lambda slope: (_turned(slope, back, there), None, None)

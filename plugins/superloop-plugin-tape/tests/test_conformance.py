@@ -1,4 +1,4 @@
-"""The conformance kit, for tapes that jump by the length and by a source."""
+"""The conformance kit, for tapes that jump by the length and by a source, and for the Baby-NTM."""
 
 import attrs
 import pytest
@@ -6,12 +6,13 @@ import pytest
 from superloop_core.testing import conformance
 
 
-@pytest.mark.parametrize("check", conformance("tape"), ids=str)
+@pytest.mark.parametrize("check", [*conformance("tape"), *conformance("baby_ntm")], ids=str)
 def test_conformance(check):
     check()
 
 
 SOURCE_CHECKS = (
+    "weights",
     "gradients_match",
     "masked_is_unpadded",
     "chunks_are_the_whole",
@@ -21,7 +22,9 @@ SOURCE_CHECKS = (
 
 
 def checks_of_a_tape_with_a_source():
-    checks = conformance("tape", {"slots": 8, "width": 3, "tapes": 2, "jump": "source"})
+    checks = conformance(
+        "tape", {"slots": 8, "width": 3, "tapes": 2, "jump": "source", "value_layers": [4, 5]}
+    )
     record = checks[0].record
     # Only a jump by the length has an expected failure.
     record = attrs.evolve(record, spec=attrs.evolve(record.spec, expected_failures={}))

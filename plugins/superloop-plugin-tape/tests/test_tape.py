@@ -1,4 +1,6 @@
-"""Tests of the tape: worked steps, and the equations in NumPy."""
+"""Tests of the tape: worked steps, recorded answers, and the equations in NumPy."""
+
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,11 +13,15 @@ from superloop_plugin_tape.tape import Tape
 from superloop_core import Sequence, SourceError, Superloop
 from superloop_core.builder import dtype_policy
 
+RECORDED = Path(__file__).parent / "recordings/tape.npz"
+
 
 def tape(**config):
     """Return a Tape that computes in float64."""
     with dtype_policy("float64"):
-        return Tape(TapeConfig(**config))
+        system = Tape(TapeConfig(**config))
+    system.build(system.control_size)
+    return system
 
 
 def run(system, controls, lengths=None, jump=None):
@@ -59,6 +65,43 @@ def plain(config, controls, lengths):
                 s[b, k] = new
                 reads[t, b, k] = new[0]
     return reads.reshape(timesteps, batch, -1), s
+
+
+@pytest.mark.parametrize(("case", "layers"), [("linear", ()), ("mlp", (5, 4))])
+def test_tapes_and_gradients_are_the_recorded_ones(case, layers):
+    with np.load(RECORDED) as arrays:
+        recorded = {key.removeprefix(f"{case}/"): arrays[key] for key in arrays if key.startswith(case)}
+    batch, timesteps, tapes, width = recorded["out/read"].shape
+    slots = recorded["trace/cells"].shape[3]
+    system = tape(slots=slots, width=width, tapes=tapes, jump="source", value_layers=layers)
+    weights = [kind + str(i) for i in range(len(layers)) for kind in "wb"]
+    for variable, name in zip(system.trainable_variables, weights, strict=True):
+        variable.assign(recorded[f"par/{name}"])
+    source = {"jump": tf.fill([batch], tf.cast(recorded["par/jump"], "float64"))}
+    sequence = Sequence(batch_size=batch, timesteps=timesteps, lengths=None, dtype="float64", sources=source)
+    controls = tf.constant(recorded["in/control"])
+    state, constants, reads, cells = system.initial_state(sequence), system.constants(sequence), [], []
+    with tf.GradientTape() as slopes:
+        slopes.watch(controls)
+        for t in range(timesteps):
+            read, state, _ = system.step(controls[:, t], state, constants)
+            reads.append(tf.reshape(read, (batch, tapes, width)))
+            cells.append(state.cells)
+        loss = tf.reduce_sum(tf.stack(reads, 1) * recorded["G/read"])
+        loss += tf.reduce_sum(cells[-1] * recorded["G/cells"])
+    np.testing.assert_allclose(tf.stack(reads, 1), recorded["out/read"], rtol=0, atol=1e-9)
+    np.testing.assert_allclose(tf.stack(cells, 1), recorded["trace/cells"], rtol=0, atol=1e-9)
+    of_controls, *of_weights = slopes.gradient(loss, [controls, *system.trainable_variables])
+    np.testing.assert_allclose(of_controls, recorded["grad/control"], rtol=0, atol=1e-8)
+    for slope, name in zip(of_weights, weights, strict=True):
+        np.testing.assert_allclose(slope, recorded[f"grad/{name}"], rtol=0, atol=1e-8)
+
+
+def test_hidden_layers_need_not_be_as_wide_as_the_tapes():
+    config = TapeConfig(width=8, tapes=2, value_layers=(64, 3))
+    assert config.control_size == 2 * 5 + 64
+    with pytest.raises(ValueError, match="value_layers"):
+        TapeConfig(value_layers=(4, 0))
 
 
 STAY, LEFT, RIGHT, JUMP_LEFT, JUMP_RIGHT = np.eye(5) * 200 - 100
@@ -149,6 +192,42 @@ def test_the_sum_of_displacements_is_the_position_of_the_head():
     even = np.zeros((1, 1, 6))
     _, displacements, _ = run(tape(slots=16, width=1), even, lengths=[3])
     assert displacements == pytest.approx(0)
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 7, 40])
+def test_two_tapes_give_a_string_twice_where_a_jump_has_its_length(length):
+    """The controller sees the input and the reads; its memory does not grow with the string.
+
+    The first tape is walked in the first copy. The second waits at the start, so that it can be walked in
+    the second: from the end of the first copy a jump back would come one step too late.
+    """
+    mark = 5.0
+    string = np.random.default_rng(length).choice([-1.0, 1.0], size=length)
+    system = tape(slots=2 * length + 2, width=1, tapes=2, jump="source")
+    sequence = Sequence(
+        batch_size=1,
+        timesteps=3 * length,
+        lengths=None,
+        dtype="float64",
+        sources={"jump": tf.constant([length], tf.float64)},
+    )
+    state, constants = system.initial_state(sequence), system.constants(sequence)
+    reads, answers, phase = np.zeros(2), [], "input"
+    for symbol in [*string, *np.zeros(2 * length)]:
+        if symbol:  # write it on both tapes, and walk on
+            turns, values = (LEFT, LEFT), (symbol, symbol)
+        elif phase == "input":  # the first request: mark the end, and go back to the start
+            turns, values, phase = (JUMP_RIGHT, JUMP_RIGHT), (mark, 0), "first"
+        elif phase == "first" and reads[0] != mark:  # walk along the first tape
+            turns, values = (LEFT, STAY), reads
+        else:  # and along the second
+            turns, values, phase = (STAY, LEFT), reads, "second"
+        control = np.array([[*turns[0], *turns[1], *values]])
+        read, state, _ = system.step(tf.constant(control), state, constants)
+        reads = np.round(read.numpy()[0])
+        if not symbol:
+            answers.append(reads[0] if phase == "first" and reads[0] != mark else reads[1])
+    assert answers == [*string, *string]
 
 
 def loop(**config):

@@ -71,7 +71,13 @@ class LengthsConfig(ABC):
 
 @attrs.frozen(kw_only=True)
 class StringConfig(LengthsConfig):
-    """Strings of symbols, each followed by the timesteps of the answer."""
+    """Strings of symbols, each followed by the timesteps of the answer.
+
+    Args:
+        think_steps: number of blank timesteps between a string and its answer.
+    """
+
+    think_steps: int = attrs.field(default=0, validator=ge(0))
 
     @property
     @abstractmethod
@@ -99,8 +105,8 @@ class StringConfig(LengthsConfig):
 
     @property
     def timesteps(self) -> int:
-        """Those of the string and its answer."""
-        return self.length + int(self.answer_length(self.length))
+        """Those of the string, of thinking, and of the answer."""
+        return self.length + self.think_steps + int(self.answer_length(self.length))
 
 
 @attrs.frozen(kw_only=True)

@@ -16,6 +16,8 @@ class StringTask(SequenceTask):
         inputs    a b b . . .        one-hot; at ".", one more channel is 1 and requests the answer
         targets   - - - b b a        classes; -1 without a target
 
+    Between string and answer there are ``think_steps`` timesteps with inputs of zeros.
+
     Attributes:
         verb: the operation on the string, for titles.
     """
@@ -38,9 +40,10 @@ class StringTask(SequenceTask):
         answered = np.broadcast_to(settings.answer_length(lengths), lengths.shape)  # (batch,)
         symbols = placed(strings, np.zeros_like(lengths), lengths, timesteps, empty=-1)
         one_hot = symbols[:, :, None] == np.arange(len(settings.alphabet))
-        requests = placed(np.ones_like(answers), lengths, answered, timesteps, empty=0)
+        starts = lengths + settings.think_steps
+        requests = placed(np.ones_like(answers), starts, answered, timesteps, empty=0)
         inputs = np.concatenate([one_hot, requests[:, :, None]], axis=-1)  # (batch, timesteps, input_size)
-        return Drawn(inputs, placed(answers, lengths, answered, timesteps, empty=-1), lengths + answered)
+        return Drawn(inputs, placed(answers, starts, answered, timesteps, empty=-1), starts + answered)
 
     def title(self, batch: Batch, row: int) -> str:
         """``reverse abba -> abba``"""

@@ -147,6 +147,24 @@ def test_every_sequence_has_exactly_the_timesteps_of_its_answer(make, read, name
         assert batch.inputs["inputs"][row, :, -1].sum() == asked
 
 
+@NAMES
+def test_blank_timesteps_may_lie_between_a_string_and_its_answer(make, read, name):
+    plain, thinking = make(name, length=13), make(name, length=13, think_steps=2)
+    assert thinking.settings.timesteps == plain.settings.timesteps + 2
+    at_once, later = (task.sample(np.random.default_rng(0), 20) for task in (plain, thinking))
+    np.testing.assert_array_equal(later.inputs["lengths"], at_once.inputs["lengths"] + 2)
+    for row in range(20):
+        length = len(read(plain, at_once, row)[0])
+        blank = slice(length, length + 2)
+        assert not later.inputs["inputs"][row, blank].any()
+        assert (later.targets[row, blank] == -1).all()
+        for ours, theirs in (
+            (later.inputs["inputs"], at_once.inputs["inputs"]),
+            (later.targets, at_once.targets),
+        ):
+            np.testing.assert_array_equal(np.delete(ours[row], blank, axis=0), theirs[row])
+
+
 @pytest.mark.parametrize("name", ["stack_manipulation", "binary_addition", "binary_multiplication"])
 def test_an_answer_with_an_end_can_fill_all_timesteps(make, read, name):
     task = make(name, length=5)

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from superloop_core.builder.keras_cell import KerasCell
+from superloop_core.errors import did_you_mean
 from superloop_core.loop.shards import Shard, split_rows
 from superloop_core.loop.wiring import Wiring
 from superloop_core.registry.records import PluginRecord
@@ -172,6 +173,22 @@ def two_instances(record: PluginRecord) -> None:
     require(not shared, f"two instances share {len(shared)} weights")
 
 
+def trace_views(record: PluginRecord) -> None:
+    """What its trace_views say of its traces is so: their names, and the number of their axes."""
+    part = Part.of(record)
+    _, _, named = part.step(part.inputs(1)[0], part.first)
+    names = part.builder.state_names(part.first)
+    traces = dict(zip(names, tf.nest.flatten(part.first), strict=True)) | named
+    for name, view in part.builder.trace_views.items():
+        if name not in traces:
+            hint = f"{did_you_mean(name, traces)}; pass optional=True if a setting leaves it out"
+            require(view.optional, f"trace_views has {name!r}, which is no trace{hint}")
+            continue
+        axes, shape = len(view.axes), tuple(traces[name].shape)
+        what = f"trace_views gives {name!r} {axes} axes after sequence and timestep, {view.axes}"
+        require(axes == len(shape) - 1, f"{what}, but at a timestep it has the shape {shape}")
+
+
 def no_lambda(record: PluginRecord) -> None:
     """It contains no Lambda layers, which prevent loading in safe mode."""
     part = Part.of(record)
@@ -228,6 +245,7 @@ CHECKS = (
     rows_independent,
     one_row,
     two_instances,
+    trace_views,
     no_lambda,
     gradients_reach,
     gradients_match,

@@ -84,6 +84,41 @@ class Ntm(nn.Module):
         return (read @ memory)[:, 0], (memory, weights)
 
 
+class Sam(nn.Module):
+    """One head that reads the 4 most similar of many slots (Rae et al., 2016); compares all slots."""
+
+    def __init__(self, slots, width, top_k=4):
+        super().__init__()
+        self.slots, self.width, self.top_k = slots, width, top_k
+        self.control_size = 2 * width + 3
+        self.output_size = width
+
+    def start(self, rows):
+        memory, accessed = torch.zeros(rows, self.slots, self.width), torch.zeros(rows, self.slots)
+        return memory, accessed, torch.zeros(rows, self.top_k).long(), torch.zeros(rows, self.top_k), 0
+
+    def forward(self, control, state):
+        memory, accessed, slots, weights, t = state
+        rows = torch.arange(len(control))[:, None]
+        query, word, beta, alpha, gamma = control.split([self.width, self.width, 1, 1, 1], -1)
+        alpha, gamma = alpha.sigmoid(), gamma.sigmoid()
+        unused = accessed.argmin(-1, keepdim=True)
+        written = torch.cat([slots, unused], -1)
+        shares = torch.cat([alpha * gamma * weights, alpha * (1 - gamma)], -1)
+        memory = memory.index_put((rows, unused), torch.zeros(()))
+        memory = memory.index_put((rows, written), shares[..., None] * word[:, None], accumulate=True)
+        with torch.no_grad():
+            scores = (memory @ query[..., None])[..., 0] / (memory.norm(dim=-1) + 1e-3)
+            slots = scores.topk(self.top_k).indices
+        found = memory[rows, slots]
+        norms = ((found**2).sum(-1) + 1e-6).sqrt() * ((query**2).sum(-1, keepdim=True) + 1e-6).sqrt()
+        weights = ((1 + softplus(beta)) * (found @ query[..., None])[..., 0] / norms).softmax(-1)
+        touched, total = torch.cat([written, slots], -1), torch.zeros_like(accessed)
+        total.scatter_add_(1, touched, torch.cat([shares, weights], -1).detach())
+        accessed = torch.where(total > 0.005, t + 1.0, accessed)
+        return (weights[:, None] @ found)[:, 0], (memory, accessed, slots, weights, t + 1)
+
+
 class NeuralStack(nn.Module):
     """A stack of strengths (Grefenstette et al., 2015)."""
 
@@ -106,6 +141,25 @@ class NeuralStack(nn.Module):
         strengths = torch.cat([strengths, push], 1)
         weights = torch.minimum(strengths, (1 - above(strengths)).relu())
         return (weights[:, None] @ values)[:, 0], (values, strengths)
+
+
+class BabyNTM(nn.Module):
+    """A memory that rotates, pushes and pops at once (Suzgun et al., 2019)."""
+
+    def __init__(self, slots, width):
+        super().__init__()
+        self.slots, self.control_size, self.output_size = slots, 5 + width, width
+
+    def start(self, rows):
+        return torch.zeros(rows, self.slots, self.output_size)
+
+    def forward(self, control, state):
+        shares = control[:, :5].softmax(-1)
+        down, up = pad(state[:, :-1], (0, 0, 1, 0)), pad(state[:, 1:], (0, 0, 0, 1))
+        moved = torch.stack([state.roll(-1, 1), state.roll(1, 1), state, down, up], 1)
+        state = (shares[:, None] @ moved.flatten(2)).reshape(state.shape)
+        state = state + pad(control[:, None, 5:].sigmoid(), (0, 0, 0, self.slots - 1))
+        return state[:, 0], state
 
 
 class NondeterministicStack(nn.Module):
@@ -150,9 +204,235 @@ class NondeterministicStack(nn.Module):
         return reading.flatten(1), (gamma, zeta, torch.cat([alpha, latest[:, None]], 1))
 
 
+class Ring(nn.Module):
+    """The last keys and values, read by softmax (Ramsauer et al., 2020)."""
+
+    def __init__(self, slots, key_size, width, heads):
+        super().__init__()
+        self.slots, self.key_size, self.width, self.heads = slots, key_size, width, heads
+        self.control_size, self.output_size = heads * (2 * key_size + width), heads * width
+
+    def start(self, rows):
+        shape = (rows, self.heads, self.slots)
+        return torch.zeros(*shape, self.key_size), torch.zeros(*shape, self.width), 0
+
+    def forward(self, control, state):
+        keys, values, count = state
+        sizes = [self.key_size, self.key_size, self.width]
+        k, q, v = control.unflatten(-1, (self.heads, -1)).split(sizes, -1)
+        here = one_hot(torch.tensor(count % self.slots), self.slots).bool()[:, None]
+        keys, values = torch.where(here, k[:, :, None], keys), torch.where(here, v[:, :, None], values)
+        scores = (keys @ q[..., None])[..., 0] / self.key_size**0.5
+        empty = torch.arange(self.slots) > count
+        weights = scores.masked_fill(empty, -torch.inf).softmax(-1)
+        return (weights[:, :, None] @ values).flatten(1), (keys, values, count + 1)
+
+
+class GatedSlots(nn.Module):
+    """Gated slot attention (Zhang et al., 2024)."""
+
+    def __init__(self, slots, key_size, width, heads):
+        super().__init__()
+        self.slots, self.key_size, self.width, self.heads = slots, key_size, width, heads
+        self.control_size, self.output_size = heads * (2 * key_size + width + slots), heads * width
+
+    def start(self, rows):
+        shape = (rows, self.heads, self.slots)
+        return torch.zeros(*shape, self.key_size), torch.zeros(*shape, self.width)
+
+    def forward(self, control, state):
+        keys, values = state
+        sizes = [self.key_size, self.key_size, self.width, self.slots]
+        k, q, v, gate = control.unflatten(-1, (self.heads, -1)).split(sizes, -1)
+        alpha = (nn.functional.logsigmoid(gate) / 8).exp()[..., None]
+        keys = alpha * keys + (1 - alpha) * k[:, :, None]
+        values = alpha * values + (1 - alpha) * v[:, :, None]
+        weights = (keys @ q[..., None])[..., 0].softmax(-1)
+        return (weights[:, :, None] @ values).flatten(1), (keys, values)
+
+
+class Lmu(nn.Module):
+    """The linear memory of the Legendre memory unit (Voelker et al., 2019)."""
+
+    def __init__(self, order, theta, signals):
+        super().__init__()
+        self.control_size, self.output_size = signals, signals * order
+        i = torch.arange(order, dtype=torch.float64)
+        later, sign = i[:, None] < i, (-1) ** (i[:, None] - i + 1)
+        a = (2 * i + 1)[:, None] * torch.where(later, -1, sign)
+        b = (2 * i + 1) * (-1) ** i
+        a_d = torch.linalg.matrix_exp(a / theta)
+        b_d = torch.linalg.solve(a, (a_d - torch.eye(order)) @ b)
+        self.a_d, self.b_d = a_d.float(), b_d.float()
+
+    def start(self, rows):
+        return torch.zeros(rows, self.control_size, len(self.b_d))
+
+    def forward(self, control, state):
+        state = state @ self.a_d.mT + control[..., None] * self.b_d
+        return state.flatten(1), state
+
+
+class Ffm(nn.Module):
+    """Fast and Forgetful Memory (Morad et al., 2023)."""
+
+    def __init__(self, channels, contexts, width):
+        super().__init__()
+        self.sizes = [channels, width, channels, width]
+        self.control_size, self.output_size = sum(self.sizes), width
+        self.alpha = nn.Parameter(4.6 / torch.logspace(2, 0, channels))
+        self.omega = nn.Parameter(2 * torch.pi / torch.logspace(0, 2, contexts))
+        self.mix = nn.Linear(2 * channels * contexts, width)
+        self.norm = nn.LayerNorm(width, elementwise_affine=False)
+
+    def start(self, rows):
+        return torch.zeros(rows, len(self.alpha), len(self.omega), dtype=torch.complex64)
+
+    def forward(self, control, state):
+        x, skip, in_gate, out_gate = control.split(self.sizes, -1)
+        gamma = torch.exp(torch.complex(-self.alpha.abs()[:, None], self.omega[None]))
+        state = gamma * state + (x * in_gate.sigmoid())[..., None]
+        z = self.norm(self.mix(torch.view_as_real(state).flatten(1)))
+        share = out_gate.sigmoid()
+        return share * z + (1 - share) * skip, state
+
+
+class Lru(nn.Module):
+    """A linear recurrent unit (Orvieto et al., 2023), and a projection to the outputs."""
+
+    def __init__(self, units):
+        super().__init__()
+        modulus, phase = 0.99 * torch.rand(units).sqrt(), 2 * torch.pi * torch.rand(units)
+        self.nu, self.theta = nn.Parameter((-modulus.log()).log()), nn.Parameter(phase.log())
+        self.gamma = nn.Parameter((1 - modulus**2).log() / 2)
+        self.b = nn.Parameter(torch.randn(SYMBOLS, units, dtype=torch.complex64) / SYMBOLS**0.5)
+        self.c = nn.Parameter(torch.randn(units, units, dtype=torch.complex64) * (2 / units) ** 0.5)
+        self.d = nn.Linear(SYMBOLS, units, bias=False)
+        self.outputs = nn.Linear(units, SYMBOLS)
+
+    def forward(self, inputs):
+        turn = torch.exp(torch.complex(-self.nu.exp(), self.theta.exp()))
+        b = self.gamma.exp() * self.b
+        state = torch.zeros(len(inputs), len(turn), dtype=torch.complex64)
+        outputs = []
+        for x in inputs.unbind(1):
+            state = turn * state + x.to(state.dtype) @ b
+            outputs.append(self.outputs((state @ self.c).real + self.d(x)))
+        return torch.stack(outputs, 1)
+
+
+class Mlstm(nn.Module):
+    """Values under keys, weighted by exponential gates (Beck et al., 2024)."""
+
+    def __init__(self, key_size, width):
+        super().__init__()
+        self.key_size, self.width = key_size, width
+        self.control_size, self.output_size = 2 + 2 * key_size + width, width
+
+    def start(self, rows):
+        return (
+            torch.zeros(rows, self.width, self.key_size),
+            torch.zeros(rows, self.key_size),
+            torch.zeros(rows, 1),
+        )
+
+    def forward(self, control, state):
+        memory, n, m = state
+        i, f, key, query, value = control.split([1, 1, self.key_size, self.key_size, self.width], -1)
+        key = key / self.key_size**0.5
+        decayed = nn.functional.logsigmoid(f + 4) + m
+        m = torch.maximum(decayed, i)
+        kept, added = (decayed - m).exp(), (i - m).exp()
+        memory = kept[..., None] * memory + (added * value)[..., None] * key[:, None]
+        n = kept * n + added * key
+        divisor = torch.maximum((n * query).sum(-1, keepdim=True).abs(), (-m).exp()) + 1e-6
+        return (memory @ query[..., None])[..., 0] / divisor, (memory, n, m)
+
+
+class TttLinear(nn.Module):
+    """A linear layer and a layer norm that learn in each timestep (Sun et al., 2024)."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.width = width
+        self.control_size, self.output_size = 1 + 3 * width, width
+        self.first = nn.Parameter(torch.randn(width, width))
+        self.gain, self.offset = nn.Parameter(torch.ones(width)), nn.Parameter(torch.zeros(width))
+
+    def start(self, rows):
+        return self.first.expand(rows, -1, -1), torch.zeros(rows, self.width)
+
+    def normalized(self, weights, bias, x):
+        u = (weights @ x[..., None])[..., 0] + bias
+        deviation = (u.var(-1, correction=0, keepdim=True) + 1e-6).sqrt()
+        return (u - u.mean(-1, keepdim=True)) / deviation, deviation
+
+    def forward(self, control, state):
+        step, key, query, value = control.split([1, self.width, self.width, self.width], -1)
+        key = nn.functional.normalize(key, dim=-1, eps=1e-6)
+        normal, deviation = self.normalized(*state, key)
+        d = self.gain * (self.gain * normal + self.offset - value + key)
+        slope = d - d.mean(-1, keepdim=True) - normal * (d * normal).mean(-1, keepdim=True)
+        change = step.sigmoid() / 2 * slope / deviation
+        state = state[0] - change[..., None] * key[:, None], state[1] - change
+        return query + self.gain * self.normalized(*state, query)[0] + self.offset, state
+
+
+class Titans(nn.Module):
+    """A linear memory that learns with momentum, and forgets (Behrouz et al., 2025)."""
+
+    def __init__(self, key_size, width, momentum=0.5):
+        super().__init__()
+        self.key_size, self.width, self.momentum = key_size, width, momentum
+        self.step = (1 - momentum) ** 2 / (1 + momentum)  # twice the largest step length
+        self.control_size, self.output_size = 3 + 2 * key_size + width, width
+
+    def start(self, rows):
+        return torch.zeros(rows, self.width, self.key_size), torch.zeros(rows, self.width, self.key_size)
+
+    def forward(self, control, state):
+        memory, last = state
+        theta, eta, alpha, key, query, value = control.split(
+            [1, 1, 1, self.key_size, self.key_size, self.width], -1
+        )
+        theta, eta, alpha = theta.sigmoid() * self.step, eta.sigmoid() * self.momentum, (alpha - 4).sigmoid()
+        key, query = (nn.functional.normalize(x, dim=-1, eps=1e-6) for x in (key, query))
+        error = (memory @ key[..., None])[..., 0] - value
+        last = eta[..., None] * last - (theta * error)[..., None] * key[:, None]
+        memory = (1 - alpha[..., None]) * memory + last
+        return (memory @ query[..., None])[..., 0], (memory, last)
+
+
+class Slstm(nn.Module):
+    """A cell with exponential gates and a normalizer, one head (Beck et al., 2024)."""
+
+    def __init__(self, units):
+        super().__init__()
+        self.units = units
+        self.gates, self.outputs = nn.Linear(SYMBOLS + units, 4 * units), nn.Linear(units, SYMBOLS)
+
+    def forward(self, inputs):
+        h, c, n, m = (inputs.new_zeros(len(inputs), self.units) for _ in range(4))
+        outputs = []
+        for t, x in enumerate(inputs.unbind(1)):
+            i, f, z, o = self.gates(torch.cat([x, h], -1)).chunk(4, -1)
+            decayed = nn.functional.logsigmoid(f) + m
+            m = torch.maximum(decayed, i) if t else i
+            kept, added = (decayed - m).clamp(max=0).exp(), (i - m).exp()
+            c, n = kept * c + added * z.tanh(), kept * n + added
+            h = o.sigmoid() * c / n
+            outputs.append(self.outputs(h))
+        return torch.stack(outputs, 1)
+
+
 def ntm(batch, timesteps=40):
     """An LSTM of 100 units with a memory of 128 x 20."""
     return fitted(Loop(100, Ntm(128, 20)), batch, timesteps)
+
+
+def sam(batch, timesteps=40, slots=4096):
+    """An LSTM of 100 units with a sparse access memory of many slots of 16 numbers."""
+    return fitted(Loop(100, Sam(slots, 16)), batch, timesteps)
 
 
 def dnc(batch, timesteps=40):
@@ -175,10 +455,66 @@ def neural_stack(batch, timesteps=40):
     return fitted(Loop(256, NeuralStack(8)), batch, timesteps)
 
 
+def baby_ntm(batch, timesteps=40):
+    """An LSTM of 256 units with a memory of 40 x 8."""
+    return fitted(Loop(256, BabyNTM(40, 8)), batch, timesteps)
+
+
 def nondeterministic_stack(batch, timesteps=40, width=0):
     """An LSTM of 256 units with 2 states and 3 symbols."""
     return fitted(Loop(256, NondeterministicStack(2, 3, width)), batch, timesteps)
 
 
+def ring(batch, timesteps=40):
+    """An LSTM of 100 units with 4 rings of 32 slots, of keys and values of 16 numbers."""
+    return fitted(Loop(100, Ring(32, 16, 16, 4)), batch, timesteps)
+
+
+def gated_slots(batch, timesteps=40):
+    """An LSTM of 100 units with 4 memories of 32 slots, of keys and values of 16 numbers."""
+    return fitted(Loop(100, GatedSlots(32, 16, 16, 4)), batch, timesteps)
+
+
+def lmu(batch, timesteps=40):
+    """An LSTM of 100 units with 8 signals of order 16, and a window of 32 timesteps."""
+    return fitted(Loop(100, Lmu(16, 32.0, 8)), batch, timesteps)
+
+
+def ffm(batch, timesteps=40):
+    """An LSTM of 100 units with 32 channels in 4 contexts, which reads 32 numbers."""
+    return fitted(Loop(100, Ffm(32, 4, 32)), batch, timesteps)
+
+
+def lru(batch, timesteps=40):
+    """A linear recurrent unit of 256 units, without a memory."""
+    return fitted(Lru(256), batch, timesteps)
+
+
+def mlstm(batch, timesteps=40):
+    """An LSTM of 100 units with a matrix memory of 20 x 20."""
+    return fitted(Loop(100, Mlstm(20, 20)), batch, timesteps)
+
+
+def ttt_linear(batch, timesteps=40):
+    """An LSTM of 100 units with a linear layer of 20 x 20 that learns."""
+    return fitted(Loop(100, TttLinear(20)), batch, timesteps)
+
+
+def titans(batch, timesteps=40):
+    """An LSTM of 100 units with a linear memory of 20 x 20 that learns with momentum."""
+    return fitted(Loop(100, Titans(20, 20)), batch, timesteps)
+
+
+def slstm(batch, timesteps=40):
+    """An sLSTM of 100 units, without a memory."""
+    return fitted(Slstm(100), batch, timesteps)
+
+
+WORKS = (
+    *(ntm, dnc, sam, neural_stack, nondeterministic_stack, baby_ntm),
+    *(ring, gated_slots, lmu, ffm, lru),
+    *(mlstm, ttt_linear, titans, slstm),
+)
+
 if __name__ == "__main__":
-    run({f.__name__: f for f in (ntm, dnc, neural_stack, nondeterministic_stack)})
+    run({work.__name__: work for work in WORKS})

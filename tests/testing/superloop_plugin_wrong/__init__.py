@@ -175,7 +175,8 @@ def superloop_register():
     yield system("averaged", "Averaged", config=Reading)
     for name in (
         "Wide", "Growing", "Counting", "Noisy", "Widening", "Late", "Deaf", "Averaging", "Squeezed",
-        "Sharing", "WithLambda", "PartlyStopped", "Doubled", "ByPython", "ByTimesteps", "Restarting",
+        "Sharing", "WithLambda", "PartlyStopped", "Misnamed", "MisShaped", "Doubled", "ByPython",
+        "ByTimesteps", "Restarting",
         "Narrow", "Exploding", "Saturating", "OfThisProcess", "Dying", "Once", "InBuild", "ByShard",
         "Drawing", "Assigning", "AssigningOnce", "AlwaysAssigning", "LossOfBatch", "BareLoss", "Conjugated",
         "HalfLayer", "Unbounded", "Fragile", "Chatty",

@@ -3,14 +3,14 @@
 import os
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from superloop_core import System, draw_normal, draw_uniform
+from superloop_core import System, TraceView, draw_normal, draw_uniform
 
 
 class EchoState(NamedTuple):
@@ -212,6 +212,14 @@ class PartlyStopped(Echo):
 @tf.custom_gradient
 def doubled(x):
     return tf.tanh(x), lambda slope: 2 * slope * (1 - tf.tanh(x) ** 2)
+
+
+class Misnamed(Echo):
+    trace_views: ClassVar = {"memry": TraceView("vector", "number")}
+
+
+class MisShaped(Echo):
+    trace_views: ClassVar = {"memory": TraceView("slots", "slot", "number")}
 
 
 class Doubled(Echo):

@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 from matplotlib.axes import Axes
+from superloop_plugin_view.style import FAINT, styled_figure
 
 from superloop_plugin_lab.pictures.curves import (
     LINES,
@@ -15,7 +16,6 @@ from superloop_plugin_lab.pictures.curves import (
     save_picture,
     style_axes,
 )
-from superloop_plugin_lab.pictures.style import FAINT, styled_figure
 
 Band: TypeAlias = Literal["deviation", "quantiles"]
 Curve: TypeAlias = Mapping[int, float]  # a figure by training step or length

@@ -10,13 +10,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
+from superloop_plugin_view.style import FAINT, RULE, styled_figure
 
 from superloop_core import ConfigError
 from superloop_core.config import load_dict
 from superloop_core.errors import cut, os_reason
 from superloop_core.runs import replace_file
 from superloop_plugin_lab.evaluation import Evaluation
-from superloop_plugin_lab.pictures.style import FAINT, RULE, styled_figure
 from superloop_plugin_lab.run_folder import RunFolder
 
 LINES = ("#2f74ad", "#e4572e", "#2a9d78", "#8861b3", "#cf9500", "#5f6873", "#b8336a", "#12847f")

@@ -1,12 +1,14 @@
-"""Regular tasks of Deletang et al. (2023): a finite automaton solves them."""
+"""Regular tasks, most of Deletang et al. (2023): a finite automaton solves them."""
 
+import itertools
+from math import factorial
 from string import digits
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import attrs
 from attrs.validators import ge, le
 
-from superloop_plugin_tasks.configs import StringConfig, length_field, task_spec
+from superloop_plugin_tasks.configs import LengthsConfig, StringConfig, length_field, task_spec
 
 REFERENCE = "Deletang et al., 2023, https://arxiv.org/abs/2207.02098"
 
@@ -83,6 +85,39 @@ class ModularArithmeticConfig(ClassConfig):
         return digits[: self.modulus]
 
 
+@attrs.frozen(kw_only=True)
+class PermutationsConfig(LengthsConfig):
+    """The arrangement of a row that permutations lead to.
+
+    Args:
+        items: items in a row.
+        answer: timesteps with a target: ``always``, all, or ``last``, that of the last permutation.
+    """
+
+    items: int = attrs.field(default=3, validator=[ge(2), le(6)])
+    answer: Literal["always", "last"] = "always"
+
+    @property
+    def alphabet(self) -> tuple[str, ...]:
+        """All permutations, in lexicographic order: ``("01", "10")``."""
+        return tuple(map("".join, itertools.permutations(digits[: self.items])))
+
+    @property
+    def input_size(self) -> int:
+        """The permutations, one-hot."""
+        return factorial(self.items)
+
+    @property
+    def output_size(self) -> int:
+        """One logit for each arrangement."""
+        return factorial(self.items)
+
+    @property
+    def timesteps(self) -> int:
+        """One for each permutation."""
+        return self.length
+
+
 SPECS = (
     task_spec(
         "even_pairs",
@@ -115,5 +150,13 @@ SPECS = (
         "Compute a sum of products, modulo 5 (Deletang et al., 2023)",
         {"length": 5},
         REFERENCE,
+    ),
+    task_spec(
+        "permutations",
+        PermutationsConfig,
+        "regular.permutations:Permutations",
+        "Which arrangement do permutations lead to? (Merrill, Petty and Sabharwal, 2024)",
+        {"length": 6},
+        "Merrill, Petty and Sabharwal, 2024, https://arxiv.org/abs/2404.08819",
     ),
 )

@@ -1,0 +1,30 @@
+"""Pictures of traces: what a memory did, for a screen and for a paper."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from superloop_core import hookimpl
+
+if TYPE_CHECKING:
+    from superloop_plugin_view.plotting import plot
+    from superloop_plugin_view.selection import choose_traces
+    from superloop_plugin_view.style import Picture
+
+__all__ = ["Picture", "choose_traces", "plot"]
+
+_LAZY = {"Picture": "style", "choose_traces": "selection", "plot": "plotting"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs Matplotlib on first use, as plugins are listed quickly."""
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_LAZY[name]}"), name)
+
+
+@hookimpl
+def superloop_add_commands(cli: Any) -> None:
+    """Add the command plot."""
+    from superloop_plugin_view.commands import plot_command
+
+    cli.add_command(plot_command)
