@@ -1,6 +1,7 @@
 """Navigation that finds new pages by itself.
 
-- A ``README.md`` in a folder of the docs lists the other pages of its folder: those that it links to first, in that order.
+- A ``README.md`` in a folder of the docs lists the other pages of its folder: those that it
+  links to first, in that order.
 - ``further-pages`` in ``index.md`` is a toctree of the pages at the top that no other toctree there has.
 """
 

@@ -1,5 +1,6 @@
 """A check of the built pages: each link within the site leads to a file, and to an element of it."""
 
+from collections.abc import Iterable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -27,9 +28,14 @@ class _Page(HTMLParser):
         self.links |= {value for name in ("href", "src") if (value := given.get(name))}
 
 
-def broken_links(folder: Path) -> list[str]:
-    """Return the links of a built site that lead nowhere, each with its page."""
-    pages = {path: _Page(path) for path in sorted(folder.rglob("*.html"))}
+def broken_links(folder: Path, names: Iterable[str]) -> list[str]:
+    """Return the links that lead nowhere, each with its page.
+
+    Args:
+        folder: of the built site. It may have pages of an earlier build too.
+        names: of its pages.
+    """
+    pages = {path: _Page(path) for name in sorted(names) if (path := folder / f"{name}.html").exists()}
     found = []
     for path, page in pages.items():
         for link in sorted(page.links):
@@ -45,7 +51,7 @@ def broken_links(folder: Path) -> list[str]:
 
 def _check(app: Sphinx, exception: Exception | None) -> None:
     if exception is None and app.builder.format == "html":
-        for link in broken_links(Path(app.outdir).resolve()):
+        for link in broken_links(Path(app.outdir).resolve(), {*app.env.found_docs, "search", "genindex"}):
             logger.warning("a link leads nowhere: %s", link, type="internal_links")
 
 

@@ -1,7 +1,7 @@
 """Links of the Markdown sources to files that are no pages of the site.
 
-The sources are read on GitHub too, so they link to files as they lie in the repository: a README of a plugin, a config, a
-folder. Each such link leads to the page that shows the file.
+The sources are read on GitHub too, so they link to files as they lie in the repository: a README of a plugin,
+a config, a folder. Each such link leads to the page that shows the file.
 """
 
 import re
@@ -12,6 +12,7 @@ from sphinx.application import Sphinx
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
+EXAMPLES = DOCS / "examples"
 PROJECT = {
     "CHANGELOG.md": "changelog",
     "CONTRIBUTING.md": "contributing",
@@ -22,9 +23,14 @@ _LINK = re.compile(r"\]\((?!\w+:|#|/)([^)#\s]+)(#[^)\s]*)?\)")
 _FENCE = re.compile(r"^(```.*?^```\s*?$)", flags=re.MULTILINE | re.DOTALL)
 
 
+def config_name(path: Path) -> str:
+    """Return the name of an example config, or of a folder of them: ``learning/copy_ntm``."""
+    return str(path.relative_to(EXAMPLES).with_suffix(""))
+
+
 def config_anchor(path: Path) -> str:
     """Return the anchor of a config, or of a folder of configs, on the page of configs."""
-    return "config-" + str(path.relative_to(DOCS / "examples").with_suffix("")).replace("/", "-")
+    return "config-" + config_name(path).replace("/", "-")
 
 
 def site_link(path: Path, anchor: str = "") -> str | None:
@@ -36,8 +42,8 @@ def site_link(path: Path, anchor: str = "") -> str | None:
     """
     if (path / "README.md").exists():
         path /= "README.md"
-    if path.is_relative_to(DOCS / "examples") and (path.is_dir() or path.suffix == ".toml"):
-        if path == DOCS / "examples":
+    if path.is_relative_to(EXAMPLES) and (path.is_dir() or path.suffix == ".toml"):
+        if path == EXAMPLES:
             return "/reference/configs.markdown"
         return f"#{config_anchor(path)}"
     if path.is_relative_to(DOCS):

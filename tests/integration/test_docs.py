@@ -71,7 +71,9 @@ def test_the_readme_memory_is_a_stack_that_holds_to_the_contract(monkeypatch):
     sequence = superloop_core.Sequence(batch_size=1, timesteps=3, lengths=np.array([3]), dtype="float32")
     state = stack.initial_state(sequence)
     for scores, value in (((9, 0, 0), (1, 2)), ((9, 0, 0), (3, 4)), ((0, 9, 0), (5, 6))):  # push, push, pop
-        top, state, _ = stack.step(keras.ops.array([[*np.array(scores) * 4.0, *value]], "float32"), state, None)
+        top, state, _ = stack.step(
+            keras.ops.array([[*np.array(scores) * 4.0, *value]], "float32"), state, None
+        )
     np.testing.assert_allclose(top, [[1, 2]], rtol=1e-5)
 
 
@@ -90,7 +92,7 @@ def test_the_originals_example_runs_as_it_stands():
 
 @pytest.fixture(scope="module")
 def installed_plugin(tmp_path_factory):
-    """The plugin of the page on packages, written from its text and installed by pip; gives an environment that has it."""
+    """The plugin of the page on packages, written from its text and installed; an environment with it."""
     folder = tmp_path_factory.mktemp("plugin")
     for name, text in files(PACKAGE).items():
         path = folder / name
@@ -121,7 +123,9 @@ def test_the_plugin_of_the_page_on_packages_is_found_once_it_is_installed(instal
 
 
 @pytest.mark.release
-def test_the_plugin_of_the_page_on_packages_passes_its_own_test_and_the_papers_worked_values(installed_plugin):
+def test_the_plugin_of_the_page_on_packages_passes_its_own_test_and_the_papers_worked_values(
+    installed_plugin,
+):
     distribution, environment = installed_plugin
     (distribution / "tests/test_worked_values.py").write_text(
         """
@@ -301,7 +305,10 @@ def test_the_page_on_troubleshooting_quotes_the_messages_there_are():
         "inputs": 2,
         "outputs": 3,
         "cells": [{"use": "lstm", "units": 8}],
-        "systems": [{"use": "attention", "id": "tape", "width": 2}, {"use": "stack", "id": "memo", "depth": 4}],
+        "systems": [
+            {"use": "attention", "id": "tape", "width": 2},
+            {"use": "stack", "id": "memo", "depth": 4},
+        ],
     }
     feed = {"inputs": x, "tape_data": data}
     with_nan = x.copy()
@@ -329,7 +336,9 @@ def test_the_page_on_troubleshooting_quotes_the_messages_there_are():
         called(feed, traces=["memo.cell"]),
         changed(systems=[{"use": "local:ring_buffer"}]),
         called(feed | {"inputs": with_nan}, debug=True),
-        lambda: superloop_core.Superloop(cells=[keras.layers.LSTMCell(8, dtype="float32")], dtype="mixed_float16"),
+        lambda: superloop_core.Superloop(
+            cells=[keras.layers.LSTMCell(8, dtype="float32")], dtype="mixed_float16"
+        ),
     ]
     for provoke in quoted:
         with pytest.raises(superloop_core.SuperloopError) as raised:
