@@ -25,6 +25,7 @@ extensions = [
 # Generated Markdown ends in .markdown, so that what checks *.md sees the sources alone.
 source_suffix = {".md": "markdown", ".markdown": "markdown", ".rst": "restructuredtext"}
 exclude_patterns = ["_*", "examples/**/.*", "examples/**/tests"]
+smartquotes = False  # primes of equations in prose
 highlight_language = "text"  # indented blocks are commands, equations and trees
 
 myst_heading_anchors = 4

@@ -75,7 +75,7 @@ def config_of(name: str, picture: Picture | None) -> Path | None:
 def configs() -> dict[str, list[Path]]:
     """Return the example configs by folder."""
     found: dict[str, list[Path]] = {}
-    for path in sorted(EXAMPLES.rglob("*.toml")):
+    for path in sorted(EXAMPLES.rglob("*.toml"), key=lambda path: (path.parent, path)):
         folder = str(path.parent.relative_to(EXAMPLES)).replace(".", "")
         if not folder.startswith("superloop-plugin"):
             found.setdefault(folder, []).append(path)

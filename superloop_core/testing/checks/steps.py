@@ -174,7 +174,7 @@ def two_instances(record: PluginRecord) -> None:
 
 
 def trace_views(record: PluginRecord) -> None:
-    """What its trace_views say of its traces is so: their names, and the number of their axes."""
+    """What its ``trace_views`` say of its traces is so: their names, and the number of their axes."""
     part = Part.of(record)
     _, _, named = part.step(part.inputs(1)[0], part.first)
     names = part.builder.state_names(part.first)
