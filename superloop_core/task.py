@@ -82,7 +82,9 @@ class Task(Protocol):
     ``own_metrics``. It decides the best weights, unless the config names another, and comes first in all
     tables. With a method ``picture_lines(batch, row, results)`` the picture of a row begins with lines
     against timesteps, by name, each ``(timesteps,)``, such as values and their forecasts; NaN where there is
-    none.
+    none. With a method ``tokens(batch, results)`` it says ``inputs``, ``answers`` and ``targets`` for people,
+    or some of them: texts by row and timestep, empty where there is none, or vectors
+    ``(batch, timesteps, any)``.
 
     Attributes:
         traces: names of the traces that ``loss`` and ``correct`` read besides the outputs.

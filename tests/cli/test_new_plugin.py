@@ -116,7 +116,7 @@ def test_it_passes_its_own_tests(kind, written):
 
 def test_a_folder_in_use_is_left_alone(superloop, tmp_path):
     (tmp_path / "mine").write_text("mine")
-    done = superloop("new-plugin", "ring", "-o", tmp_path, status=1)
+    done = superloop("new-plugin", "circle", "-o", tmp_path, status=1)
     assert "is there already, and is not empty; name another folder with -o" in str(done.exception)
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
@@ -207,7 +207,7 @@ def test_any_name_or_the_one_that_is_proposed_is_accepted(name, kind, superloop)
 
 @pytest.mark.parametrize("author", ["Zoë", "lone \udcff", 'a "quoted" \\ $name', "😀"])
 def test_an_author_may_have_any_name(author, superloop, tmp_path):
-    superloop("new-plugin", "ring", "--author", author, "-o", tmp_path / "ring")
+    superloop("new-plugin", "circle", "--author", author, "-o", tmp_path / "ring")
     author = author.replace("\udcff", r"\udcff")
     assert author in (tmp_path / "ring/LICENSE").read_text(encoding="utf-8")
     project = tomllib.loads((tmp_path / "ring/pyproject.toml").read_text(encoding="utf-8"))["project"]

@@ -389,6 +389,12 @@ def test_the_page_on_seeing_inside_runs_top_down_and_prints_what_it_says(capsys,
     assert {path.name for path in tmp_path.iterdir()} == {"traces.npz", "figure.pdf"}
 
 
+def test_the_page_on_the_viewer_runs_top_down_and_writes_a_page(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    exec("\n".join(blocks((ROOT / "docs/viewer.md").read_text(), "python")), {})
+    assert [path.name for path in tmp_path.iterdir()] == ["view.html"]
+
+
 def test_the_page_on_notebooks_runs_top_down_and_its_file_on_the_command_line(tmp_path, monkeypatch, capsys):
     code = blocks((ROOT / "docs/plugins/notebook.md").read_text(), "python")
     monkeypatch.chdir(tmp_path)

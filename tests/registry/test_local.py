@@ -94,14 +94,14 @@ def test_it_is_added_to_the_registry_in_use():
 
 
 def test_a_notebooks_cell_may_run_twice_and_the_last_class_is_used():
-    register(aliases=("ring",))(ring(gain=1.0))
+    register(aliases=("circle",))(ring(gain=1.0))
     last = ring(gain=2.0, doc="Another.")
     register(last)
     (record,) = (r for r in load_registry().records if r.distribution == "local")
     assert record is load_registry().resolve("system", "local:ring_buffer.v1")
     assert (record.spec.factory, record.summary) == (last, "Another.")
-    with pytest.raises(PluginError, match="no system 'ring'"):
-        load_registry().resolve("system", "ring")
+    with pytest.raises(PluginError, match="no system 'circle'"):
+        load_registry().resolve("system", "circle")
 
 
 def test_another_class_of_the_name_is_rejected():

@@ -1,4 +1,4 @@
-"""The commands train, resume, eval, predict, trace, compare, sweep and export, and their tables."""
+"""The commands train, resume, eval, predict, trace, view, compare, sweep and export, and their tables."""
 
 from __future__ import annotations
 
@@ -83,12 +83,13 @@ def superloop_check_config(config: Config) -> Iterator[Problem | Fact]:
 
 @hookimpl
 def superloop_add_commands(cli: click.Group) -> None:
-    """Add train, resume, eval, predict, trace, compare, sweep and export."""
+    """Add train, resume, eval, predict, trace, view, compare, sweep and export."""
     from superloop_plugin_lab import commands, experiment_commands
 
+    of_one = (commands.train, commands.resume, commands.evaluate, commands.predict)
+    to_see = (commands.trace, commands.view_command)
     of_many = (experiment_commands.compare, experiment_commands.sweep, experiment_commands.export)
-    of_one = (commands.train, commands.resume, commands.evaluate, commands.predict, commands.trace)
-    for command in (*of_one, *of_many):
+    for command in (*of_one, *to_see, *of_many):
         cli.add_command(command)
 
 

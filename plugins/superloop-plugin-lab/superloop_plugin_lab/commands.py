@@ -430,3 +430,43 @@ def trace(
     click.echo(printable(f"{arrays}\n{picture}"))
     if left_out:
         click.echo(f"not drawn (too large or too many): {', '.join(left_out)}", err=True)
+
+
+@click.command("view")
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN_DIR [RUN_DIR]")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.html",
+    help="The page to write.  [default: RUN_DIR's name in this folder, with .html]",
+)
+@click.option("--sequences", type=COUNT, default=4, show_default=True, help="Number of sequences.")
+@click.option("--length", type=COUNT, help=LENGTH)
+@click.option("--open", "opens", is_flag=True, help="Open the page in the browser.")
+@SEED
+@SET
+def view_command(
+    runs: tuple[Path, ...],
+    out: Path | None,
+    sequences: int,
+    length: int | None,
+    opens: bool,
+    seed: int | None,
+    overrides: tuple[str, ...],
+) -> None:
+    """Write a page that shows what the memories did at each timestep, on test sequences.
+
+    It is one HTML file, which needs no network. Two runs stand side by side, on the same sequences if they
+    have the same task. A file that trace wrote may stand in the place of a RUN_DIR.
+    """
+    if len(runs) > 2:
+        raise click.UsageError(f"one or two runs can be viewed at once: {len(runs)}")
+    begin()
+    from superloop_plugin_lab.viewing import view_runs
+
+    named = "-".join(dict.fromkeys(run.absolute().name.removesuffix(".npz") for run in runs))
+    out = out or Path(f"{named}.html")
+    page = view_runs(runs, out, sequences=sequences, length=length, seed=seed, overrides=overrides)
+    click.echo(printable(str(out)))
+    if opens:
+        page.open(out)

@@ -8,11 +8,12 @@ import attrs
 import click
 import numpy as np
 
-from superloop_core import ConfigError, WeightsError
+from superloop_core import ConfigError, Traces, WeightsError
 from superloop_core.config import load_dict
 from superloop_core.errors import Problem, os_reason, printable
 from superloop_core.layer import load_weights
 from superloop_core.runs import check_files, replace_file
+from superloop_core.task import Batch, Task
 from superloop_plugin_lab.diagnosis import TrainingError
 from superloop_plugin_lab.experiment import Experiment, check_batch, read_experiment
 from superloop_plugin_lab.feeding import measured_batches, pictured_batch, rows_at_once
@@ -131,18 +132,38 @@ def trace_run(
         raise ConfigError(
             f"--out {out}: the picture would replace the run's own, {picture}; choose another name"
         )
-    experiment = open_run(run, length=length, overrides=overrides)
-    check_batch(experiment, sequences)
-    batch = pictured_batch(experiment, sequences, _generator(experiment, seed, "picture"))
-    traces = compute_traces(experiment.network, batch)
+    task, batch, traces, _ = traced_run(
+        run, sequences=sequences, length=length, seed=seed, overrides=overrides
+    )
     left_out: list[str] = []
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         traces.save(out)
-        replace_file(picture, lambda path: left_out.extend(draw_traces(experiment.task, batch, traces, path)))
+        replace_file(picture, lambda path: left_out.extend(draw_traces(task, batch, traces, path)))
     except OSError as error:
         raise ConfigError(f"--out {out}: cannot be written: {os_reason(error)}") from error
     return out, picture, left_out
+
+
+def traced_run(
+    run: Path,
+    *,
+    sequences: int,
+    length: int | None = None,
+    seed: int | None = None,
+    overrides: Iterable[str] = (),
+) -> tuple[Task, Batch, Traces, int]:
+    """Return a run's task, test sequences, every trace on them, and the seed they are drawn with.
+
+    Raises:
+        ConfigError: there is no run folder, or its task has no ``length`` to change.
+        WeightsError: the overrides change the shapes of the weights.
+    """
+    experiment = open_run(run, length=length, overrides=overrides)
+    check_batch(experiment, sequences)
+    batch = pictured_batch(experiment, sequences, _generator(experiment, seed, "picture"))
+    drawn = experiment.settings.seed if seed is None else seed
+    return experiment.task, batch, compute_traces(experiment.network, batch), drawn
 
 
 def open_run(

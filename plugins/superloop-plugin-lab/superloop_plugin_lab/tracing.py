@@ -45,6 +45,13 @@ def as_float32(array: np.ndarray) -> np.ndarray:
     return array.astype("float32") if array.dtype.kind == "f" else array
 
 
+def correct_rows(task: Task, batch: Batch, traces: Traces) -> list[bool | None]:
+    """Return whether each row was answered correctly; None where that says little of the task."""
+    if getattr(task, "headline", "accuracy") != "accuracy":
+        return [None] * len(batch.targets)
+    return list(np.asarray(task.correct(batch.targets, traces)).tolist())
+
+
 def draw_traces(task: Task, batch: Batch, traces: Traces, path: Path) -> list[str]:
     """Draw the traces of every system, and return the names of those left out.
 
@@ -58,14 +65,11 @@ def draw_traces(task: Task, batch: Batch, traces: Traces, path: Path) -> list[st
         path: the file to write.
     """
     rows = range(len(batch.targets))
-    correct: list[bool | None] = np.asarray(task.correct(batch.targets, traces)).tolist()
-    if getattr(task, "headline", "accuracy") != "accuracy":
-        correct = [None] * len(correct)
     lines = getattr(task, "picture_lines", None)
     plot(
         traces,
         sequences=rows,
-        correct=correct,
+        correct=correct_rows(task, batch, traces),
         annotations=[task.annotate(batch, row) for row in rows],
         lines=None if lines is None else [lines(batch, row, traces) for row in rows],
         path=path,

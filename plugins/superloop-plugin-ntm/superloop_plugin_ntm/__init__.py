@@ -22,7 +22,7 @@ class NTMConfig(SystemSettings):
         initial_memory: the memory at t = 0: ``constant``, 1e-6 everywhere; ``random``, drawn with the
             weights and not trained; ``learned``, drawn in the same way and trained.
         initial_weighting: the weightings at t = 0: ``first``, all on the first slot; ``uniform``, equal on
-            all slots; ``learned``, one for each head.
+            all slots, which a constant memory would keep alike for ever; ``learned``, one for each head.
         order: which comes first in a timestep, ``write_first`` or ``read_first``.
         read_addressing: the memory whose content read heads compare with their keys: ``old``, before the
             write, as all heads; ``new``, after it, where the write comes first.
@@ -43,6 +43,11 @@ class NTMConfig(SystemSettings):
     adds: Literal["tanh", "linear"] = "tanh"
 
     def __attrs_post_init__(self) -> None:
+        if self.initial_weighting == "uniform" and self.initial_memory == "constant":
+            raise ValueError(
+                "'initial_memory' must be 'random' or 'learned' with 'initial_weighting' = 'uniform', or all "
+                f"slots stay alike: {self.initial_memory!r}"
+            )
         if self.order == "read_first" and self.read_addressing == "new":
             raise ValueError(
                 f"'read_addressing' must be 'old' with 'order' = 'read_first': {self.read_addressing!r}"

@@ -12,7 +12,7 @@ def test_conformance(check):
 
 # As in the code of Collier and Beel; and what differs from it and from the defaults.
 FORMS = [
-    {"slots": 5, "width": 3, "order": "read_first", "initial_weighting": "uniform"},
+    {"slots": 5, "width": 3, "order": "read_first"},
     {"slots": 5, "width": 3, "read_addressing": "new", "keys": "linear", "adds": "linear"},
 ]
 
@@ -32,7 +32,7 @@ LEARNED = {
     "initial_memory": "learned",
     "initial_weighting": "learned",
 }
-RANDOM = {"slots": 4, "width": 2, "initial_memory": "random"}
+RANDOM = {"slots": 4, "width": 2, "initial_memory": "random", "initial_weighting": "uniform"}
 STARTS = [
     *(check for check in conformance("ntm", LEARNED) if check.name in (*START_CHECKS, "stays_finite")),
     *(check for check in conformance("ntm", RANDOM) if check.name in START_CHECKS),

@@ -166,10 +166,17 @@ def test_a_worked_write():
     np.testing.assert_allclose(after.memory[0, 0], [0.981834, -0.018166], atol=2e-6)
 
 
+STARTS = [
+    {"initial_memory": memory, "initial_weighting": weighting}
+    for memory in ("constant", "random", "learned")
+    for weighting in ("first", "uniform", "learned")
+    if (memory, weighting) != ("constant", "uniform")
+]
 ORDERS = [("write_first", "old"), ("write_first", "new"), ("read_first", "old")]
 SETTINGS = st.builds(
-    lambda order, **rest: NTMConfig(order=order[0], read_addressing=order[1], **rest),
+    lambda order, start, **rest: NTMConfig(order=order[0], read_addressing=order[1], **start, **rest),
     order=st.sampled_from(ORDERS),
+    start=st.sampled_from(STARTS),
     keys=st.sampled_from(["tanh", "linear"]),
     adds=st.sampled_from(["tanh", "linear"]),
     slots=st.integers(1, 5),
@@ -177,8 +184,6 @@ SETTINGS = st.builds(
     read_heads=st.integers(1, 3),
     write_heads=st.integers(1, 3),
     shift_range=st.integers(0, 3),
-    initial_memory=st.sampled_from(["constant", "random", "learned"]),
-    initial_weighting=st.sampled_from(["first", "uniform", "learned"]),
 )
 
 
@@ -269,7 +274,9 @@ def test_linear_adds_are_not_bounded():
 
 
 def test_a_uniform_start_weighs_all_slots_alike():
-    state = start(ntm(slots=4, width=2, read_heads=2, initial_weighting="uniform"), 3)
+    state = start(
+        ntm(slots=4, width=2, read_heads=2, initial_memory="random", initial_weighting="uniform"), 3
+    )
     np.testing.assert_array_equal(state.read_weights, np.full((3, 2, 4), 0.25))
     np.testing.assert_array_equal(state.write_weights, np.full((3, 1, 4), 0.25))
 
@@ -425,6 +432,13 @@ def test_sizes_out_of_range_are_rejected(wrong):
         NTMConfig(**wrong)
 
 
-def test_reads_before_the_write_cannot_address_by_what_it_makes():
-    with pytest.raises(ValueError, match="'read_addressing' must be 'old' with 'order' = 'read_first'"):
-        NTMConfig(order="read_first", read_addressing="new")
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"order": "read_first", "read_addressing": "new"}, "'read_addressing' must be 'old'"),
+        ({"initial_weighting": "uniform"}, "'initial_memory' must be 'random' or 'learned'"),
+    ],
+)
+def test_settings_that_do_not_fit_each_other_are_rejected(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        NTMConfig(**wrong)

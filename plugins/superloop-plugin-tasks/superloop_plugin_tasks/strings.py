@@ -1,6 +1,8 @@
 """The base class of tasks that read a string and then answer."""
 
 from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -45,6 +47,17 @@ class StringTask(SequenceTask):
         inputs = np.concatenate([one_hot, requests[:, :, None]], axis=-1)  # (batch, timesteps, input_size)
         return Drawn(inputs, placed(answers, starts, answered, timesteps, empty=-1), starts + answered)
 
+    def tokens(self, batch: Batch, results: Mapping[str, Any]) -> dict[str, list[list[str]]]:
+        """Return symbols, answers and targets as letters; ``.`` requests an answer."""
+        inputs, answers = np.asarray(batch.inputs["inputs"]), np.asarray(results["outputs"]).argmax(axis=-1)
+        symbols = np.where(inputs.any(axis=-1), inputs.argmax(axis=-1), -1)
+        asked = np.where(batch.targets >= 0, answers, -1)
+        return {
+            "inputs": _letters(f"{self.settings.alphabet}.", symbols),
+            "answers": _letters(self.settings.answers, asked),
+            "targets": _letters(self.settings.answers, batch.targets),
+        }
+
     def title(self, batch: Batch, row: int) -> str:
         """``reverse abba -> abba``"""
         symbols, answer = batch.inputs["inputs"][row, :, :-1], batch.targets[row]
@@ -53,6 +66,10 @@ class StringTask(SequenceTask):
         room = TITLE - len(self.verb) - len("  -> ")
         answered = shortened(answered, room // 2)
         return f"{self.verb} {shortened(string, room - len(answered))} -> {answered}"
+
+
+def _letters(alphabet: str, codes: np.ndarray) -> list[list[str]]:
+    return [["" if code < 0 else alphabet[code] for code in row] for row in codes.tolist()]
 
 
 def backwards(strings: np.ndarray, lengths: np.ndarray) -> np.ndarray:

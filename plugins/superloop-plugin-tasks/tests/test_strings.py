@@ -137,6 +137,19 @@ def test_every_answer_follows_the_definition(make, read, name, seed, data):
 
 
 @NAMES
+def test_the_tokens_of_a_picture_are_the_string_and_the_answers(make, read, name):
+    task = make(name, length=13)
+    batch = task.sample(np.random.default_rng(0), 20)
+    logits = np.eye(len(task.settings.answers))[np.maximum(batch.targets, 0)]  # all correct
+    tokens = task.tokens(batch, {"outputs": logits})
+    for row in range(20):
+        string, answer = read(task, batch, row)
+        assert "".join(tokens["inputs"][row]).rstrip(".") == string.rstrip(".")
+        assert "".join(tokens["targets"][row]) == answer.replace("-", "") or "-" in task.settings.answers
+        assert tokens["answers"][row] == tokens["targets"][row]
+
+
+@NAMES
 def test_every_sequence_has_exactly_the_timesteps_of_its_answer(make, read, name):
     task = make(name, length=13)
     batch = task.sample(np.random.default_rng(0), 300)

@@ -1,4 +1,4 @@
-"""Pictures of traces: what a memory did, for a screen and for a paper."""
+"""Pictures and pages of traces: what a memory did, for a screen and for a paper."""
 
 import importlib
 from typing import TYPE_CHECKING, Any
@@ -9,10 +9,20 @@ if TYPE_CHECKING:
     from superloop_plugin_view.plotting import plot
     from superloop_plugin_view.selection import choose_traces
     from superloop_plugin_view.style import Picture
+    from superloop_plugin_view.viewer.page import Page
+    from superloop_plugin_view.viewer.recording import Recording
+    from superloop_plugin_view.viewer.viewer import view
 
-__all__ = ["Picture", "choose_traces", "plot"]
+__all__ = ["Page", "Picture", "Recording", "choose_traces", "plot", "view"]
 
-_LAZY = {"Picture": "style", "choose_traces": "selection", "plot": "plotting"}
+_LAZY = {
+    "Page": "viewer.page",
+    "Picture": "style",
+    "Recording": "viewer.recording",
+    "choose_traces": "selection",
+    "plot": "plotting",
+    "view": "viewer.viewer",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -108,7 +108,7 @@ class Sam(nn.Module):
         memory = memory.index_put((rows, unused), torch.zeros(()))
         memory = memory.index_put((rows, written), shares[..., None] * word[:, None], accumulate=True)
         with torch.no_grad():
-            scores = (memory @ query[..., None])[..., 0] / (memory.norm(dim=-1) + 1e-3)
+            scores = (memory @ query[..., None])[..., 0] / ((memory**2).sum(-1) + 1e-6).sqrt()
             slots = scores.topk(self.top_k).indices
         found = memory[rows, slots]
         norms = ((found**2).sum(-1) + 1e-6).sqrt() * ((query**2).sum(-1, keepdim=True) + 1e-6).sqrt()

@@ -1,0 +1,1 @@
+"""The viewer: one HTML file that shows a memory timestep by timestep."""
