@@ -30,6 +30,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 QUICKSTART = (ROOT / "docs/quickstart.md").read_text()
+PACKAGE = (ROOT / "docs/plugins/package.md").read_text()
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -42,15 +43,15 @@ def files(text: str) -> dict[str, str]:
     return dict(re.findall(r"\*\*`([^`]+)`\*\*[^`]*?```\w+\n(.*?)```", text, flags=re.DOTALL))
 
 
-def test_the_readme_config_is_valid():
-    (table,) = (block for block in blocks(README, "toml") if "[loop]" in block)
+def test_the_quickstart_config_is_valid():
+    (table,) = (block for block in blocks(QUICKSTART, "toml") if "scratch" in block)
     loop = read_config(tomllib.loads(table), load_registry()).loop
     assert [cell.layers for cell in loop.cells] == [2]
     assert loop.systems[0].id == "scratch"
 
 
 def test_the_readme_layer_trains():
-    (code,) = (block for block in blocks(README, "python") if "symbolic_inputs" in block)
+    (code,) = (block for block in blocks(README, "python") if "compile" in block)
     names: dict = {}
     exec(code, names)
     x = np.zeros((3, 32, 8), "float32")
@@ -59,8 +60,25 @@ def test_the_readme_layer_trains():
     assert names["model"].train_on_batch(x, y) < first
 
 
+def test_the_readme_memory_is_a_stack_that_holds_to_the_contract(monkeypatch):
+    (code,) = (block for block in blocks(README, "python") if "register" in block)
+    monkeypatch.setattr(registry, "_local", {})
+    with registry_in_use(None):
+        names: dict = {"__name__": "__main__"}
+        exec(code, names)
+        check_plugin("soft_stack", only=["sizes", "pure", "state", "gradients_match"]).raise_failures()
+        stack = names["SoftStack"](names["StackSettings"](depth=4, width=2))
+    sequence = superloop_core.Sequence(batch_size=1, timesteps=3, lengths=np.array([3]), dtype="float32")
+    state = stack.initial_state(sequence)
+    for scores, value in (((9, 0, 0), (1, 2)), ((9, 0, 0), (3, 4)), ((0, 9, 0), (5, 6))):  # push, push, pop
+        top, state, _ = stack.step(
+            keras.ops.array([[*np.array(scores) * 4.0, *value]], "float32"), state, None
+        )
+    np.testing.assert_allclose(top, [[1, 2]], rtol=1e-5)
+
+
 def test_the_originals_example_runs_as_it_stands():
-    (code,) = (block for block in blocks(README, "python") if "CONFIG" in block)
+    (code,) = blocks((ROOT / "docs/original.md").read_text(), "python")
     names: dict = {}
     exec(code, names)
     assert names["dummy_output"] is None
@@ -74,9 +92,9 @@ def test_the_originals_example_runs_as_it_stands():
 
 @pytest.fixture(scope="module")
 def installed_plugin(tmp_path_factory):
-    """The README's plugin, written from its text and installed by pip; gives an environment that has it."""
+    """The plugin of the page on packages, written from its text and installed; an environment with it."""
     folder = tmp_path_factory.mktemp("plugin")
-    for name, text in files(README).items():
+    for name, text in files(PACKAGE).items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
@@ -87,7 +105,7 @@ def installed_plugin(tmp_path_factory):
     return distribution, os.environ | {"PYTHONPATH": str(target), "TF_CPP_MIN_LOG_LEVEL": "2"}
 
 
-def test_the_readme_plugin_is_found_once_it_is_installed(installed_plugin):
+def test_the_plugin_of_the_page_on_packages_is_found_once_it_is_installed(installed_plugin):
     _, environment = installed_plugin
     listed = subprocess.run(
         [sys.executable, "-m", "superloop_core.cli", "plugins", "--json"],
@@ -105,7 +123,9 @@ def test_the_readme_plugin_is_found_once_it_is_installed(installed_plugin):
 
 
 @pytest.mark.release
-def test_the_readme_plugin_passes_its_own_test_and_the_papers_worked_values(installed_plugin):
+def test_the_plugin_of_the_page_on_packages_passes_its_own_test_and_the_papers_worked_values(
+    installed_plugin,
+):
     distribution, environment = installed_plugin
     (distribution / "tests/test_worked_values.py").write_text(
         """
@@ -267,6 +287,96 @@ def test_the_page_on_loops_runs_top_down_and_prints_what_it_says(capsys):
     printed = re.findall(r"^print\(.*\n# (.*)$", code, flags=re.MULTILINE)
     assert len(printed) == 2
     assert capsys.readouterr().out.splitlines() == printed
+
+
+def test_the_page_on_keras_runs_top_down_and_prints_what_it_says(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    code = "\n".join(blocks((ROOT / "docs/keras.md").read_text(), "python"))
+    exec(code, {})
+    printed = re.findall(r"^print\(.*\n# (.*)$", code, flags=re.MULTILINE)
+    assert len(printed) == 1
+    assert capsys.readouterr().out.splitlines() == printed
+
+
+def test_the_page_on_troubleshooting_quotes_the_messages_there_are():
+    page = (ROOT / "docs/troubleshooting.md").read_text()
+    x, data = np.ones((5, 7, 2), "float32"), np.ones((5, 6, 2), "float32")
+    config: dict = {
+        "inputs": 2,
+        "outputs": 3,
+        "cells": [{"use": "lstm", "units": 8}],
+        "systems": [
+            {"use": "attention", "id": "tape", "width": 2},
+            {"use": "stack", "id": "memo", "depth": 4},
+        ],
+    }
+    feed = {"inputs": x, "tape_data": data}
+    with_nan = x.copy()
+    with_nan[1, 2, 0] = np.nan
+
+    def called(given, **arguments):
+        return lambda: superloop_core.Superloop(config, **arguments)(given)
+
+    def changed(**entries):
+        return lambda: superloop_core.Superloop(config | entries)
+
+    stateful = superloop_core.Superloop(config, stateful=True)
+    stateful(feed)
+    stack = {"use": "stack", "depth": 2}
+    quoted = [
+        called(feed | {"inputs": np.ones((5, 7, 3))}),
+        called(x),
+        called(feed | {"tape_data": data[:4]}),
+        called(feed | {"lengths": np.array([1, 2, 3, 4, 9])}),
+        lambda: stateful({name: value[:3] for name, value in feed.items()}),
+        changed(systems=[{"use": "stack", "depht": 4}]),
+        changed(systems=[{"use": "stak"}]),
+        changed(outputs="3"),
+        changed(systems=[stack, stack]),
+        called(feed, traces=["memo.cell"]),
+        changed(systems=[{"use": "local:ring_buffer"}]),
+        called(feed | {"inputs": with_nan}, debug=True),
+        lambda: superloop_core.Superloop(
+            cells=[keras.layers.LSTMCell(8, dtype="float32")], dtype="mixed_float16"
+        ),
+    ]
+    for provoke in quoted:
+        with pytest.raises(superloop_core.SuperloopError) as raised:
+            provoke()
+        message = re.sub(r"^superloop(_\d+)?: ", "", str(raised.value)).partition("; a broken plugin")[0]
+        assert message in page, message
+
+
+def test_the_page_on_troubleshooting_quotes_the_messages_of_runs(tmp_path, monkeypatch):
+    page = (ROOT / "docs/troubleshooting.md").read_text()
+    monkeypatch.chdir(tmp_path)
+    Path("config.toml").write_text(
+        '[loop]\ncells = [{ use = "lstm", units = 8 }]\n[task]\nuse = "parity_check"\nlength = 6\n'
+        "[train]\nsteps = 4\nbatch_size = 16\nevaluate_every = 2\nevaluate_on = 64\nfinal_on = 64\n"
+    )
+    load_registry().add_commands(cli)
+
+    def message(command):
+        done = CliRunner().invoke(cli, command.split())
+        assert done.exit_code
+        return re.sub(r"\d[\d,.e+]*( [TGM]B)?", "#", f"{done.exception} {done.output}")
+
+    def assert_quoted(pattern, command):
+        (found,) = re.findall(pattern, re.sub(r"\d[\d,.e+]*( [TGM]B)?", "#", page))
+        assert found in message(command)
+
+    too_large = "--set loop.cells.0.units=200000"
+    assert_quoted("loop: does not fit .*", f"validate config.toml {too_large}")
+    diverging = "--set train.learning_rate=1e38 --set train.optimizer=sgd --set train.clip_norm=0"
+    not_finite = "not finite on test sequences.*try a lower train.learning_rate"
+    assert_quoted(not_finite, f"train config.toml --out runs/a {diverging}")
+    assert_quoted("--out runs/a: exists .*", "train config.toml --out runs/a")
+    CliRunner().invoke(cli, ["train", "config.toml", "--out", "runs/b"])
+    assert_quoted(": has taken # steps, .*", "resume runs/b")
+    assert_quoted("; undo --set", "resume runs/b --steps 8 --set loop.cells.0.units=9")
+    with Path("runs/b/model.keras").open("ab") as file:
+        file.write(b"x")
+    assert_quoted("/model.keras: has # bytes, .*; put it back", "eval runs/b")
 
 
 def test_the_page_on_seeing_inside_runs_top_down_and_prints_what_it_says(capsys, tmp_path, monkeypatch):
