@@ -180,6 +180,26 @@ WORKS = {
         *("titans", Contender("PyTorch", "torch_peers", "titans")),
         *(LSTM_100, {"use": "titans", "key_size": 20, "width": 20}, 128),
     ),
+    **memories(
+        *("gated-deltanet", Contender("PyTorch", "torch_peers", "gated_deltanet")),
+        *(LSTM_100, {"use": "gated_deltanet", "key_size": 20, "width": 20}, 128),
+    ),
+    **memories(
+        *("deltaproduct", Contender("PyTorch", "torch_peers", "deltaproduct")),
+        *(LSTM_100, {"use": "deltaproduct", "key_size": 20, "width": 20}, 128),
+    ),
+    **memories(
+        *("rwkv7", Contender("PyTorch", "torch_peers", "rwkv7")),
+        *(LSTM_100, {"use": "rwkv7", "key_size": 20, "width": 20}, 128),
+    ),
+    **memories(
+        *("mesa", Contender("PyTorch", "torch_peers", "mesa")),
+        *(LSTM_100, {"use": "mesa", "key_size": 20, "width": 20}, 128),
+    ),
+    **memories(
+        *("self-referential", Contender("PyTorch", "torch_peers", "self_referential")),
+        *(LSTM_100, {"use": "self_referential", "inputs": 20, "width": 20}, 128),
+    ),
     "slstm-128": [
         Contender("PyTorch", "torch_peers", "slstm", {"batch": 128}),
         Contender("superloop, nothing set", "ours", "memory", SLSTM),

@@ -4,6 +4,8 @@ Those written here take their time steps in Python, as PyTorch's users do, and c
 rows of a timestep at once.
 """
 
+import math
+
 import torch
 from timing import run, timed
 from torch import nn
@@ -425,6 +427,98 @@ class Slstm(nn.Module):
         return torch.stack(outputs, 1)
 
 
+class GatedDelta(nn.Module):
+    """Gated DeltaNet, or without a gate DeltaProduct (Yang et al., 2024; Siems et al., 2025)."""
+
+    def __init__(self, key_size, width, writes=1, gated=True):
+        super().__init__()
+        self.key_size, self.width, self.writes, self.gated = key_size, width, writes, gated
+        self.control_size, self.output_size = writes * (1 + key_size + width) + key_size + gated, width
+
+    def start(self, rows):
+        return torch.zeros(rows, self.width, self.key_size)
+
+    def forward(self, control, memory):
+        n, d = self.writes, self.key_size
+        strengths, keys, query, values, gate = control.split([n, n * d, d, n * self.width, self.gated], -1)
+        if self.gated:
+            memory = (gate + 4).sigmoid()[..., None] * memory
+        keys, query = (nn.functional.silu(x.unflatten(-1, (-1, d))) for x in (keys, query))
+        keys, query = (nn.functional.normalize(x, dim=-1, eps=1e-6) for x in (keys, query))
+        values, strengths = values.unflatten(-1, (n, -1)), strengths.sigmoid()
+        for strength, key, value in zip(strengths.unbind(1), keys.unbind(1), values.unbind(1), strict=True):
+            error = value - (memory @ key[..., None])[..., 0]
+            memory = memory + (strength[:, None] * error)[..., None] * key[:, None]
+        return (memory @ query.mT)[..., 0], memory
+
+
+class Rwkv7(nn.Module):
+    """The memory of RWKV-7 (Peng et al., 2025)."""
+
+    def __init__(self, key_size, width):
+        super().__init__()
+        self.key_size, self.width = key_size, width
+        self.control_size, self.output_size = 5 * key_size + width, width
+
+    def start(self, rows):
+        return torch.zeros(rows, self.width, self.key_size)
+
+    def forward(self, control, old):
+        *channels, value = control.split([*5 * [self.key_size], self.width], -1)
+        removal, key, query, rate, decay = channels
+        removal, key, query = (
+            nn.functional.normalize(x, dim=-1, eps=1e-6) for x in (key + removal, key, query)
+        )
+        rate, decay = rate.sigmoid(), torch.exp(-math.exp(-0.5) * (decay - 3.5).sigmoid())
+        removed = (old @ removal[..., None]) * (rate * removal)[:, None]
+        memory = old * decay[:, None] - removed + value[..., None] * (rate * key)[:, None]
+        return (memory @ query[..., None])[..., 0], memory
+
+
+class Mesa(nn.Module):
+    """The memory of MesaNet, with an exact solve (von Oswald et al., 2025)."""
+
+    def __init__(self, key_size, width):
+        super().__init__()
+        self.key_size, self.width = key_size, width
+        self.control_size, self.output_size = 2 + 2 * key_size + width, width
+        self.ridge = nn.Parameter(torch.full((key_size,), math.log(math.expm1(0.75))))
+
+    def start(self, rows):
+        return torch.zeros(rows, self.key_size, self.key_size), torch.zeros(rows, self.width, self.key_size)
+
+    def forward(self, control, state):
+        strength, key, query, value, gate = control.split([1, *2 * [self.key_size], self.width, 1], -1)
+        key, query = (nn.functional.normalize(nn.functional.silu(x), dim=-1, eps=1e-6) for x in (key, query))
+        beta, alpha = strength.sigmoid()[..., None], (gate + 4).sigmoid()[..., None]
+        covariance, memory = state
+        covariance = alpha * covariance + beta * key[..., None] * key[:, None]
+        memory = alpha * memory + beta * value[..., None] * key[:, None]
+        solved = torch.linalg.solve(covariance + torch.diag(0.25 + softplus(self.ridge)), query[..., None])
+        return (memory @ solved)[..., 0], (covariance, memory)
+
+
+class SelfReferential(nn.Module):
+    """The self-referential weight matrix (Irie et al., 2022)."""
+
+    def __init__(self, inputs, width):
+        super().__init__()
+        self.sizes = [width, inputs, inputs, 4]
+        self.control_size, self.output_size = inputs, width
+        first = torch.randn(inputs, sum(self.sizes)) * inputs**-0.5
+        first[:, -4:] -= 1
+        self.first = nn.Parameter(first)
+
+    def start(self, rows):
+        return self.first.expand(rows, -1, -1)
+
+    def forward(self, control, weights):
+        y, query, key, strength = (control.softmax(-1)[:, None] @ weights).split(self.sizes, -1)
+        query, key, rates = query.softmax(-1), key.softmax(-1), strength.sigmoid()
+        rates = rates.repeat_interleave(torch.tensor(self.sizes), -1)
+        return y[:, 0], weights + key.mT * (rates * ((query - key) @ weights))
+
+
 def ntm(batch, timesteps=40):
     """An LSTM of 100 units with a memory of 128 x 20."""
     return fitted(Loop(100, Ntm(128, 20)), batch, timesteps)
@@ -510,10 +604,36 @@ def slstm(batch, timesteps=40):
     return fitted(Slstm(100), batch, timesteps)
 
 
+def gated_deltanet(batch, timesteps=40):
+    """An LSTM of 100 units with keys and values of 20 numbers."""
+    return fitted(Loop(100, GatedDelta(20, 20)), batch, timesteps)
+
+
+def deltaproduct(batch, timesteps=40):
+    """An LSTM of 100 units with keys and values of 20 numbers, two writes in a timestep."""
+    return fitted(Loop(100, GatedDelta(20, 20, writes=2, gated=False)), batch, timesteps)
+
+
+def rwkv7(batch, timesteps=40):
+    """An LSTM of 100 units with keys and values of 20 numbers."""
+    return fitted(Loop(100, Rwkv7(20, 20)), batch, timesteps)
+
+
+def mesa(batch, timesteps=40):
+    """An LSTM of 100 units with keys and values of 20 numbers."""
+    return fitted(Loop(100, Mesa(20, 20)), batch, timesteps)
+
+
+def self_referential(batch, timesteps=40):
+    """An LSTM of 100 units with weights of 20 x 64 numbers."""
+    return fitted(Loop(100, SelfReferential(20, 20)), batch, timesteps)
+
+
 WORKS = (
     *(ntm, dnc, sam, neural_stack, nondeterministic_stack, baby_ntm),
     *(ring, gated_slots, lmu, ffm, lru),
     *(mlstm, ttt_linear, titans, slstm),
+    *(gated_deltanet, deltaproduct, rwkv7, mesa, self_referential),
 )
 
 if __name__ == "__main__":
