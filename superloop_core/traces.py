@@ -170,6 +170,7 @@ class Traces(Mapping[str, "np.ndarray"]):
 
         Raises:
             OSError: it cannot be written; an older file stays.
+            SuperloopError: the results are dicts or lists in others.
         """
         import numpy as np
 
@@ -187,6 +188,11 @@ class Traces(Mapping[str, "np.ndarray"]):
             "loops": dict(self.loops),
             "results": form,
         }
+        if nested := [str(name) for name, array in named.items() if not hasattr(array, "dtype")]:
+            raise SuperloopError(
+                f"the results of the model hold others under {nested[0]!r}, which a file of traces cannot; "
+                "save attrs.evolve(traces, results=None)"
+            )
         arrays = {
             **self.arrays,
             **self.extra,

@@ -137,3 +137,10 @@ def test_the_text_names_the_axes_and_sizes(traces):
 def test_a_view_that_says_too_little_is_refused(view, message):
     with pytest.raises(SuperloopError, match=message):
         TraceView(*view)
+
+
+def test_nested_results_are_refused_before_a_file_is_written(tmp_path):
+    traces = Traces(arrays={"x": np.zeros((1, 2))}, results={"a": {"b": np.zeros(2)}})
+    with pytest.raises(SuperloopError, match="results=None"):
+        traces.save(tmp_path / "traces.npz")
+    assert not list(tmp_path.iterdir())

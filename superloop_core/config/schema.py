@@ -164,8 +164,8 @@ class LoopConfig:
         outputs: size of the output at each timestep; 0: no projection, the output is the
             last cell's.
         suppress_output: number of timesteps at the start without output.
-        think_steps: number of further steps in each timestep, which see an input of zeros; the output and the
-            traces of a timestep are those of its last step.
+        think_steps: number of further steps in each timestep, which see an input of zeros; the output of a
+            timestep is that of its last step.
         outputs_read_systems: let the output at t also read the read vectors of t + 1, as in the DNC.
         control_weights: of the projections to the controls of all systems; None: as each system has them.
         output_weights: of the projection to the outputs; None: Keras's defaults.

@@ -16,6 +16,7 @@ from superloop_core.inspect.watch import call_watched
 from superloop_core.names import OUTPUTS
 
 METHODS = ("ablation", "gradient")
+PROBABILITY = 1e-3  # how far from 1 the sum of probabilities may be
 ROWS = 256  # of a call, for ablation
 
 
@@ -154,11 +155,17 @@ def _score_of_choice(results: Any) -> Callable[[Any], Tensor]:
         return found
 
     choice = tf.argmax(outputs_of(results), axis=-1)
+    sums = tf.reduce_sum(outputs_of(results), axis=-1)
+    # The outputs of a softmax; logits do not sum to 1 everywhere.
+    are_probabilities = bool(
+        tf.reduce_all(outputs_of(results) >= 0) and tf.reduce_all(tf.abs(sums - 1) < PROBABILITY)
+    )
 
     def score(results: Any) -> Tensor:
         outputs = outputs_of(results)
         if outputs.shape[-1] > 1:
-            outputs = tf.gather(tf.nn.log_softmax(outputs), choice, axis=-1, batch_dims=len(choice.shape))
+            logs = tf.math.log(outputs) if are_probabilities else tf.nn.log_softmax(outputs)
+            outputs = tf.gather(logs, choice, axis=-1, batch_dims=len(choice.shape))
         return tf.reshape(outputs, [outputs.shape[0], -1])
 
     return score

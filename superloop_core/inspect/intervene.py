@@ -125,7 +125,8 @@ class _Changes(Plan):
             order[[one, other]] = other, one
             state[name] = tf.gather(state[name], order)
         for path in self.off:
-            state[f"{path}.{READ}"] = self._chosen(0, state[f"{path}.{READ}"], path)
+            if (read := f"{path}.{READ}") in state:  # else it has no feedback
+                state[read] = self._chosen(0, state[read], path)
         for name, value in self.states.items():
             state[name] = self._chosen(value, state[name], name)
         return state
@@ -175,6 +176,7 @@ def _plans(
         TraceError: a name is not that of anything that can be changed.
     """
     plans: dict[int, _Changes] = {}
+    listed = None if rows is None else list(rows)
 
     def plan_of(name: str) -> tuple[_Changes, str, Any]:
         """Return the plan of the loop that a name is of, the name within the loop, and the call."""
@@ -184,7 +186,7 @@ def _plans(
             raise SuperloopError(f"at must be from 0 to {outputs.shape[1] - 1}, the last timestep: {at}")
         if index not in plans:
             chosen = np.zeros(outputs.shape[0], bool)
-            chosen[_checked_rows(range(len(chosen)) if rows is None else rows, len(chosen))] = True
+            chosen[_checked_rows(range(len(chosen)) if listed is None else listed, len(chosen))] = True
             plans[index] = _Changes(at=at, rows=chosen)
         return plans[index], own, call
 
@@ -203,7 +205,7 @@ def _plans(
             )
     for path in [off] if isinstance(off, str) else off:
         plan, own, call = plan_of(path)
-        systems = [name.rpartition(".")[0] for name in call.states if name.rpartition(".")[2] == READ]
+        systems = [name.rpartition(".")[0] for name in call.traces if name.rpartition(".")[2] == READ]
         if own not in systems:
             raise TraceError(f"no system {path!r}{did_you_mean(own, systems)}")
         plan.off.append(own)

@@ -178,14 +178,17 @@ def select_state(key: str, names: Collection[str], *, read: bool = False) -> lis
 
 
 def _over_time(call: Call, model: Any) -> Call:
-    """Return a cell's steps over time; ``keras.layers.RNN`` takes the first one twice, unless it unrolls."""
+    """Return a cell's steps over time.
+
+    ``keras.layers.RNN`` takes the first one twice, unless it unrolls; a program that calls the cell does not.
+    """
     around = [
         layer
         for layer in (model, *model._flatten_layers())
         if isinstance(layer, keras.layers.RNN)
         and call.layer in (layer.cell, *getattr(layer.cell, "cells", ()))
     ]
-    first = 0 if around and around[0].unroll else 1
+    first = 1 if around and not around[0].unroll else 0
     reached, traces = (
         {name: np.stack(steps[first:], axis=1) for name, steps in of_call.items()}
         for of_call in (call.reached, call.traces)

@@ -92,8 +92,8 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
         residual: numbers of the cells to whose output the output of the cell below is added; of the first
             cell, the external input.
         normalized: numbers of the cells whose input is normalized (LayerNorm).
-        think_steps: further steps in each timestep, with an external input of zeros; the output and the
-            traces are those of the last.
+        think_steps: further steps in each timestep, with an external input of zeros. The output and
+            the traces are those of the last; traces of states are from before the first.
         outputs: size of the output; 0: the last cell's output, unprojected.
         outputs_read_systems: whether the output at t also reads the read vectors of t + 1.
         learned: paths of the parts of the state at t = 0 that are learned: ``cells.0``, ``tape``,
@@ -322,14 +322,15 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
         Raises:
             PluginError: a part's results break the contract of :meth:`Builder.step`.
         """
+        names = self.state_names(state) if self.think_steps else ()
         output, state, traces = self._step(inputs, state, constants)
-        blank = None if inputs is None else ops.zeros_like(inputs)
+        first, blank = traces, None if inputs is None else ops.zeros_like(inputs)
         for index in range(self.think_steps):
             before = traces
             with noise_of_part(f"think_{index}", ops.shape(output)[0], output.dtype.name):
                 output, state, traces = self._step(blank, state, constants)
             traces |= {name: before[name] + loss for name, loss in traces.items() if is_loss(name)}
-        return output, state, traces
+        return output, state, traces | {name: first[name] for name in names}
 
     def _step(
         self, inputs: Tensor | None, state: LoopState, constants: PerPart
@@ -412,6 +413,8 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
         prepared = sequence.prepared or PerPart((None,) * len(self.cells), (None,) * len(self.systems))
         cells, systems = [], []
         with noise_of(sequence.seed, sequence.first_row):
+            if self.think_steps:  # a timestep is several steps, so that their number is not that of timesteps
+                sequence = attrs.evolve(sequence, timesteps=None, lengths=None)
             for index, cell in enumerate(self.cells):
                 with noise_of_part(join(cell_path(index), method), sequence.batch_size, sequence.dtype):
                     own = attrs.evolve(sequence, prepared=prepared.cells[index])
@@ -429,6 +432,8 @@ class Wiring(keras.layers.Layer, Builder):  # type: ignore[misc]
                     masks={name: sequence.masks[of] for name, of in full.items() if of in sequence.masks},
                     prepared=prepared.systems[k],
                 )
+                if self._owners.count(k) > 1:  # several steps in a timestep here too
+                    own = attrs.evolve(own, timesteps=None, lengths=None)
                 try:
                     with noise_of_part(join(id, method), sequence.batch_size, system.variable_dtype):
                         systems.append(getattr(system, method)(own))

@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 
 from superloop_core import Superloop, SuperloopError, TraceError, importance
+from superloop_core.testing.subject import draw_weights
 
 NUDGE = 1e-6
 
@@ -123,3 +124,15 @@ def test_a_wrong_name_is_an_error(stack):
         importance(layer, feed, "meme")
     with pytest.raises(SuperloopError, match="no method 'gradients'; did you mean 'gradient'"):
         importance(layer, feed, "memo", method="gradients")
+
+
+def test_a_model_that_ends_in_a_softmax_has_the_importance_of_its_logits(stack_loop, x):
+    inputs = keras.Input((5, 2))
+    logits = Superloop(stack_loop(), name="loop")(inputs)
+    plain = keras.Model(inputs, logits)
+    draw_weights(plain)
+    ending = keras.Model(inputs, keras.layers.Softmax()(logits))
+    for method in ("ablation", "gradient"):
+        expected = importance(plain, x, "memo", method=method)
+        found = importance(ending, x, "memo", method=method)
+        np.testing.assert_allclose(np.asarray(found), np.asarray(expected), atol=1e-5)

@@ -81,6 +81,29 @@ def test_only_the_chosen_rows_change(stack):
     np.testing.assert_array_equal(changed, [False, True, False])
 
 
+def test_rows_may_be_an_iterator_and_count_for_every_loop(stack_loop, x):
+    inputs = keras.Input((5, 2))
+    loops = [Superloop(stack_loop(), name=name) for name in ("one", "two")]
+    model = keras.Model(inputs, [loop(inputs) for loop in loops])
+    draw_weights(model)
+    changes = {f"{name}.memo.cells": lambda cells: cells + 1 for name in ("one", "two")}
+    listed = intervene(model, x, at=AT, set=changes, rows=[0, 1])
+    found = intervene(model, x, at=AT, set=changes, rows=iter([0, 1]))
+    for name in ("one.outputs", "two.outputs"):
+        assert np.any(listed.after[name] != listed.before[name])
+        np.testing.assert_array_equal(found.after[name], listed.after[name])
+
+
+def test_a_system_without_feedback_can_be_switched_off(made, stack_loop):
+    alone = {"use": "stack", "id": "memo", "depth": 4, "width": 2, "feedback": False}
+    layer, feed = made(stack_loop(systems=[alone]), timesteps=5)
+    found = intervene(layer, feed, at=AT, off=["memo"])
+    assert not np.any(found.after["memo.read"][:, AT:])
+    np.testing.assert_array_equal(found.after["memo.cells"][:, AT], found.after["memo.cells"][:, -1])
+    assert np.any(found.results[:, AT:])
+    assert not np.any(found.results[:, :AT])
+
+
 def test_a_system_that_is_off_reads_zeros_and_stays(stack):
     layer, feed = stack
     found = intervene(layer, feed, at=AT, off=["memo"])

@@ -127,6 +127,25 @@ def test_a_cell_of_keras_rnn_is_traced_step_by_step(stack_loop, x, unroll):
     np.testing.assert_array_equal(found.reached["inputs"], x)
 
 
+def test_a_cell_that_a_program_calls_is_traced_from_its_first_step(stack_loop, x):
+    class Stepping(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.cell = SuperloopCell(stack_loop())
+
+        def call(self, inputs):
+            state, outputs = self.cell.get_initial_state(3), []
+            for t in range(5):
+                output, state = self.cell(inputs[:, t], state)
+                outputs.append(output)
+            return tf.stack(outputs, axis=1)
+
+    model = Stepping()
+    model(x)
+    found = superloop_core.trace(model, x)
+    assert_same(found["outputs"], found.results)
+
+
 def test_nothing_in_the_model_changes_and_noise_is_that_of_the_next_call(stack_loop, x):
     noisy = {"use": "lstm", "units": 4, "dropout": 0.5}
     stateful = Superloop(stack_loop(cells=[noisy]), stateful=True)

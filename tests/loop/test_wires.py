@@ -8,9 +8,20 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from superloop_core import ConfigError, Sequence, Superloop, SuperloopCell, System, draw_uniform
+from superloop_core import (
+    ConfigError,
+    Sequence,
+    Superloop,
+    SuperloopCell,
+    SuperloopError,
+    System,
+    draw_uniform,
+)
 from superloop_core.builder import KerasCell
 from superloop_core.loop.wiring import Wire, Wiring
+
+STACK = {"use": "stack", "depth": 3, "width": 2}
+GRU = {"use": "gru", "units": 4}
 
 
 @attrs.frozen(kw_only=True)
@@ -137,12 +148,36 @@ def test_a_normalized_input_has_mean_0_and_deviation_1_for_each_row():
 def test_think_steps_are_timesteps_with_an_input_of_zeros():
     alone = run([1, 0, 0, 3, 0, 0])
     thinking = run([1, 3], think_steps=2)
-    for name in ("outputs", "memo.control", "memo.read", "memo.last", "cells.0.output"):
+    for name in ("outputs", "memo.control", "cells.0.output"):
         assert thinking[name] == alone[name][2::3], name
+    for name in ("memo.read", "memo.last"):  # before the timestep
+        assert thinking[name] == alone[name][0::3], name
 
 
-STACK = {"use": "stack", "depth": 3, "width": 2}
-GRU = {"use": "gru", "units": 4}
+QUEUE = {"use": "neural_queue", "id": "q", "capacity": 0, "width": 2}
+
+
+@pytest.mark.parametrize(
+    "config", [{"think_steps": 1, "systems": [QUEUE]}, {"systems": [QUEUE, {"id": "b", "shares": "q"}]}]
+)
+def test_a_memory_with_a_slot_for_each_timestep_is_refused_where_a_timestep_is_several_steps(config):
+    with pytest.raises(SuperloopError, match=r"q: .*capacity"):
+        Superloop({"inputs": 2, "cells": [GRU], **config})(np.zeros((3, 6, 2), "float32"))
+
+
+@pytest.mark.parametrize("kind", ["cell", "system"])
+def test_a_nested_loop_may_think(kind):
+    inner = {"use": "superloop", "loop": {"inputs": 0, "cells": [GRU], "think_steps": 1}}
+    if kind == "system":
+        inner["loop"] |= {"inputs": 2, "outputs": 2}
+        parts = {"cells": [GRU], "systems": [inner]}
+    else:
+        parts = {"cells": [inner]}
+    traces = Superloop({"inputs": 2, **parts}, traces="all")(np.ones((3, 4, 2), "float32"))
+    path = "cells.0.cells.0.h" if kind == "cell" else "superloop.cells.0.h"
+    assert np.all(np.asarray(traces[path])[:, 0] == 0)  # the state before the first step
+
+
 WIRED = {
     "no feedback": {"cells": [{"use": "dense", "units": 4}], "systems": [STACK | {"feedback": False}]},
     "between cells": {

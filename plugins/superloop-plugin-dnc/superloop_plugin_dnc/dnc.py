@@ -1,6 +1,6 @@
 """The differentiable neural computer."""
 
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -84,18 +84,22 @@ class DNC(System[DNCConfig]):
 
     learned_fields = ("memory",)
 
-    trace_views: ClassVar = {
-        "memory": TraceView("slots", "slot", "number"),
-        "usage": TraceView("weights", "slot"),
-        "write_weights": TraceView("weights", "slot"),
-        "precedence": TraceView("weights", "slot", optional=True),
-        "read_weights": TraceView("weights", "head", "slot"),
-        "link": TraceView("links", "slot", "slot before", optional=True),
-        "allocation_gate": TraceView("scalar", "gate"),
-        "write_gate": TraceView("scalar", "gate"),
-        "free_gates": TraceView("scalar", "head"),
-        "read_modes": TraceView("actions", "head", "mode", optional=True),
-    }
+    @property
+    def trace_views(self) -> dict[str, TraceView]:
+        """What the traces are; with several write heads some have an axis for these."""
+        writes = ("write head",) if self.config.write_heads > 1 else ()
+        return {
+            "memory": TraceView("slots", "slot", "number"),
+            "usage": TraceView("weights", "slot"),
+            "write_weights": TraceView("weights", *writes, "slot"),
+            "precedence": TraceView("weights", *writes, "slot", optional=True),
+            "read_weights": TraceView("weights", "head", "slot"),
+            "link": TraceView("links", *writes, "slot", "slot before", optional=True),
+            "allocation_gate": TraceView("scalar", "gate"),
+            "write_gate": TraceView("scalar", "gate"),
+            "free_gates": TraceView("scalar", "head"),
+            "read_modes": TraceView("actions", "head", "mode", optional=True),
+        }
 
     @property
     def slot_names(self) -> dict[str, tuple[str, ...]]:

@@ -59,20 +59,29 @@ class Run:
         sources = {part.facts["source"]: None for part in parts if part.facts["source"]}
         parts += [_source_part(traces, name, chosen) for name in sources]
         timesteps = max(traces[name].shape[1] for name in drawn)
-        lengths = traces.lengths(drawn[0])
+        lengths = _lengths(traces, drawn)
         tokens, of_vectors = _tokens(given, traces, chosen)
         run = {
             "name": given.name,
             "timesteps": timesteps,
-            "sequences": [
-                _sequence(given, row, timesteps if lengths is None else int(lengths[row])) for row in chosen
-            ],
+            "sequences": [_sequence(given, row, int(lengths[row])) for row in chosen],
             "tokens": tokens,
             "arrays": [],
         }
         for part in parts + of_vectors:
             part.facts["run"] = index
         return cls(given.name, traces, chosen, run, parts + of_vectors)
+
+
+def _lengths(traces: Traces, names: list[str]) -> np.ndarray:
+    """Return the timesteps of each sequence in the loop that has the most, ``(sequence,)``."""
+    found = []
+    for name in names:
+        lengths, (count, timesteps) = traces.lengths(name), traces[name].shape[:2]
+        found.append(np.full(count, timesteps) if lengths is None else lengths)
+    count = min(map(len, found))
+    longest: np.ndarray = np.max([lengths[:count] for lengths in found], axis=0)
+    return longest
 
 
 def _trace_part(traces: Traces, name: str, rows: list[int]) -> Part:
@@ -143,9 +152,9 @@ def _tokens(given: Recording, traces: Traces, rows: list[int]) -> tuple[dict[str
     if given.wrong is not None:
         found["wrong"] = [[int(bool(one)) for one in given.wrong[row]] for row in rows]
     elif "answers" in found and "targets" in found:
-        pairs = zip(found["answers"], found["targets"], strict=True)
+        pairs = zip(values["answers"], values["targets"], strict=True)
         found["wrong"] = [
-            [int(bool(target) and answer != target) for answer, target in zip(*lines, strict=False)]
+            [int(_is_wrong(answer, target)) for answer, target in zip(*lines, strict=False)]
             for lines in pairs
         ]
     return found, vectors
@@ -160,11 +169,20 @@ def _vectors(name: str, values: list[Any]) -> np.ndarray:
 
 
 def _text(token: Any) -> str:
-    """Return a token's text; a number below 0 is none."""
+    """Return a token's text; an integer below 0 is none."""
     token = token.item() if isinstance(token, np.generic) else token
-    if isinstance(token, int | float) and not isinstance(token, bool):
-        return "" if token < 0 else f"{token:.4g}"
-    return "" if token is None else str(token)
+    if isinstance(token, float):
+        return f"{token:.4g}"
+    none = token is None or (isinstance(token, int) and token < 0)
+    return "" if none else str(token)
+
+
+def _is_wrong(answer: Any, target: Any) -> bool:
+    """Whether an answer is not the target; numbers with a fraction are not judged."""
+    answer, target = (one.item() if isinstance(one, np.generic) else one for one in (answer, target))
+    if isinstance(answer, float) or isinstance(target, float):
+        return False
+    return bool(_text(target)) and _text(answer) != _text(target)
 
 
 def first_changes(runs: Sequence[Run]) -> dict[str, int] | None:

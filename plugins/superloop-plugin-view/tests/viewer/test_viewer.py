@@ -96,6 +96,27 @@ def test_a_wrong_answer_is_one_that_differs_from_a_target_that_is_there(facts_of
     assert tokens["targets"] == [["1", "3", ""], ["", "", "0"]]
 
 
+def test_large_numbers_are_whole_and_numbers_with_a_fraction_are_not_judged(facts_of):
+    ids = np.full((1, 3), 12341)
+    tokens = facts_of(view({"h": np.ones((1, 3, 2))}, answers=ids + 1, targets=ids))["runs"][0]["tokens"]
+    assert tokens["answers"] == [["12342"] * 3]
+    assert tokens["wrong"] == [[1, 1, 1]]
+    tokens = facts_of(view({"h": np.ones((1, 1, 2))}, answers=[[-0.5]], targets=[[0.25]]))["runs"][0][
+        "tokens"
+    ]
+    assert tokens["answers"] == [["-0.5"]]
+    assert tokens["wrong"] == [[0]]
+
+
+def test_a_page_has_the_timesteps_of_the_longest_loop(facts_of):
+    traces = Traces(
+        arrays={"encoder.h": np.ones((2, 6, 1)), "writer.h": np.ones((2, 10, 1))},
+        loops={"encoder.": "encoder", "writer.": "writer"},
+        reached={"encoder.mask": np.arange(6) < np.array([[2], [3]])},
+    )
+    assert [one["length"] for one in facts_of(view(traces))["runs"][0]["sequences"]] == [10, 10]
+
+
 def test_tokens_may_be_vectors_and_functions_of_the_traces(array_of, facts_of):
     traces = Traces(arrays={"memo.h": np.ones((1, 2, 3))}, results=np.array([[[0.0, 1.0], [3.0, 2.0]]]))
     bits = np.array([[[1, 0], [-1, -1]]])
