@@ -173,7 +173,8 @@ def select_state(key: str, names: Collection[str], *, read: bool = False) -> lis
     found = [name for name in names if name.startswith(f"{key}.") and (read or name != f"{key}.read")]
     if not found:
         known = {*names, *(name.rpartition(".")[0] for name in names)}
-        raise TraceError(f"no state {key!r}{did_you_mean(key, known)}")
+        shared = "; it shares the memory of another system: name that one"
+        raise TraceError(f"no state {key!r}{shared if key in known else did_you_mean(key, known)}")
     return found
 
 

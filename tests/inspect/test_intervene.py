@@ -94,6 +94,14 @@ def test_rows_may_be_an_iterator_and_count_for_every_loop(stack_loop, x):
         np.testing.assert_array_equal(found.after[name], listed.after[name])
 
 
+def test_a_shared_memory_has_the_name_of_its_owner(stack_loop, x):
+    config = stack_loop()
+    layer = Superloop(config | {"systems": [*config["systems"], {"id": "again", "shares": "memo"}]})
+    layer(x)
+    with pytest.raises(TraceError, match="no state 'again'; it shares the memory of another system"):
+        intervene(layer, x, at=AT, swap={"again": (0, 1)})
+
+
 def test_a_system_without_feedback_can_be_switched_off(made, stack_loop):
     alone = {"use": "stack", "id": "memo", "depth": 4, "width": 2, "feedback": False}
     layer, feed = made(stack_loop(systems=[alone]), timesteps=5)
