@@ -17,6 +17,7 @@ from superloop_core.config.files import apply_overrides, load_dict
 from superloop_core.config.objects import is_factory, is_object, part_of, spec_of
 from superloop_core.config.schema import (
     RESERVED_IDS,
+    WIRING,
     CellConfig,
     Config,
     LoopConfig,
@@ -35,12 +36,8 @@ from superloop_core.setting_types import UNREAD, with_parts
 
 MAX_PROBLEMS = 100  # of one config
 MAX_PARTS = 1_000  # of a loop; each is built and traced on its own
-# What only a loop does with a part, and the defaults.
-_OF_A_LOOP = {
-    "layers": 1, "learn_initial_state": False, "learn_initial_read": False, "residual": False,
-    "layer_norm": False, "controlled_by": -1, "feedback": True, "feedforward": False, "reads": (),
-    "shares": "",
-}  # fmt: skip
+# What only a loop does with a part.
+_OF_A_LOOP = ("layers", "learn_initial_state", "learn_initial_read", *WIRING)
 
 
 def read_config(
@@ -341,7 +338,8 @@ class Reader:
             part = self.loop(data, where, within)
         else:
             part = self.part(data, "cell" if cls is CellConfig else "system", cls, where)
-            for name, default in _OF_A_LOOP.items():
+            defaults = {field.name: field.default for field in attrs.fields(cls) if field.name in _OF_A_LOOP}
+            for name, default in defaults.items():
                 if (value := getattr(part, name, default)) != default:
                     self.report(where, f"{name!r} is for the parts of a loop; leave it out: {value}")
         return part if len(self.problems) == before else UNREAD
