@@ -85,7 +85,7 @@ def intervene(
         set: new values of states, read vectors and controls, by name: whatever NumPy broadcasts to
             ``(batch, ...)``, or a function of the array that it was.
         off: paths of systems to switch off from ``at`` on: the cells see read vectors of zeros, and the state
-            of the system stays as it was.
+            of the system stays as it was, but for the writes of systems that share it: name these too.
         swap: pairs of sequences that swap states, by the path of a part, which is its state without the read
             vector, or by the name of one tensor.
         rows: sequences that are changed by ``set`` and ``off``; None: all.
