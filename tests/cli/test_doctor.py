@@ -23,7 +23,7 @@ def superloop_register():
 """
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_a_whole_installation_has_no_problem(superloop):
     told = json.loads(superloop("doctor", "--json").stdout)
     assert told["problems"] == []

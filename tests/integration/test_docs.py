@@ -195,6 +195,7 @@ def test_the_page_on_tasks_has_a_config_that_can_be_trained(tmp_plugin):
     assert measured.metrics["confidence"] > 0
 
 
+@pytest.mark.release
 def test_the_plugin_of_the_page_on_commands_passes_its_test(tmp_plugin, tmp_path):
     found = files((ROOT / "docs/plugins/command.md").read_text())
     test = found.pop("tests/test_values.py")
@@ -430,6 +431,7 @@ def test_the_page_on_the_contract_has_a_hook_that_trains(tmp_path, monkeypatch):
     assert (tmp_path / "latest/accuracy.txt").read_text() == "250 0.5"
 
 
+@pytest.mark.release
 def test_the_commands_of_the_page_on_experiments_run(tmp_path, monkeypatch):
     page = (ROOT / "docs/experiments.md").read_text()
     monkeypatch.chdir(tmp_path)

@@ -286,6 +286,7 @@ print(digests[0])
 """
 
 
+@pytest.mark.release
 def test_the_same_seed_gives_the_same_weights_twice_in_a_row_and_in_another_process(make_loop):
     cell = {"use": "gru", "units": 3, "dropout": 0.3, "recurrent_dropout": 0.2}
     config = json.dumps(make_loop("tape", cells=[cell], timesteps=6))

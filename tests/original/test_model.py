@@ -92,6 +92,7 @@ def test_the_original_answers_are_ours(case, unroll, golden_errors, unrolled):
         assert error < 1e-5, name
 
 
+@pytest.mark.release
 def test_the_example_of_the_original_runs_and_trains():
     slmodel = superloop.Model(toy())
     (input, output) = slmodel.build_all()

@@ -437,7 +437,7 @@ def test_gradients_are_the_slopes_that_finite_differences_find(form):
     np.testing.assert_allclose((ahead - behind) / 2e-6, slope, rtol=1e-6)
 
 
-@pytest.mark.slow
+@pytest.mark.release
 @pytest.mark.parametrize("form", [{}, {"links": "sparse", "top_k": 2}, {"links": "none"}])
 def test_ten_thousand_steps_at_random_stay_finite_and_weightings_weightings(form):
     """Gates are shut or open as often as between, and some controls are zeros."""

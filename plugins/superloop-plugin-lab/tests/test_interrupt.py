@@ -71,7 +71,10 @@ def test_training_in_a_thread_leaves_ctrl_c_alone(small, folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [(signal.SIGINT, 130), pytest.param(signal.SIGKILL, -signal.SIGKILL, marks=pytest.mark.release)],
+)
 def test_a_run_that_is_stopped_or_killed_from_outside_can_be_measured_and_drawn(
     small_file, tmp_path, sent, code
 ):

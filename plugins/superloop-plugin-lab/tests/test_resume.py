@@ -96,7 +96,10 @@ def copied(stopped, tmp_path):
     return copy
 
 
-@pytest.mark.parametrize("name", ["dropout", "curriculum", "everything"])
+@pytest.mark.parametrize(
+    "name",
+    ["everything", *(pytest.param(name, marks=pytest.mark.release) for name in ("dropout", "curriculum"))],
+)
 def test_thirty_steps_and_thirty_more_equal_sixty_bit_by_bit(whole, copied, name, assert_same, lines_of):
     folder = copied(name)
     assert folder.read_checkpoint().step == 30

@@ -196,6 +196,7 @@ def test_the_step_compiled_with_xla_takes_the_same_step(small):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.release
 def test_a_loop_of_open_timesteps_is_compiled_with_xla_too(echo, monkeypatch):
     """Its batches are of one shape, so the timesteps are known where the loop is traced."""
     compiled = []

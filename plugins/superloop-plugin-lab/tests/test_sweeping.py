@@ -42,6 +42,7 @@ def states(sweep):
     return [trial.state.name for trial in sweep.study.get_trials()]
 
 
+@pytest.mark.release
 def test_trials_are_run_folders_and_their_number_can_grow_later(swept, tmp_path):
     _, trials = run(swept(), tmp_path / "all")
     for trial in trials:

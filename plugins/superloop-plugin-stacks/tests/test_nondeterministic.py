@@ -300,7 +300,7 @@ def test_ten_thousand_steps_neither_vanish_nor_overflow(normalize):
     np.testing.assert_allclose(last("float32"), last("float64"), atol=1e-4)
 
 
-@pytest.mark.slow
+@pytest.mark.release
 @pytest.mark.parametrize("normalize", [True, False])
 def test_a_thousand_steps_and_their_gradient_stay_finite(normalize):
     """With scores of some hundreds, so that runs die and come back."""

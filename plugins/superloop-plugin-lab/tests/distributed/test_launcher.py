@@ -96,7 +96,8 @@ def children(process):
     return Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
 
 
-@pytest.mark.parametrize("index", [pytest.param(0, marks=pytest.mark.release), 1])
+@pytest.mark.release
+@pytest.mark.parametrize("index", [0, 1])
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="finds the workers' processes in /proc")
 def test_a_run_whose_worker_is_killed_ends_with_its_name_and_resumes_to_the_same(
     config, whole, tmp_path, index
