@@ -11,6 +11,7 @@ from typing import Any, Literal
 import attrs
 import tensorflow as tf
 
+from superloop_core.errors import SuperloopError
 from superloop_core.names import join
 from superloop_core.system_settings import Shape
 from superloop_core.traces import TraceView
@@ -49,6 +50,19 @@ class Sequence:
     seed: Any = None
     first_row: Any = 0
     prepared: Any = None
+
+    def timesteps_for(self, setting: str) -> Any:
+        """Return the number of timesteps, for a memory that is as large as they need where a setting is 0.
+
+        Raises:
+            SuperloopError: it is not known.
+        """
+        if self.timesteps is None:
+            raise SuperloopError(
+                f"{setting} = 0 means as many as the timesteps need, whose number is not known here: "
+                f"set {setting!r}"
+            )
+        return self.timesteps
 
 
 class Builder(abc.ABC):

@@ -41,7 +41,9 @@ class SAM(System[SAMConfig]):
     The paper finds similar slots by an approximate index, restores the memory in the backward pass by
     undoing sparse writes, and so takes a time that does not depend on the number of slots. Here all slots
     are compared, exactly, without a gradient, and the loop saves the memory at every timestep for its
-    backward pass: the time grows with the slots, at a small rate (see the README).
+    backward pass. But slots that nothing has touched are all alike, and the first of them is taken: in T
+    timesteps at most T (heads + top_k) slots are touched. With ``slots = 0`` there are so many. The results
+    are those of any larger number, at a time that depends on T and not on it.
 
     Reference: Rae et al., 2016, https://arxiv.org/abs/1610.09027
 
@@ -63,11 +65,16 @@ class SAM(System[SAMConfig]):
     learned_fields = ("memory",)
 
     def initial_state(self, sequence: Sequence) -> SAMState:
-        """Return an empty memory, of which nothing was read."""
+        """Return an empty memory, of which nothing was read.
+
+        Raises:
+            SuperloopError: the number of slots depends on that of the timesteps, which is not known.
+        """
         config, batch, dtype = self.config, sequence.batch_size, self.variable_dtype
+        slots = config.slots or sequence.timesteps_for("slots") * (config.heads + config.top_k)
         return SAMState(
-            memory=tf.zeros((batch, config.slots, config.width), dtype),
-            accessed=tf.zeros((batch, config.slots), tf.int32),
+            memory=tf.zeros((batch, slots, config.width), dtype),
+            accessed=tf.zeros((batch, slots), tf.int32),
             read_slots=tf.zeros((batch, config.heads, config.top_k), tf.int32),
             read_weights=tf.zeros((batch, config.heads, config.top_k), dtype),
             timestep=tf.zeros((batch,), tf.int32),

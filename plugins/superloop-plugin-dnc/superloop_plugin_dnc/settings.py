@@ -100,14 +100,14 @@ class SAMConfig(SystemSettings):
     """A memory with sparse reads and writes, for many slots.
 
     Args:
-        slots: rows of the memory.
+        slots: rows of the memory; 0: as many as the timesteps can use, for the results of any larger number.
         width: numbers in a row.
         heads: number of heads; each writes, and then reads.
         top_k: number of slots that a head reads, those most similar to its query.
         threshold: least sum of the weights on a slot that counts as an access.
     """
 
-    slots: int = attrs.field(default=1024, validator=ge(1))
+    slots: int = attrs.field(default=1024, validator=ge(0))
     width: int = attrs.field(default=16, validator=ge(1))
     heads: int = attrs.field(default=1, validator=ge(1))
     top_k: int = attrs.field(default=4, validator=ge(1))
@@ -115,7 +115,7 @@ class SAMConfig(SystemSettings):
 
     def __attrs_post_init__(self) -> None:
         for name in ("heads", "top_k"):
-            if getattr(self, name) > self.slots:
+            if 0 < self.slots < getattr(self, name):
                 raise ValueError(f"'{name}' must be at most 'slots', {self.slots}: {getattr(self, name)}")
 
     @property

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from superloop_plugin_dnc import SAMConfig
 from superloop_plugin_dnc.sam import SAM
 
-from superloop_core import Sequence
+from superloop_core import Sequence, SuperloopError
 from superloop_core.builder import dtype_policy
 
 SURE = 50.0
@@ -147,7 +147,7 @@ def test_gradients_pass_through_a_write_and_a_later_read():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"slots": 0}, "'slots'"),
+        ({"slots": -1}, "'slots'"),
         ({"slots": 3, "top_k": 4}, "'top_k' must be at most 'slots', 3: 4"),
         ({"slots": 3, "heads": 4, "top_k": 1}, "'heads' must be at most 'slots', 3: 4"),
         ({"threshold": 1.0}, "'threshold'"),
@@ -156,3 +156,46 @@ def test_gradients_pass_through_a_write_and_a_later_read():
 def test_settings_that_do_not_fit_are_rejected(wrong, message):
     with pytest.raises(ValueError, match=message):
         SAMConfig(**wrong)
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    heads=st.integers(1, 3),
+    top_k=st.integers(1, 4),
+    threshold=st.sampled_from([0.005, 0.3]),
+    timesteps=st.integers(1, 6),
+    more=st.integers(0, 40),
+    seed=st.integers(0, 999),
+)
+def test_as_many_slots_as_the_timesteps_use_give_the_reads_and_gradients_of_more(
+    heads, top_k, threshold, timesteps, more, seed
+):
+    enough = timesteps * (heads + top_k)
+    sequence = Sequence(batch_size=2, timesteps=timesteps, lengths=None, dtype="float64")
+    rng = np.random.default_rng(seed)
+    controls = tf.constant(rng.normal(scale=3, size=(timesteps, 2, heads * (2 * 3 + 3))))
+
+    def reads_and_slopes(slots):
+        system = sam(slots=slots, width=3, heads=heads, top_k=top_k, threshold=threshold)
+        with tf.GradientTape() as tape:
+            tape.watch(controls)
+            state, reads = system.initial_state(sequence), []
+            for control in tf.unstack(controls):
+                read, state, _ = system.step(control, state, {})
+                reads.append(read)
+            total = tf.reduce_sum(tf.sin(tf.stack(reads)))
+        return tf.stack(reads), tape.gradient(total, controls), state
+
+    reads, slopes, state = reads_and_slopes(0)
+    of_more, slopes_of_more, larger = reads_and_slopes(enough + more)
+    np.testing.assert_array_equal(reads, of_more)
+    np.testing.assert_array_equal(slopes, slopes_of_more)
+    assert state.memory.shape == (2, enough, 3)
+    np.testing.assert_array_equal(state.memory, larger.memory[:, :enough])
+    assert not np.any(larger.memory[:, enough:])
+
+
+def test_it_cannot_know_the_slots_of_a_sequence_without_end():
+    sequence = Sequence(batch_size=1, timesteps=None, lengths=None, dtype="float64")
+    with pytest.raises(SuperloopError, match=r"slots = 0 means .* set 'slots'"):
+        sam(slots=0).initial_state(sequence)

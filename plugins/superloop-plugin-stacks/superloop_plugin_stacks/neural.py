@@ -9,7 +9,6 @@ from keras import ops
 
 from superloop_core import Sequence, System, TraceView
 from superloop_core.builder import Tensor
-from superloop_plugin_stacks.capacity import timesteps_of
 from superloop_plugin_stacks.settings import NeuralMemoryConfig
 
 ConfigT = TypeVar("ConfigT", bound=NeuralMemoryConfig)
@@ -62,7 +61,7 @@ class NeuralMemory(System[ConfigT]):
             SuperloopError: the capacity is the number of timesteps, which is not known.
         """
         config = self.config
-        capacity = config.capacity or timesteps_of(sequence)
+        capacity = config.capacity or sequence.timesteps_for("capacity")
         shape = (sequence.batch_size, config.memories, config.ends * capacity)
         return NeuralState(
             values=ops.zeros((*shape, config.width), dtype=self.variable_dtype),

@@ -8,7 +8,6 @@ from keras import ops
 
 from superloop_core import Sequence, System, TraceView
 from superloop_core.builder import Tensor
-from superloop_plugin_stacks.capacity import timesteps_of
 from superloop_plugin_stacks.settings import NondeterministicStackConfig
 
 
@@ -111,7 +110,7 @@ class NondeterministicStack(System[NondeterministicStackConfig]):
         A fixed bottom is on top of no link.
         """
         config, batch = self.config, sequence.batch_size
-        rows = config.capacity - 1 if config.capacity else timesteps_of(sequence)
+        rows = config.capacity - 1 if config.capacity else sequence.timesteps_for("capacity")
         sizes = [(config.symbols, rows * config.states, rows * config.tops), (config.tops,)]
         below, alpha = (self._first_of_each_row(batch, size) for size in sizes)
         if config.bottom == "fixed":  # what replaces or uncovers a top takes its shares from this table
