@@ -18,6 +18,7 @@ extensions = [
     "sphinx_copybutton",
     # of this project, in docs/_extensions
     "reference_pages",
+    "typeset",
     "further_pages",
     "outside_links",
     "internal_links",

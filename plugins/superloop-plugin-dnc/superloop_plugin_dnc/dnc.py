@@ -52,14 +52,15 @@ class DNC(System[DNCConfig]):
 
         u'    = (1 - (1 - u) prod_i (1 - w^w_i)) psi
         w^w'_i = g^w_i (g^a_i a(u_i) + (1 - g^a_i) C(M, k^w_i, beta^w_i))
-        u_i+1 = u_i + (1 - u_i) g^a_i g^w_i a(u_i),    u_1 = u'
+        u_{i+1} = u_i + (1 - u_i) g^a_i g^w_i a(u_i),  u_1 = u'
         M'    = M prod_i (1 - w^w'_i e_i^T) + sum_i w^w'_i v_i^T
 
-    The three changes of Csordas and Schmidhuber, each with its setting::
+    The three changes of Csordas and Schmidhuber are settings. With ``masked``, C compares k * m and M_i * m,
+    where each key has a mask m, a sigmoid of its control; the other two are::
 
-        masked      C compares k * m and M_i * m, where each key has a mask m = sigmoid(.)
-        deallocate  M' = M (1 - w^w' e^T) psi 1^T + w^w' v^T
-        sharpened   b, f = S(L'^T w^r, s_b),  S(L' w^r, s_f),    S(d, s) = (d + 1e-6)^s / sum (d + 1e-6)^s
+        M'      = M (1 - w^w' e^T) psi 1^T + w^w' v^T           deallocate
+        b, f    = S(L'^T w^r, s_b),  S(L' w^r, s_f)             sharpened
+        S(d, s) = (d + 1e-6)^s / sum_i (d_i + 1e-6)^s
 
     S has no 1e-6 in the paper; with it, as in its code, links to nowhere read all slots alike. S also makes
     the reads along the links weightings that sum to 1. The order of the usages is a constant for the
