@@ -443,6 +443,15 @@ def trace(
 @click.option("--sequences", type=COUNT, default=4, show_default=True, help="Number of sequences.")
 @click.option("--length", type=COUNT, help=LENGTH)
 @click.option("--open", "opens", is_flag=True, help="Open the page in the browser.")
+@click.option(
+    "--live",
+    is_flag=True,
+    help="Serve the page of one run to this machine until Ctrl-C, with a panel that changes its memory and "
+    "runs on from there.",
+)
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=0, show_default="one that is free", help="Of --live."
+)
 @SEED
 @SET
 def view_command(
@@ -451,6 +460,8 @@ def view_command(
     sequences: int,
     length: int | None,
     opens: bool,
+    live: bool,
+    port: int,
     seed: int | None,
     overrides: tuple[str, ...],
 ) -> None:
@@ -461,9 +472,22 @@ def view_command(
     """
     if len(runs) > 2:
         raise click.UsageError(f"one or two runs can be viewed at once: {len(runs)}")
+    if live and (len(runs) > 1 or out is not None):
+        raise click.UsageError("--live serves the page of one run, and writes no file: leave out --out")
+    if port and not live:
+        raise click.UsageError("--port is of --live")
     begin()
-    from superloop_plugin_lab.viewing import view_runs
+    from superloop_plugin_lab.viewing import live_run, view_runs
 
+    if live:
+        server = live_run(
+            runs[0], sequences=sequences, length=length, seed=seed, overrides=overrides, port=port
+        ).start()
+        click.echo(f"{server.url}\nserved until Ctrl-C, to this machine only")
+        if opens:
+            server.open()
+        server.wait()
+        return
     named = "-".join(dict.fromkeys(run.absolute().name.removesuffix(".npz") for run in runs))
     out = out or Path(f"{named}.html")
     page = view_runs(runs, out, sequences=sequences, length=length, seed=seed, overrides=overrides)

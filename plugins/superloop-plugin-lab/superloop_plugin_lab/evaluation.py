@@ -159,11 +159,28 @@ def traced_run(
         ConfigError: there is no run folder, or its task has no ``length`` to change.
         WeightsError: the overrides change the shapes of the weights.
     """
-    experiment = open_run(run, length=length, overrides=overrides)
-    check_batch(experiment, sequences)
-    batch = pictured_batch(experiment, sequences, _generator(experiment, seed, "picture"))
+    experiment, batch = shown_run(run, sequences=sequences, length=length, seed=seed, overrides=overrides)
     drawn = experiment.settings.seed if seed is None else seed
     return experiment.task, batch, compute_traces(experiment.network, batch), drawn
+
+
+def shown_run(
+    run: Path,
+    *,
+    sequences: int,
+    length: int | None = None,
+    seed: int | None = None,
+    overrides: Iterable[str] = (),
+) -> tuple[Experiment, Batch]:
+    """Return a run's experiment, and test sequences to show.
+
+    Raises:
+        ConfigError: there is no run folder, or its task has no ``length`` to change.
+        WeightsError: the overrides change the shapes of the weights.
+    """
+    experiment = open_run(run, length=length, overrides=overrides)
+    check_batch(experiment, sequences)
+    return experiment, pictured_batch(experiment, sequences, _generator(experiment, seed, "picture"))
 
 
 def open_run(

@@ -17,7 +17,11 @@ def compute_traces(network: Network, batch: Batch) -> Traces:
     Traces of further loops have a prefix, ``loops.1.``. A loop in two directions has those of the forward
     one.
     """
-    found = trace(network.model, dict(batch.inputs))
+    return as_lab_traces(network, batch, trace(network.model, dict(batch.inputs)))
+
+
+def as_lab_traces(network: Network, batch: Batch, found: Traces) -> Traces:
+    """Return the traces of the model with the names that they have in the lab."""
     prefixes = {loop.name: prefixed(index, "") for index, loop in enumerate(network.loops)}
     known = {old: prefixes[name] for old, name in found.loops.items() if name in prefixes}
 

@@ -4,14 +4,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import attrs
 import numpy as np
-from superloop_plugin_view import Page, Recording, view
+from superloop_plugin_view import Live, Page, Recording, view, what_if
 
 from superloop_core import ConfigError, Traces
 from superloop_core.errors import os_reason
 from superloop_core.task import Batch, Task
-from superloop_plugin_lab.evaluation import traced_run
-from superloop_plugin_lab.tracing import correct_rows
+from superloop_plugin_lab.evaluation import shown_run, traced_run
+from superloop_plugin_lab.tracing import as_lab_traces, correct_rows
 
 
 def view_runs(
@@ -58,6 +59,40 @@ def view_runs(
     except OSError as error:
         raise ConfigError(f"--out {out}: cannot be written: {os_reason(error)}") from error
     return page
+
+
+def live_run(
+    path: Path,
+    *,
+    sequences: int = 4,
+    length: int | None = None,
+    seed: int | None = None,
+    overrides: Iterable[str] = (),
+    port: int = 0,
+) -> Live:
+    """Return the server of a page on which a run's memory is changed; arguments as for :func:`view_runs`.
+
+    Raises:
+        ConfigError: there is no run folder, or its task has no ``length`` to change.
+        SuperloopError: the port cannot be used.
+        WeightsError: the overrides change the shapes of the weights.
+    """
+    experiment, batch = shown_run(path, sequences=sequences, length=length, seed=seed, overrides=overrides)
+    task, network = experiment.task, experiment.network
+
+    def record(traces: Traces, name: str) -> Recording:
+        """Return a recording under the model's own names of traces, those of what can be changed."""
+        known = recording(task, batch, as_lab_traces(network, batch, traces), name)
+        return attrs.evolve(known, traces=traces)
+
+    return what_if(
+        network.model,
+        dict(batch.inputs),
+        sequences=range(sequences),
+        title=path.absolute().name,
+        port=port,
+        record=record,
+    )
 
 
 def recording(task: Task, batch: Batch, traces: Traces, name: str) -> Recording:

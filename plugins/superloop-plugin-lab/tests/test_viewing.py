@@ -1,18 +1,23 @@
 import json
 import re
+import urllib.parse
+import urllib.request
 
 import numpy as np
 import pytest
 from superloop_plugin_lab.evaluation import trace_run
-from superloop_plugin_lab.viewing import tokens_of, view_runs
+from superloop_plugin_lab.viewing import live_run, tokens_of, view_runs
 
 from superloop_core import Batch, ConfigError
 
 
 def facts_of(path):
     """What the page of a file holds."""
-    data = re.search(r'<script id="data" type="application/json">(.*?)</script>', path.read_text("utf-8"))
-    return json.loads(data[1])
+    return facts_in(path.read_text("utf-8"))
+
+
+def facts_in(page):
+    return json.loads(re.search(r'<script id="data" type="application/json">(.*?)</script>', page)[1])
 
 
 def slots_of(facts):
@@ -42,6 +47,32 @@ def test_a_page_holds_the_traces_and_what_the_task_says_of_its_sequences(run, pa
     sequences = facts["runs"][0]["sequences"]
     assert all(one["title"] == f"last 2 before the 9: slot {one['target']}" for one in sequences)
     assert all(isinstance(one["correct"], bool) for one in sequences)
+
+
+def test_a_live_page_has_the_runs_sequences_before_and_after_a_change(run, page_of):
+    plain = page_of(run.path, sequences=2)
+    with live_run(run.path, sequences=2) as live:
+        form = {"kind": "off", "at": 3, "off": "tape", "row": "all"}
+        text = urllib.request.urlopen(live.url, urllib.parse.urlencode(form).encode()).read().decode()
+    changed = facts_in(text)
+    assert slots_of(changed) == slots_of(plain) * 2
+    before, after = changed["runs"]
+    assert before["tokens"] == plain["runs"][0]["tokens"]
+    assert changed["changes"]["tape.read"] == 3
+    assert before["arrays"] != after["arrays"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--live", "--out", "a.html"], "writes no file: leave out --out"),
+        (["other", "--live"], "serves the page of one run"),
+        (["--port", "8000"], "--port is of --live"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(arguments, told, run, superloop):
+    code, _, err = superloop("view", run.path, *arguments)
+    assert (code, told in " ".join(err.split())) == (2, True), err
 
 
 def test_two_runs_are_seen_on_the_same_sequences(run, run_with_registers, page_of):

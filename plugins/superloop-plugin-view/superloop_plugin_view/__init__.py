@@ -9,19 +9,22 @@ if TYPE_CHECKING:
     from superloop_plugin_view.plotting import plot
     from superloop_plugin_view.selection import choose_traces
     from superloop_plugin_view.style import Picture
+    from superloop_plugin_view.viewer.live import Live, what_if
     from superloop_plugin_view.viewer.page import Page
     from superloop_plugin_view.viewer.recording import Recording
     from superloop_plugin_view.viewer.viewer import view
 
-__all__ = ["Page", "Picture", "Recording", "choose_traces", "plot", "view"]
+__all__ = ["Live", "Page", "Picture", "Recording", "choose_traces", "plot", "view", "what_if"]
 
 _LAZY = {
+    "Live": "viewer.live",
     "Page": "viewer.page",
     "Picture": "style",
     "Recording": "viewer.recording",
     "choose_traces": "selection",
     "plot": "plotting",
     "view": "viewer.viewer",
+    "what_if": "viewer.live",
 }
 
 

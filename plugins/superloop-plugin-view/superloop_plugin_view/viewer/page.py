@@ -16,7 +16,7 @@ from superloop_core.runs import replace_file
 from superloop_plugin_view.viewer.content import Part
 from superloop_plugin_view.viewer.encoding import DIGITS, MAX_NUMBERS, encode_byte, encode_half
 
-NARROWEST, HEIGHT = 320, 900  # pixels, in a notebook
+NOTEBOOK_STYLE = "width:100%;min-width:320px;height:900px;border:0"
 
 
 @attrs.frozen
@@ -44,15 +44,17 @@ class Page:
 
     def _repr_html_(self) -> str:
         """Return a frame that holds the page, for notebooks."""
-        style = f"width:100%;min-width:{NARROWEST}px;height:{HEIGHT}px;border:0"
         return (
-            f'<iframe title="superloop view" sandbox="allow-scripts allow-modals" style="{style}" '
+            f'<iframe title="superloop view" sandbox="allow-scripts allow-modals" style="{NOTEBOOK_STYLE}" '
             f'srcdoc="{html.escape(self.html)}"></iframe>'
         )
 
 
-def fit_page(facts: dict[str, Any], parts: list[Part], max_bytes: int) -> str:
-    """Return the page, with arrays rounded or left out until it is small enough."""
+def fit_page(facts: dict[str, Any], parts: list[Part], max_bytes: int, panel: str = "") -> str:
+    """Return the page, with arrays rounded or left out until it is small enough.
+
+    Only a page with a panel may send a form, to the server that it is from.
+    """
     left_out = [part.facts["name"] for part in parts if part.array.size > MAX_NUMBERS]
     small = [part for part in parts if part.array.size <= MAX_NUMBERS]
     encoded = [{"part": part, **encode_half(part.array)} for part in small]
@@ -61,7 +63,7 @@ def fit_page(facts: dict[str, Any], parts: list[Part], max_bytes: int) -> str:
         return len(one["data"]) + len(json.dumps(one["part"].facts)) + 150
 
     def is_large() -> bool:
-        return sum(map(size, encoded)) > max_bytes - len(_page(facts, [], left_out))
+        return sum(map(size, encoded)) > max_bytes - len(_page(facts, [], left_out, panel))
 
     while is_large() and (found := [one for one in encoded if one["part"].facts["kind"] == "less"]):
         encoded.remove(max(found, key=size))  # differences are then those of rounded numbers
@@ -74,10 +76,10 @@ def fit_page(facts: dict[str, Any], parts: list[Part], max_bytes: int) -> str:
         name = max(encoded, key=size)["part"].facts["name"]
         encoded = [one for one in encoded if one["part"].facts["name"] != name]  # of both runs
         left_out.append(name)
-    return _page(facts, encoded, left_out)
+    return _page(facts, encoded, left_out, panel)
 
 
-def _page(facts: dict[str, Any], encoded: list[dict[str, Any]], left_out: list[str]) -> str:
+def _page(facts: dict[str, Any], encoded: list[dict[str, Any]], left_out: list[str], panel: str) -> str:
     runs = [
         {**run, "arrays": [_array_facts(one) for one in encoded if one["part"].facts["run"] == index]}
         for index, run in enumerate(facts["runs"])
@@ -94,6 +96,8 @@ def _page(facts: dict[str, Any], encoded: list[dict[str, Any]], left_out: list[s
     values = {
         "title": html.escape(facts["title"]),
         "digest": digest,
+        "target": "'self'" if panel else "'none'",
+        "panel": panel,
         "style": style,
         "script": script,
         "data": data.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"),

@@ -261,10 +261,11 @@ class Panel {
     return [event.clientX - box.left, event.clientY - box.top];
   }
   point(event) {
+    this.found = null;
     const [x, y] = this.place(event), found = this.hit(x, y);
     if (found) showTip(found, event); else hideTip();
   }
-  press() {}
+  press() { pick(this.found, this.pane); }
   get width() { return this.frame.clientWidth; }
   refresh(force) {
     if (!this.width) return; // folded
@@ -272,6 +273,7 @@ class Panel {
     if (!playing) this.canvas.setAttribute("aria-label", this.say());
   }
   number(trace, index, t = now) {
+    this.found = { trace, index };
     const value = trace.numbers[trace.at(this.pane.sequence, t) + index];
     const rounded = trace.form === "byte" ? ` ± ${figure3(trace.scale / 2)}` : "";
     const entry = trace.entry(index);
@@ -851,6 +853,31 @@ function changeList() {
   return make("details", { class: "more", open: "" }, make("summary", {}, "What changes"), make("p", {}, text), make("ul", { class: "changes" }, ...list));
 }
 
+// --- what if: the panel of a live page, which a server answers -------------------------------------------------------
+
+function follow(panel) { // the timestep of the slider, and the sequence that is shown
+  const at = $("what-if-at");
+  at.addEventListener("change", () => seek(Number(at.value)));
+  for (const name of ["set", "entry", "value", "off", "swap", "other"]) {
+    const field = $(`what-if-${name}`);
+    if (field) field.addEventListener("input", () => { field.closest(".kind").querySelector("[type=radio]").checked = true; });
+  }
+  panel.querySelector("form").addEventListener("submit", () => { panel.querySelector("[type=submit]").textContent = "Running …"; });
+}
+
+function pick(found, pane) { // a number of a memory, to be changed
+  const tensor = $("what-if-set");
+  if (!found || !tensor || ![...tensor.options].some((option) => option.value === found.trace.name)) return;
+  tensor.value = found.trace.name;
+  const places = [];
+  let rest = found.index;
+  for (let axis = found.trace.axes.length - 1; axis >= 0; axis--) { places.unshift(rest % found.trace.sizes[axis]); rest = Math.floor(rest / found.trace.sizes[axis]); }
+  $("what-if-entry").value = places.join(", ");
+  $("what-if-row").value = String(pane.facts.row);
+  tensor.closest(".kind").querySelector("[type=radio]").checked = true;
+  setTimeout(() => $("what-if-value").focus({ preventScroll: true })); // after the click, which takes the focus
+}
+
 // --- the page -----------------------------------------------------------------------------------------------------
 
 let runs = [], changes = null, panes = [], strips = [], timesteps = 1, now = 0, playing = 0, printing = false, waiting = false;
@@ -917,6 +944,7 @@ function refresh(force) {
 function draw(force) {
   const slider = $("slider");
   slider.value = now;
+  if ($("what-if-at")) $("what-if-at").value = now;
   const said = strips.map((strip) => strip.pane.said(now)).filter(Boolean);
   const line = `timestep ${now} of ${timesteps - 1}${said.length ? `: ${said.join("; ")}` : ""}`;
   slider.setAttribute("aria-valuetext", line);
@@ -980,6 +1008,8 @@ async function start() {
     runs.push({ ...run, traces, vectors, index });
   }
   changes = facts.changes;
+  now = facts.at;
+  choice.A.sequence = choice.B.sequence = Math.max(0, runs[0].sequences.findIndex((one) => one.row === facts.row));
   if (runs.length > 1) { // one scale for both
     for (const trace of runs[0].traces) {
       const other = runs[1].traces.find((one) => one.name === trace.name && one.kind === trace.kind);
@@ -987,7 +1017,7 @@ async function start() {
     }
     choice.mode = "two";
     choice.B.run = 1;
-  } else if (runs[0].sequences.length > 1) choice.B.sequence = 1;
+  } else if (runs[0].sequences.length > 1) choice.B.sequence = choice.A.sequence ? 0 : 1;
   const several = runs.length > 1 || runs[0].sequences.length > 1;
   const modes = [["one", "one"], ["two", "two side by side"], ["difference", "the difference of two"]];
   $("mode").append(...modes.map(([value, name]) => make("option", { value }, name)));
@@ -999,6 +1029,7 @@ async function start() {
   $("footer").textContent = `${rounding}${facts.left_out.length ? ` Left out, as they are too large: ${facts.left_out.join(", ")}.` : ""}`;
   readTheme();
   layOut();
+  if ($("what-if")) follow($("what-if"));
 
   $("slider").addEventListener("input", (event) => seek(Number(event.target.value)));
   $("first").addEventListener("click", () => seek(0));

@@ -55,6 +55,24 @@ def view(
     shown = [_recording(one, known) for one in _both(recordings)]
     if not 1 <= len(shown) <= 2:
         raise SuperloopError(f"view takes one or two recordings: {len(shown)}")
+    page = make_page(shown, names, sequences, title, max_bytes)
+    if path is not None:
+        page.save(path)
+    return page
+
+
+def make_page(
+    shown: Sequence[Recording],
+    names: Collection[str] | str | None,
+    sequences: Iterable[int] | None,
+    title: str,
+    max_bytes: int = MAX_BYTES,
+    *,
+    panel: str = "",
+    at: int = 0,
+    row: int | None = None,
+) -> Page:
+    """Return a page that opens at a timestep of a row, with a panel of HTML above the memories."""
     runs = [Run.of(one, names, sequences, index) for index, one in enumerate(shown)]
     changes = first_changes(runs)
     parts = [part for run in runs for part in run.parts]
@@ -63,11 +81,10 @@ def view(
         "title": title or " and ".join(run.name for run in runs if run.name) or "What the memory did",
         "runs": [run.facts for run in runs],
         "changes": changes,
+        "at": at,
+        "row": row,
     }
-    page = Page(fit_page(facts, parts, max_bytes))
-    if path is not None:
-        page.save(path)
-    return page
+    return Page(fit_page(facts, parts, max_bytes, panel))
 
 
 def _both(recordings: Sequence[Any]) -> list[Any]:

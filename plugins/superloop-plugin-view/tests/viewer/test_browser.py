@@ -4,12 +4,13 @@ import shutil
 from itertools import pairwise
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from matplotlib.image import imread
-from superloop_plugin_view import Recording, view
+from superloop_plugin_view import Recording, view, what_if
 
-from superloop_core import Traces, TraceView
+from superloop_core import Superloop, Traces, TraceView
 from superloop_core.task import Annotation
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -376,3 +377,42 @@ def test_a_cell_has_the_color_of_its_number(opened):
             [x, y],
         )
         np.testing.assert_allclose(found, wanted, atol=3)
+
+
+def test_a_number_is_clicked_and_changed_and_the_difference_is_shown(browser):
+    keras.utils.set_random_seed(0)
+    stack = {"use": "stack", "id": "memo", "depth": 4, "width": 2}
+    loop = Superloop(inputs=2, outputs=2, cells=[{"use": "lstm", "units": 3}], systems=[stack])
+    x = np.random.default_rng(0).normal(size=(2, 6, 2)).astype("float32")
+    loop(x)
+    problems = []
+    with what_if(loop, x) as live:
+        tab = browser.new_page(viewport={"width": 1280, "height": 1000})
+        tab.on("console", lambda message: problems.extend([message.text] * (message.type == "error")))
+        tab.on("pageerror", lambda error: problems.append(str(error)))
+        tab.goto(live.url)
+        tab.wait_for_selector(STARTED)
+        tab.keyboard.press("ArrowRight")
+        tab.keyboard.press("ArrowRight")
+        settled(tab)
+        tab.mouse.click(*centre(tab, 1, 0))
+        assert [tab.input_value(f"#what-if-{name}") for name in ("at", "row", "set", "entry")] == [
+            "2", "0", "memo.cells", "0, 1, 0",
+        ]  # fmt: skip
+        tab.wait_for_function("document.activeElement.id === 'what-if-value'")
+        tab.keyboard.type("2.5")
+        with tab.expect_navigation():
+            tab.keyboard.press("Enter")
+        tab.wait_for_selector(STARTED)
+        assert at(tab) == 2
+        shown = (
+            "([pane]) => panes[pane].panels[0].memory.numbers[panes[pane].panels[0].memory.at(0, now) + 2]"
+        )
+        assert tab.evaluate(shown, [1]) == 2.5
+        tab.select_option("#mode", "difference")
+        assert "memo.cells from timestep 2" in tab.inner_text("main")
+        tab.click("text=Undo")
+        tab.wait_for_selector(STARTED)
+        assert tab.evaluate("runs.length") == 1
+        tab.close()
+    assert problems == []
