@@ -38,7 +38,10 @@ def test_seeds_are_refused_in_a_worker_of_a_cluster(superloop, small_file, monke
     ("text", "rule"),
     [
         (None, "cannot be read"),
-        ("[task]\nuse = 'copy'\n[loop]\ncells = [{use = 'lstm', units = 3, unit = 3}]\n", "no setting 'unit'"),
+        (
+            "[task]\nuse = 'copy'\n[loop]\ncells = [{use = 'lstm', units = 3, unit = 3}]\n",
+            "no setting 'unit'",
+        ),
         (
             "[task]\nuse = 'copy'\nwidth = 4\n[loop]\ninputs = 3\ncells = [{use = 'lstm', units = 3}]\n",
             "set loop.inputs = 5",
