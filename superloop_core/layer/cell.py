@@ -15,6 +15,7 @@ from superloop_core.config.forms import read_any
 from superloop_core.config.schema import LoopConfig
 from superloop_core.errors import SourceError, SuperloopError
 from superloop_core.inspect.watch import watcher
+from superloop_core.layer.arguments import check_arguments
 from superloop_core.layer.assembly import assemble, freeze_frozen, made_with_frozen, with_frozen
 from superloop_core.layer.seeds import draw_seed, own_generator
 
@@ -36,6 +37,7 @@ class SuperloopCell(keras.layers.Layer):  # type: ignore[misc]
     """
 
     def __init__(self, config: LoopConfig | Mapping[str, Any] | str | Path, **kwargs: Any):
+        check_arguments(self, kwargs)
         super().__init__(autocast=False, **kwargs)
         self.config = read_any(config)
         required = [name for name, source in self.config.sources.items() if not source.optional]

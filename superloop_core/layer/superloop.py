@@ -19,6 +19,7 @@ from superloop_core.config.schema import LoopConfig
 from superloop_core.errors import SourceError, SuperloopError
 from superloop_core.inspect.trace import trace
 from superloop_core.inspect.watch import watcher
+from superloop_core.layer.arguments import check_arguments
 from superloop_core.layer.assembly import assemble, freeze_frozen, made_with_frozen, with_frozen
 from superloop_core.layer.feed import Feed, FeedReader
 from superloop_core.layer.finite import require_finite
@@ -149,6 +150,7 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         debug: bool = False,
         **kwargs: Any,
     ):
+        check_arguments(self, kwargs)
         super().__init__(autocast=False, **kwargs)
         self.supports_masking = True
         self.config, self._inputs_are_known = read_arguments(

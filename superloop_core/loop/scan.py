@@ -58,6 +58,11 @@ def kept(tensor: Any) -> Any:
     return checkpoint(tensor)
 
 
+def ensure_shape(tensor: Any, shape: tf.TensorShape) -> Any:
+    """Call ``tf.ensure_shape``, without an operation where the shape is known to be this one."""
+    return tensor if tensor.shape.is_subtype_of(shape) else tf.ensure_shape(tensor, shape)
+
+
 class Scan:
     """A step in a loop; compiled loops of the same shapes are traced once.
 
@@ -82,14 +87,16 @@ class Scan:
         def outline(*tensors: Any) -> Any:
             saved: list[Any] = []
             with _saving(_recorder(saved)):
-                _, y = step(*_packed(nests, tensors))
-            return y, saved
+                new, y = step(*_packed(nests, tensors))
+            return new, y, saved
 
         specs = [tf.TensorSpec(t.shape, t.dtype) for t in tf.nest.flatten(nests)]
         traced = tf.function(outline, autograph=False).get_concrete_function(*specs)
         _check_captures(traced)
         _check_operations(traced.graph)
-        self._y_nest, self._saved_specs = traced.structured_outputs
+        _, self._y_nest, self._saved_specs = traced.structured_outputs
+        of_shared = traced.inputs[len(specs) - len(tf.nest.flatten(shared)) : len(specs)]
+        self._learned = [_has_gradient(tensor) and bool(tensor.consumers()) for tensor in of_shared]
         # Not ``traced``: XLA takes what the gradient of a call reads for constants, and compiles at each.
         self._step = flat_step
         self._ways: list[Any] = [self._forward, self._backward]
@@ -136,8 +143,9 @@ class Scan:
                 of_last, of_ys = slopes[: len(last)], slopes[len(last) :]
                 of_floats = _of_floats(of_last, last), _of_floats(of_ys, ys)
                 found = backward(needed, xs, shared, length, size, *of_floats)
-                given = zip(found, (carry, xs, shared), strict=True)
-                return [slope for of_part, part in given for slope in _with_none(of_part, part)]
+                have = [*map(_has_gradient, carry)], [*map(_has_gradient, xs)], self._learned
+                given = zip(found, have, strict=True)
+                return [slope for of_part, has in given for slope in _with_none(of_part, has)]
 
             return (*last, *ys), gradient
 
@@ -172,14 +180,15 @@ class Scan:
         slopes: list[Any],
         y_slopes: list[Any],
     ) -> tuple[list[Any], list[Any], list[Any]]:
-        """Return the gradients of the first carry, of xs and of shared, for floats only."""
+        """Return the gradients of the first carry, of xs and of shared, for floats that the step reads."""
         carries = len(residuals) - len(self._saved_specs)
+        learned = [tensor for tensor, learned in zip(shared, self._learned, strict=True) if learned]
 
         def body(i: Any, slopes: list[Any], sums: list[Any], of_xs: list[Any]) -> Any:
             t = length - 1 - i
             at_t, x = [residual[t] for residual in residuals], [x[t] for x in xs]
             carry, saved = at_t[:carries], at_t[carries:]
-            sources = [_of_floats(part, part) for part in (carry, x, shared)]
+            sources = [_of_floats(carry, carry), _of_floats(x, x), learned]
             with tf.GradientTape(watch_accessed_variables=False) as tape, _saving(_replayer(saved)):
                 tape.watch(sources)
                 new, y = self._step(*carry, *x, *shared)
@@ -190,13 +199,13 @@ class Scan:
                 unconnected_gradients="zero",
             )
             slopes, of_x, of_shared = [
-                [tf.ensure_shape(slope, tensor.shape) for slope, tensor in zip(slopes, part, strict=True)]
+                [ensure_shape(slope, tensor.shape) for slope, tensor in zip(slopes, part, strict=True)]
                 for slopes, part in zip(found, sources, strict=True)
             ]
             sums = [total + slope for total, slope in zip(sums, of_shared, strict=True)]
             return i + 1, slopes, sums, _written(of_xs, t, of_x)
 
-        sums = [tf.zeros_like(tensor) for tensor in _of_floats(shared, shared)]
+        sums = [tf.zeros_like(tensor) for tensor in learned]
         of_xs = [_array(x[0], size) for x in _of_floats(xs, xs)]
         _, slopes, sums, of_xs = _loop(length, size, body, slopes, sums, of_xs)
         return slopes, [array.stack() for array in of_xs], sums
@@ -316,10 +325,10 @@ def _of_floats(values: Any, tensors: Any) -> list[Any]:
     return [value for value, tensor in zip(values, tensors, strict=True) if _has_gradient(tensor)]
 
 
-def _with_none(values: list[Any], tensors: list[Any]) -> list[Any]:
-    """The inverse of :func:`_of_floats`: None for other tensors."""
+def _with_none(values: list[Any], has: list[bool]) -> list[Any]:
+    """Return the next of the values where there is one, and None elsewhere."""
     left = iter(values)
-    return [next(left) if _has_gradient(tensor) else None for tensor in tensors]
+    return [next(left) if one else None for one in has]
 
 
 def _check_captures(step: Any) -> None:

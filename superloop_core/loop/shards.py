@@ -3,6 +3,8 @@
 import math
 import os
 from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import attrs
@@ -24,11 +26,28 @@ class Shard(NamedTuple):
 
 
 def split_rows(whole: Shard, shards: int) -> list[Shard]:
-    """Split a batch into shards of equal size, or nearly so."""
+    """Split a batch into shards of equal size; or nearly so, where the batch size is known."""
     if shards == 1:
         return [whole]
     rows = whole.sequence.batch_size
-    return [_cut(whole, k * rows // shards, (k + 1) * rows // shards) for k in range(shards)]
+    bounds: list[Any] = [k * rows // shards for k in range(shards + 1)]
+    sizes = [stop - start for start, stop in pairwise(bounds)]
+    pieces: dict[int, list[Tensor]] = {}  # by the id of a tensor, which ``whole`` holds
+
+    def cut(tensor: Tensor, k: int) -> Tensor:
+        if id(tensor) not in pieces:
+            pieces[id(tensor)] = tf.split(tensor, sizes if isinstance(rows, int) else shards)
+        return pieces[id(tensor)][k]
+
+    return [
+        _with_rows(
+            whole,
+            partial(cut, k=k),
+            batch_size=sizes[k],
+            first_row=whole.sequence.first_row + bounds[k],
+        )
+        for k in range(shards)
+    ]
 
 
 def join_rows(results: list[Any]) -> Any:
@@ -44,10 +63,11 @@ def pad_rows(whole: Shard, rows: Tensor) -> Shard:
     A copy of a row computes the row's numbers. Zeros could give NaN where no row of the batch does, and so
     spoil the gradients of the weights.
     """
-    more = rows - whole.sequence.batch_size
+    given = whole.sequence.batch_size
+    copied = tf.fill([rows - given], given - 1)
 
     def padded(tensor: Tensor) -> Tensor:
-        return tf.concat([tensor, tf.stop_gradient(tf.repeat(tensor[-1:], more, axis=0))], axis=0)
+        return tf.concat([tensor, tf.stop_gradient(tf.gather(tensor, copied))], axis=0)
 
     return _with_rows(whole, padded, batch_size=rows)
 
@@ -74,11 +94,6 @@ def count_shards(rows: Any, state: State) -> int:
     choices = [n for n in even if n % for_each_core == 0]
     memory = rows * max(map(_bytes_of_row, tf.nest.flatten(state)), default=0)
     return next((n for n in choices if memory <= n * CACHE), choices[-1])
-
-
-def _cut(whole: Shard, start: Any, stop: Any) -> Shard:
-    first = whole.sequence.first_row + start
-    return _with_rows(whole, lambda tensor: tensor[start:stop], batch_size=stop - start, first_row=first)
 
 
 def _with_rows(whole: Shard, change: Callable[[Tensor], Tensor], **known: Any) -> Shard:

@@ -13,7 +13,7 @@ from superloop_core.builder.protocol import Builder, Sequence, State, Tensor
 from superloop_core.errors import SuperloopError
 from superloop_core.loop.batch_sizes import choose_rows
 from superloop_core.loop.masks import freeze, hold
-from superloop_core.loop.scan import ASSIGNS, Scan, SegmentedScan
+from superloop_core.loop.scan import ASSIGNS, Scan, SegmentedScan, ensure_shape
 from superloop_core.loop.shards import Shard, first_rows, join_rows, pad_rows, split_rows
 from superloop_core.loop.trace_selection import select_traces
 from superloop_core.names import is_loss
@@ -181,7 +181,7 @@ class Unroll:
             new = freeze(at_t["valid"], new, state)
             losses = freeze(at_t["valid"], losses, tf.nest.map_structure(tf.zeros_like, losses))
         # A loop's state must stay as specific as it was.
-        new = tf.nest.map_structure(lambda n, o: tf.ensure_shape(n, o.shape), new, state)
+        new = tf.nest.map_structure(lambda n, o: ensure_shape(n, o.shape), new, state)
         chosen = {name: traces[name] for name in select_traces(self._traces, traces)}
         return new, StepResults(output, chosen, losses, [])
 

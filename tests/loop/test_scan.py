@@ -120,6 +120,55 @@ def test_compiled_loops_of_the_same_shapes_are_traced_once(every):
         assert traces(3) == 3  # for what it gives, forward, and backward
 
 
+@pytest.mark.parametrize(
+    "compiled", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["plain", "compiled"]
+)
+def test_what_a_step_does_not_read_has_no_gradient_and_changes_no_other(compiled):
+    carry, xs, shared = given_for(4)
+    *_, expected, _ = with_gradients(lambda *nests: by_hand(*nests, 4), carry, xs, shared)
+    shared = {"unread": tf.constant([1.0, 2.0]), **shared}
+    scan = made(step, carry, {"x": xs["x"][0]}, shared, every=1, compiled=compiled)
+
+    @tf.function(autograph=False)
+    def graph():
+        with tf.GradientTape() as tape:
+            tape.watch(shared)
+            (h, _), ys = scan(carry, xs, shared, 4)
+            weights = tf.reshape(tf.range(1.0, 25, dtype=tf.float64), [4, 2, 3])
+            total = tf.reduce_sum(h**2) + tf.reduce_sum(weights * ys["out"])
+        return tape.gradient(total, shared)
+
+    found = graph()
+    assert found["unread"] is None
+    np.testing.assert_allclose(found["kernel"], expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("kept", ["carry", "y"])
+def test_what_a_step_hands_on_as_it_is_has_its_gradient(kept):
+    def hands_on(carry, x, shared):
+        return (shared["a"], shared["b"]) if kept == "carry" else (carry, shared["b"])
+
+    shared = {"a": tf.constant([2.0, 3.0]), "b": tf.constant([5.0, 7.0])}
+    carry, xs = (tf.zeros(2) if kept == "carry" else ()), tf.zeros([3, 2])
+    scan = Scan(hands_on, carry, xs[0], shared)
+
+    @tf.function(autograph=False)
+    def graph():
+        with tf.GradientTape() as tape:
+            tape.watch(shared)
+            last, ys = scan(carry, xs, shared, 3)
+            total = tf.reduce_sum(last if kept == "carry" else ys) + tf.reduce_sum(ys)
+        return tape.gradient(total, shared)
+
+    found = graph()
+    times = {"carry": (1.0, 3.0), "y": (None, 6.0)}[kept]
+    for slope, number in zip((found["a"], found["b"]), times, strict=True):
+        if number is None:
+            assert slope is None
+        else:
+            np.testing.assert_array_equal(slope, [number, number])
+
+
 def test_a_step_that_uses_what_would_get_no_gradient_is_rejected():
     carry, xs, shared = given_for(4)
     variable = tf.Variable(tf.ones(3, tf.float64), name="hidden")

@@ -56,7 +56,7 @@ class SGUCell(Kernels):
         (h,) = states
         kernel, bias = prepared or self.prepare()
         control, candidate = ops.split(ops.concatenate([inputs, h], axis=-1) @ kernel + bias, 2, axis=-1)
-        f = (ops.softsign(control) + 1) / 2
+        f = (ops.softsign(control) + 1) * 0.5  # a product, since a quotient has a gradient of its divisor
         candidate = ops.leaky_relu(candidate, negative_slope=0.1)
         h = candidate + f * (h - candidate)  # the equation above with one product less
         return h, [h]

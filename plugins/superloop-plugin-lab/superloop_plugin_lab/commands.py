@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -9,7 +10,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from superloop_core import output_to_stderr, plugin_files
-from superloop_core.config import apply_overrides, load_dict
 from superloop_core.errors import printable
 from superloop_plugin_lab.grouping import figure_text, folder_name
 
@@ -153,31 +153,31 @@ def train(
         raise click.UsageError("--resume needs --out, and neither --seeds, which does so too, nor --dry-run")
     if seeds or dry_run:
         _check_alone(workers, devices)
+    given = {"train.steps": steps, "train.seed": seed}
+    named = overrides + tuple(f"{key}={value}" for key, value in given.items() if value is not None)
+    changes = named + (() if steps is None else ("train.epochs=0",))
     if workers is not None or devices:
-        apply_overrides(load_dict(config), overrides)  # what is refused before any process starts
         options = {"--out": out, "--steps": steps, "--seed": seed}
         given_options = [f"{name}={value}" for name, value in options.items() if value is not None]
         flags = ["--resume"] if resumes else []
-        launch_all(["train", str(config), *given_options, *flags], overrides, workers, devices)
-    given = {"train.steps": steps, "train.seed": seed}
-    overrides += tuple(f"{key}={value}" for key, value in given.items() if value is not None)
-    name = folder_name(name_of(config), overrides)
-    overrides += () if steps is None else ("train.epochs=0",)
+        check = ["validate", str(config), *_set(changes)]
+        launch_all(["train", str(config), *given_options, *flags], overrides, workers, devices, check)
+    name = folder_name(name_of(config), named)
     begin()
     if seeds:
-        _train_seeds(config, overrides, seeds, out or Path("runs") / f"{name}+seeds")
+        _train_seeds(config, changes, seeds, out or Path("runs") / f"{name}+seeds")
         return
     if dry_run:
         from superloop_plugin_lab.dry_run import print_dry_run
         from superloop_plugin_lab.experiment import read_experiment
 
-        return print_dry_run(read_experiment(config, overrides, to_train=True))
+        return print_dry_run(read_experiment(config, changes, to_train=True))
     from superloop_plugin_lab.runs import train_or_resume, train_run
 
     if resumes and out is not None:
-        end_of(train_or_resume(config, overrides, out))
+        end_of(train_or_resume(config, changes, out))
     else:
-        end_of(train_run(config, overrides, out, default=Path("runs") / name))
+        end_of(train_run(config, changes, out, default=Path("runs") / name))
 
 
 def _check_alone(workers: int | None, devices: tuple[int, ...]) -> None:
@@ -236,9 +236,20 @@ def resume(
 
 
 def launch_all(
-    arguments: list[str], overrides: tuple[str, ...], workers: int | None, devices: tuple[int, ...]
+    arguments: list[str],
+    overrides: tuple[str, ...],
+    workers: int | None,
+    devices: tuple[int, ...],
+    check: Sequence[str] = (),
 ) -> NoReturn:
     """Run a command in many processes on this machine, and end with its exit status.
+
+    Args:
+        arguments: the command and its arguments.
+        overrides: changes of the config.
+        workers: number of processes; None: one for each device.
+        devices: numbers of GPUs.
+        check: a command that must succeed before any process is started.
 
     Raises:
         ConfigError: this process is a worker of a cluster already.
@@ -248,8 +259,12 @@ def launch_all(
     if devices and workers not in (None, len(devices)):
         raise click.UsageError(f"--workers must be the number of --devices, {len(devices)}, or be left out")
     files = [f"-p{file}" for file in plugin_files()]
-    changes = [f"--set={change}" for change in overrides]
-    sys.exit(launch([*files, *arguments, *changes], workers or len(devices), devices))
+    check = [*files, *check] if check else ()
+    sys.exit(launch([*files, *arguments, *_set(overrides)], workers or len(devices), devices, check=check))
+
+
+def _set(overrides: Sequence[str]) -> list[str]:
+    return [f"--set={change}" for change in overrides]
 
 
 def end_of(outcome: "Outcome | None") -> None:

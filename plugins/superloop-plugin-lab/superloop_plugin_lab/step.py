@@ -7,8 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from superloop_core.builder import rows_from
-from superloop_plugin_lab.distributed import ALONE, Part, Workers, parts_of
+from superloop_plugin_lab.distributed import ALONE, Part, Workers, compute_gradients, parts_of
 from superloop_plugin_lab.experiment import Experiment
 from superloop_plugin_lab.optimizers import make_optimizer
 
@@ -51,28 +50,11 @@ def compiled_step(
     variables, weight = model.trainable_variables, getattr(task, "weight", len)
     scales = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
 
-    def compute(
-        inputs: Mapping[str, Any], targets: Any, part: Part | None = None
-    ) -> tuple[list[Any], list[Any]]:
+    def compute(part: Part) -> tuple[list[Any], list[Any]]:
         """Return loss, accuracy and the loss with those of the model; and the gradients of that."""
-        with tf.GradientTape() as tape:
-            results = model(inputs, training=True)
-            loss = task.loss(targets, results)
-            added = [tf.cast(one, loss.dtype) for one in model.losses]
-            if part is not None:
-                loss = tf.cast(part.weight, loss.dtype) * loss
-                added = [tf.cast(part.rows, loss.dtype) * one for one in added]
-            whole = tf.add_n([loss, *added])
-            scaled = optimizer.scale_loss(whole)
-        accuracy = tf.reduce_mean(tf.cast(task.correct(targets, results), "float32"))
-        if part is not None:
-            accuracy = tf.cast(part.rows, "float32") * accuracy
-        return [loss, accuracy, whole], tape.gradient(scaled, variables)
-
-    def compute_part(part: Part) -> tuple[list[Any], list[Any]]:
-        """Do the same for a part of a batch: the sum over all parts is what the whole batch gives."""
-        with rows_from(part.first_row):
-            return compute(part.inputs, part.targets, part)
+        outputs, loss, whole, gradients = compute_gradients(model, task.loss, optimizer, part)
+        accuracy = tf.reduce_mean(tf.cast(task.correct(part.targets, outputs), "float32"))
+        return [loss, tf.cast(part.rows, "float32") * accuracy, whole], gradients
 
     def join(figures: list[Any], gradients: list[Any], asked: Any) -> tuple[list[Any], list[Any], Any]:
         """Add up what all workers computed."""
@@ -110,11 +92,12 @@ def compiled_step(
 
     @tf.function(autograph=False)  # type: ignore[untyped-decorator]
     def step_alone(inputs: Mapping[str, Any], targets: Any) -> tuple[Any, Any, Any]:
-        return update(*compute(inputs, targets))
+        whole = Part(inputs=inputs, targets=targets, weight=1.0, rows=1.0, first_row=0)
+        return update(*compute(whole))
 
     @tf.function(autograph=False)  # type: ignore[untyped-decorator]
     def step_of_part(part: Part, asked: Any) -> tuple[Any, Any, Any, Any]:
-        figures, gradients, asked = join(*compute_part(part), asked)
+        figures, gradients, asked = join(*compute(part), asked)
         return *update(figures, gradients), asked
 
     def step(
@@ -133,7 +116,7 @@ def compiled_step(
 
     @tf.function(autograph=False)  # type: ignore[untyped-decorator]
     def add(part: Part) -> list[Any]:
-        figures, gradients = compute_part(part)
+        figures, gradients = compute(part)
         has_gradient[:] = [gradient is not None for gradient in gradients]
         for total, gradient in zip(sums, gradients, strict=True):
             if gradient is not None:

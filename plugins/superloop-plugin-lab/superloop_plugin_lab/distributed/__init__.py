@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from superloop_plugin_lab.distributed.cluster import Cluster, read_cluster
+    from superloop_plugin_lab.distributed.gradients import compute_gradients
     from superloop_plugin_lab.distributed.parts import Part, parts_of
     from superloop_plugin_lab.distributed.step import training_step
     from superloop_plugin_lab.distributed.workers import ALONE, Workers, WorkersError, start_workers
 
 __all__ = [
-    "ALONE", "Cluster", "Part", "Workers", "WorkersError", "parts_of", "read_cluster", "start_workers",
-    "training_step",
+    "ALONE", "Cluster", "Part", "Workers", "WorkersError", "compute_gradients", "parts_of", "read_cluster",
+    "start_workers", "training_step",
 ]  # fmt: skip
 
 _LAZY = {  # so that what starts workers does not start TensorFlow
@@ -20,6 +21,7 @@ _LAZY = {  # so that what starts workers does not start TensorFlow
     "Part": "parts",
     "Workers": "workers",
     "WorkersError": "workers",
+    "compute_gradients": "gradients",
     "parts_of": "parts",
     "read_cluster": "cluster",
     "start_workers": "workers",

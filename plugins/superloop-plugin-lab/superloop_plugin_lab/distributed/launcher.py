@@ -13,17 +13,28 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import IO
 
+import attrs
 import click
 
 from superloop_core import ConfigError
 from superloop_plugin_lab.distributed.cluster import read_cluster
 
 GRACE = 30.0  # seconds that the others get to end by themselves, once a worker ended with an error
+ENDING = 5.0  # seconds that workers get to end by themselves after SIGTERM
 LAST = 4000  # bytes of what a worker printed
 INTERRUPTED = 130  # exit status after Ctrl-C
 
 
-def launch(arguments: Sequence[str], workers: int, devices: Sequence[int] = ()) -> int:
+@attrs.define
+class Ending:
+    """When workers that were asked to end are killed."""
+
+    deadline: float = float("inf")
+
+
+def launch(
+    arguments: Sequence[str], workers: int, devices: Sequence[int] = (), *, check: Sequence[str] = ()
+) -> int:
     """Run a command of ``superloop`` in many processes on this machine, and return its exit status.
 
     The chief prints as usual; what another worker prints is shown where that worker is the first to fail.
@@ -32,6 +43,7 @@ def launch(arguments: Sequence[str], workers: int, devices: Sequence[int] = ()) 
         arguments: the command and its arguments.
         workers: number of processes.
         devices: numbers of the GPUs, one for each worker; empty: all that are visible.
+        check: another command, which must succeed before; it prints errors only, and has no GPU.
 
     Raises:
         ConfigError: this process is a worker of a cluster already.
@@ -41,6 +53,8 @@ def launch(arguments: Sequence[str], workers: int, devices: Sequence[int] = ()) 
             f"--workers: this process is {cluster.name(cluster.index)} already, as {cluster.source} says; "
             f"leave --workers out, or unset {cluster.source}"
         )
+    if check and (status := _succeed(check)):
+        return status
     addresses = [f"localhost:{port}" for port in _free_ports(workers)]
     with ExitStack() as stack:
         printed = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(workers)]
@@ -49,8 +63,8 @@ def launch(arguments: Sequence[str], workers: int, devices: Sequence[int] = ()) 
             for index in range(workers)
         ]
         stack.callback(_kill, processes)
-        with _passed_on(processes):
-            first = _wait(processes)
+        with _passed_on(processes) as ending:
+            first = _wait(processes, ending)
         statuses = [process.returncode for process in processes]
         if first is not None and (first > 0 or statuses[0] < 0) and statuses[first] != INTERRUPTED:
             signaled = statuses[first] < 0
@@ -58,7 +72,16 @@ def launch(arguments: Sequence[str], workers: int, devices: Sequence[int] = ()) 
             click.echo(f"superloop: worker {first} of {workers} {how}{_last(printed[first])}", err=True)
             if first == 0:
                 click.echo("superloop: start all workers again with resume, or train --resume", err=True)
+    if ending.deadline < float("inf") and any(statuses):
+        return 128 + signal.SIGTERM
     return max(128 - status if status < 0 else status for status in statuses)
+
+
+def _succeed(command: Sequence[str]) -> int:
+    """Run a command of ``superloop`` in a process of its own, and return its exit status."""
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}
+    module = [sys.executable, "-m", "superloop_core.cli"]
+    return subprocess.run([*module, *command], env=environment, stdout=subprocess.DEVNULL).returncode
 
 
 def _start(
@@ -82,8 +105,10 @@ def _start(
     )
 
 
-def _wait(processes: Sequence[subprocess.Popen[bytes]]) -> int | None:
+def _wait(processes: Sequence[subprocess.Popen[bytes]], ending: Ending) -> int | None:
     """Wait for all processes, and kill those that are left some time after one ended with an error.
+
+    Those that are left some time after SIGTERM are killed too: TensorFlow ignores it while it connects.
 
     Returns:
         the number of the first process that ended with an error; None: none did.
@@ -95,7 +120,7 @@ def _wait(processes: Sequence[subprocess.Popen[bytes]]) -> int | None:
             if failed:
                 first = min(failed, key=lambda index: processes[index].returncode)  # one that a signal ended
                 deadline = time.monotonic() + GRACE
-        if time.monotonic() > deadline:
+        if time.monotonic() > min(deadline, ending.deadline):
             _kill(processes)
         time.sleep(0.05)
     return (
@@ -111,17 +136,19 @@ def _kill(processes: Sequence[subprocess.Popen[bytes]]) -> None:
 
 
 @contextmanager
-def _passed_on(processes: Sequence[subprocess.Popen[bytes]]) -> Iterator[None]:
+def _passed_on(processes: Sequence[subprocess.Popen[bytes]]) -> Iterator[Ending]:
     """Leave Ctrl-C to the workers, to which a terminal sends it too, and pass on SIGTERM."""
+    ending = Ending()
 
     def end(*_: object) -> None:
+        ending.deadline = min(ending.deadline, time.monotonic() + ENDING)
         for process in processes:
             process.terminate()
 
     before = {signal.SIGINT: signal.signal(signal.SIGINT, signal.SIG_IGN)}
     before[signal.SIGTERM] = signal.signal(signal.SIGTERM, end)
     try:
-        yield
+        yield ending
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from superloop_core.builder import rows_from
+from superloop_plugin_lab.distributed.gradients import compute_gradients
 from superloop_plugin_lab.distributed.models import check_not_trained, give_own_seeds, not_trained
 from superloop_plugin_lab.distributed.parts import Part, Weight, parts_of
 from superloop_plugin_lab.distributed.workers import Workers
@@ -45,13 +45,8 @@ def training_step(
 
     @tf.function(autograph=False)  # type: ignore[untyped-decorator]
     def step(part: Part) -> Any:
-        with tf.GradientTape() as tape, rows_from(part.first_row):
-            own = loss(part.targets, model(part.inputs, training=True))
-            whole = tf.cast(part.weight, own.dtype) * own
-            for added in model.losses:
-                whole += tf.cast(part.rows, own.dtype) * tf.cast(added, own.dtype)
-            scaled = optimizer.scale_loss(whole)  # in half precision
-        found = zip(tape.gradient(scaled, variables), variables, strict=True)
+        _, _, whole, slopes = compute_gradients(model, loss, optimizer, part)
+        found = zip(slopes, variables, strict=True)
         trained = [(tf.convert_to_tensor(slope), variable) for slope, variable in found if slope is not None]
         total, *gradients = workers.sum([whole, *(slope for slope, _ in trained)])
         optimizer.apply(gradients, [variable for _, variable in trained])

@@ -13,6 +13,7 @@ import pytest
 import tomli_w
 from superloop_plugin_lab import read_metrics, read_summary
 from superloop_plugin_lab.checkpoint import NESTS, Checkpoint
+from superloop_plugin_lab.distributed.launcher import ENDING
 from superloop_plugin_lab.experiment import read_experiment
 from superloop_plugin_lab.run_folder import RunFolder
 from superloop_plugin_lab.training import train
@@ -139,6 +140,38 @@ def test_sigterm_ends_all_that_train(config, tmp_path):
     run.communicate(timeout=DEADLINE)
     assert time.monotonic() - began < DEADLINE
     assert run.returncode == 128 + signal.SIGTERM
+
+
+@pytest.mark.release
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="finds the workers' processes in /proc")
+def test_sigterm_ends_a_worker_that_waits_for_another(config, tmp_path):
+    """TensorFlow handles SIGTERM while it connects, and does nothing."""
+    out = tmp_path / "waiting"
+    run = subprocess.Popen(
+        command("train", config, "--out", out, "--workers", 2), stderr=subprocess.PIPE, text=True
+    )
+    while len(workers := [int(one) for one in children(run) if is_worker(one)]) < 2:
+        assert run.poll() is None, run.stderr.read()
+        time.sleep(0.02)
+    os.kill(workers[1], signal.SIGSTOP)
+    while not handles_sigterm(workers[0]):
+        assert run.poll() is None, run.stderr.read()
+        time.sleep(0.1)
+    run.send_signal(signal.SIGTERM)
+    began = time.monotonic()
+    run.communicate(timeout=DEADLINE)
+    assert time.monotonic() - began < 2 * ENDING
+    assert run.returncode == 128 + signal.SIGTERM
+    assert not out.exists()
+
+
+def is_worker(process):
+    return b"superloop_plugin_lab.distributed.process" in Path(f"/proc/{process}/cmdline").read_bytes()
+
+
+def handles_sigterm(process):
+    lines = dict(line.split(":", 1) for line in Path(f"/proc/{process}/status").read_text().splitlines())
+    return bool(int(lines["SigCgt"], 16) & 1 << (signal.SIGTERM - 1))
 
 
 def test_a_worker_of_a_cluster_does_not_start_others_and_names_what_it_cannot_use(config, tmp_path):

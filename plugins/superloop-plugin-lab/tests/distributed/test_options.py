@@ -34,10 +34,33 @@ def test_seeds_are_refused_in_a_worker_of_a_cluster(superloop, small_file, monke
     assert "one process, and TF_CONFIG says worker 1 of 2 (b:1)" in " ".join(error.split())
 
 
-def test_a_config_that_cannot_be_read_starts_no_process(superloop, started, tmp_path):
-    status, _, error = superloop("train", tmp_path / "none.toml", "--workers", 2)
-    assert (status, started) == (2, [])
-    assert "none.toml: cannot be read" in error
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        (None, "cannot be read"),
+        (
+            "[task]\nuse = 'copy'\n[loop]\ncells = [{use = 'lstm', units = 3, unit = 3}]\n",
+            "no setting 'unit'",
+        ),
+        (
+            "[task]\nuse = 'copy'\nwidth = 4\n[loop]\ninputs = 3\ncells = [{use = 'lstm', units = 3}]\n",
+            "set loop.inputs = 5",
+        ),
+    ],
+    ids=["none", "wrong by itself", "does not fit its task"],
+)
+def test_a_config_that_validate_refuses_starts_no_process(superloop, monkeypatch, tmp_path, text, rule):
+    def refuse(*_):
+        raise AssertionError("a process was started")
+
+    monkeypatch.setattr(launcher, "_start", refuse)
+    config = tmp_path / "copy.toml"
+    if text is not None:
+        config.write_text(text)
+    status, _, error = superloop("train", config, "--workers", 2)
+    assert status == 2
+    assert "copy.toml: 1 problem" in error
+    assert rule in error
 
 
 @pytest.fixture
@@ -48,6 +71,8 @@ def started(monkeypatch):
     class Started:
         returncode = 0
 
+        args = ()
+
         def __init__(self, command, env, **streams):
             calls.append((command, env))
 
@@ -55,6 +80,15 @@ def started(monkeypatch):
             return 0
 
         wait = poll
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def communicate(self, *_, **__):
+            return None, None
 
     monkeypatch.setattr(launcher.subprocess, "Popen", Started)
     assert subprocess.Popen is Started  # the module's own
@@ -69,7 +103,12 @@ def test_each_device_gets_a_worker_with_the_files_and_changes_of_the_command(sup
     options = ["--devices", "2,0", "--steps", 3, "--set", "loop.name=a b", "--out", tmp_path / "run"]
     status, _, error = superloop("-p", plugin, "train", config, *options)
     assert status == 0, error
-    for index, (command, environment) in enumerate(started):
+    (command, environment), *workers = started
+    changes = ["loop.name=a b", "train.steps=3", "train.epochs=0"]
+    assert command[3:] == [f"-p{plugin}", "validate", str(config), *(f"--set={change}" for change in changes)]
+    assert environment["CUDA_VISIBLE_DEVICES"] == "-1"
+    assert len(workers) == 2
+    for index, (command, environment) in enumerate(workers):
         assert command[:5] == [
             *(sys.executable, "-m", "superloop_plugin_lab.distributed.process"),
             *(str(index), "2"),
