@@ -16,6 +16,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
+    "sphinx_gallery.gen_gallery",
     # of this project, in docs/_extensions
     "reference_pages",
     "typeset",
@@ -25,7 +26,7 @@ extensions = [
 ]
 # Generated Markdown ends in .markdown, so that what checks *.md sees the sources alone.
 source_suffix = {".md": "markdown", ".markdown": "markdown", ".rst": "restructuredtext"}
-exclude_patterns = ["_*", "examples/**/.*", "examples/**/tests"]
+exclude_patterns = ["_*", "examples/**/.*", "examples/**/tests", "gallery", "sg_execution_times.rst"]
 smartquotes = False  # primes of equations in prose
 highlight_language = "text"  # indented blocks are commands, equations and trees
 
@@ -40,6 +41,19 @@ napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
 add_module_names = False
+
+# Programs that run when the site is built; one that fails ends the build.
+sphinx_gallery_conf = {
+    "examples_dirs": "gallery",
+    "gallery_dirs": "reference/programs",
+    "filename_pattern": r"\.py$",
+    "abort_on_example_error": True,
+    "capture_repr": (),
+    "image_scrapers": ("matplotlib", "pictures"),
+    "download_all_examples": False,
+    "show_signature": False,
+    "write_computation_times": False,
+}
 
 html_theme = "furo"
 html_title = "superloop_core"
