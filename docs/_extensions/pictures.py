@@ -1,4 +1,4 @@
-"""Finds the pictures of ``superloop_plugin_view.plot`` in the gallery's programs; pyplot does not know them."""
+"""Finds the pictures of ``superloop_plugin_view.plot`` in the gallery's programs, which pyplot does not know."""
 
 from collections.abc import Callable
 from typing import Any
