@@ -1,4 +1,4 @@
-"""Finds the pictures of ``superloop_plugin_view.plot`` in the gallery's programs, which pyplot does not know."""
+"""Finds the pictures of ``superloop_plugin_view.plot`` in the programs of the gallery, for sphinx-gallery."""
 
 from collections.abc import Callable
 from typing import Any
