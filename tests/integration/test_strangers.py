@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-FIRST_PARTY = ("attention", "cells", "lab", "tasks")
+FIRST_PARTY = ("attention", "cells", "lab", "tasks", "view")
 
 pytestmark = [pytest.mark.release, pytest.mark.xdist_group("strangers")]  # who share the environment
 
