@@ -45,7 +45,8 @@ class Intervention:
         """Return the timestep at which each trace that changes by more than ``tolerance`` first does so."""
         found = {}
         for name, array in self.differences.items():
-            moved = np.abs(array).max(axis=(0, *range(2, array.ndim)), initial=0) > tolerance
+            within = np.abs(array).max(axis=(0, *range(2, array.ndim)), initial=0) <= tolerance
+            moved = ~within  # NaN, too
             if moved.any():
                 found[name] = int(moved.argmax())
         return dict(sorted(found.items(), key=lambda item: item[1]))
@@ -227,4 +228,7 @@ def _less(one: Any, other: Any) -> np.ndarray:
     one, other = np.asarray(one), np.asarray(other)
     if one.dtype.kind == "b":
         one, other = one.astype(int), other.astype(int)
-    return np.asarray(one - other)
+    equal = (one == other) | ((one != one) & (other != other))  # NaN is NaN
+    with np.errstate(invalid="ignore"):
+        less = np.asarray(one - other)
+    return np.where(equal, np.zeros_like(less), less)

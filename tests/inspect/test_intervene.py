@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 
 import superloop_core
-from superloop_core import Superloop, SuperloopCell, SuperloopError, TraceError, intervene
+from superloop_core import Superloop, SuperloopCell, SuperloopError, TraceError, Traces, intervene
+from superloop_core.inspect.intervene import Intervention
 from superloop_core.testing.subject import draw_weights
 
 AT = 2
@@ -214,3 +215,14 @@ def test_a_keras_cell_cannot_be_changed(stack_loop, x):
     model = keras.Sequential([keras.Input((5, 2)), keras.layers.RNN(SuperloopCell(stack_loop()))])
     with pytest.raises(SuperloopError, match="nothing can be changed in a Keras cell; use a Superloop layer"):
         superloop_core.intervene(model, x, at=1, off=["memo"])
+
+
+def test_infinities_and_nan_that_stay_make_no_difference_and_a_nan_that_comes_does():
+    before = Traces(arrays={"memo.log": np.array([[[-np.inf, np.nan, 1.0], [-np.inf, np.nan, 1.0]]])})
+    after = Traces(arrays={"memo.log": np.array([[[-np.inf, np.nan, 1.0], [-np.inf, 2.0, np.nan]]])})
+    found = Intervention(before=before, after=before, at=0)
+    np.testing.assert_array_equal(found.differences["memo.log"], np.zeros((1, 2, 3)))
+    assert found.first_changes() == {}
+    found = Intervention(before=before, after=after, at=0)
+    np.testing.assert_array_equal(found.differences["memo.log"], [[[0, 0, 0], [0, np.nan, np.nan]]])
+    assert found.first_changes(tolerance=1e9) == {"memo.log": 1}

@@ -209,3 +209,11 @@ def test_a_page_is_a_file_and_a_frame_in_a_notebook(tmp_path, elements):
 def test_the_same_traces_make_the_same_page(every_kind):
     assert view(every_kind()).html == view(every_kind()).html
     assert attrs.evolve(view(every_kind())) == view(every_kind())
+
+
+def test_the_same_infinity_in_both_runs_is_no_difference(facts_of):
+    one, other = (Traces(arrays={"memo.log": np.array([[[-np.inf, number]]])}) for number in (1.0, 3.0))
+    assert facts_of(view(one, one))["changes"] == {}
+    facts = facts_of(view(one, other))
+    (less,) = (array for array in facts["runs"][1]["arrays"] if array["kind"] == "less")
+    np.testing.assert_array_equal(numbers(less).ravel(), [0, 2])
