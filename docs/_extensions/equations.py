@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 GREEK = {
+    "Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Phi", "Psi", "Omega",
     "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "kappa", "lambda", "mu",
     "nu", "xi", "pi", "rho", "sigma", "tau", "phi", "chi", "psi", "omega",
 }  # fmt: skip
@@ -31,8 +32,9 @@ SIGNS = {
     "<-": r"\gets ", "<=": r"\le ", ">=": r"\ge ", "->": r"\to ",
     "...": r"\dots ", "*": r"\odot ", ".": r"\cdot ", ";": r"\,;\ ",
 }  # fmt: skip
+OPERATORS = set("*/.=<>")
 TOKEN = re.compile(
-    r"(?P<space>\s+)|(?P<number>\d+(?:,\d{3})*(?:\.\d+)?(?:e-?\d+)?)|(?P<name>(?:sum|prod)(?=_)|[A-Za-z]{2,}(?:_[a-z]{2,})+|[A-Za-z]+)"
+    r"(?P<space>\s+)|(?P<number>\d+(?:,\d{3})*(?:\.\d+)?(?:e[+-]?\d+)?)|(?P<name>(?:sum|prod)(?=_)|[A-Za-z]{2,}(?:_[a-z]{2,})+|[A-Za-z]+)"
     r"|(?P<sign><-|<=|>=|->|\.\.\.|[-+*/.=<>,:;|])|(?P<open>[(\[])|(?P<close>[)\]])|(?P<after>['~_^])"
 )
 RELATION = re.compile(r"(?<![<>=])=(?!=)|<-")
@@ -67,7 +69,9 @@ def _row(line: str) -> Row:
         return Row("", "", "")
     relation = RELATION.search(line)
     left, rest = (line[: relation.start()], line[relation.end() :]) if relation else ("", line)
-    right, _, remark = re.sub(r"(?<![,\s])\s{3,}", "\0", rest.strip()).partition("\0")
+    if relation and (left[-1:].strip() or not rest.startswith(" ")):
+        raise Unreadable(line)  # no equation: sum_t=1, x *= 2
+    right, _, remark = re.sub(r"(?<![,\s])\s{3,}(?![-+*/.=<>\s])", "\0", rest.strip()).partition("\0")
     right, prose = _without_prose(right)
     sign = SIGNS.get(relation[0], relation[0]) if relation else ""
     return Row(latex(left), sign + latex(right), "; ".join(filter(None, (prose, remark))))
@@ -123,9 +127,14 @@ def _sequence(tokens: list[tuple[str, str]], place: int, closing: str | None) ->
                 raise Unreadable(text)
             return "".join(made), place + 1
         if kind == "space":
-            made.append(r"\quad " if len(text) > 1 else _between(*tokens[place - 1 : place + 2]))
+            made.append(
+                r"\quad "
+                if text != " " and tokens[place - 1][1] == ","
+                else _between(tokens[place - 1], tokens[place + 1])
+            )
             place += 1
         elif kind == "sign" and text != "|":
+            _require_sign(tokens, place)
             made.append(SIGNS.get(text, text))
             place += 1
         elif kind in ("name", "number", "open", "sign"):
@@ -138,9 +147,22 @@ def _sequence(tokens: list[tuple[str, str]], place: int, closing: str | None) ->
     return "".join(made), place
 
 
-def _between(before: tuple[str, str], space: tuple[str, str], after: tuple[str, str]) -> str:
+def _require_sign(tokens: list[tuple[str, str]], place: int) -> None:
+    """Refuse signs of code: ``a.b``, ``.5``, ``x**2``; and those that a script may be meant to go on to."""
+    text = tokens[place][1]
+    before, after = (tokens[at] if 0 <= at < len(tokens) else ("space", " ") for at in (place - 1, place + 1))
+    edges = {"space", "open", "close"}
+    if text == "." and not (before[0] in edges and after[0] in edges):
+        raise Unreadable(text)
+    if before[1] in OPERATORS and text in OPERATORS:
+        raise Unreadable(text)
+    of_script = place >= 2 and tokens[place - 2][1] in ("_", "^") and before[0] in ("name", "number")
+    if of_script and text in ("-", "+", ":"):
+        raise Unreadable(text)
+
+
+def _between(before: tuple[str, str], after: tuple[str, str]) -> str:
     """Return the space between two tokens: between words, or between factors of a product."""
-    del space
     words = [kind == "name" and len(text) > 1 and text not in GREEK for kind, text in (before, after)]
     if all(words):
         return r"\ "
@@ -204,6 +226,8 @@ def _script(tokens: list[tuple[str, str]], place: int, mark: str) -> tuple[str, 
         inner, place = _script(tokens, place + 1, mark)
         return f"-{inner}", place
     if kind == "name":
+        if mark == "^" and len(text) > 1 and text not in GREEK:
+            raise Unreadable(text)  # W^Tx
         return (r"\top" if text == "T" and mark == "^" else _script_name(text)), place + 1
     if kind == "number":
         return text, place + 1
@@ -218,6 +242,9 @@ def _script_name(text: str) -> str:
 def _name(text: str, called: bool = False, in_words: bool = False) -> str:
     if text in LARGE and not in_words:
         return LARGE[text]
+    base, _, script = text.partition("_")
+    if base in GREEK and script:
+        return rf"\{base}_{{\mathrm{{{script}}}}}"
     if text in GREEK:
         return f"\\{text} "
     if len(text) == 1:

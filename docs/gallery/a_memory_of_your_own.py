@@ -50,7 +50,7 @@ class Maximum(superloop_core.System[MaximumSettings]):
 
     def initial_state(self, sequence):
         shape = (sequence.batch_size, self.config.width)
-        return MaximumState(keras.ops.full(shape, -10.0, dtype=self.variable_dtype))
+        return MaximumState(keras.ops.full(shape, -1e9, dtype=self.variable_dtype))
 
     def step(self, control, state, constants):
         del constants
@@ -72,7 +72,7 @@ loop = superloop_core.Superloop(
 )
 numbers = np.random.default_rng(0).normal(size=(6400, 10, 1)).astype("float32")
 largest = np.maximum.accumulate(numbers, axis=1)
-loop(numbers[:1])
+loop(numbers[:1])  # makes the weights
 model = keras.Sequential([loop])
 model.compile(keras.optimizers.Adam(3e-3), "mse")
 model.fit(numbers, largest, batch_size=64, epochs=4, verbose=0)

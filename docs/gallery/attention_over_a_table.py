@@ -59,6 +59,7 @@ right = 100 * np.mean(superloop_core.trace(model, [x, data])["table.weights"].ar
 print(f"the largest weight is on the row that was asked for in {right:.0f}% of timesteps")
 
 # %%
-# Above each timestep stands the row that holds the answer.
+# Above each timestep stands the row that holds the answer. A notebook shows ``picture`` by itself, and
+# ``picture.savefig`` writes it.
 
 picture = plot(traces, names=["table.weights"], inputs=rows[:2])

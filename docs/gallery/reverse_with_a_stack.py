@@ -72,6 +72,7 @@ plt.show()
 
 # %%
 # What the stack does: it pushes while the network reads, and pops while it answers.
+# ``picture.savefig`` writes the picture.
 
 x, y = strings(5, rows=2, seed=7)
 traces = superloop_core.trace(networks["stack"], x)

@@ -43,7 +43,7 @@ loop = superloop_core.Superloop(
     return_sequences=False,
 )
 x, y, _ = episodes(12_800, seed=1)
-loop(x[:1])
+loop(x[:1])  # makes the weights
 model = keras.Sequential([loop])
 model.compile(
     keras.optimizers.Adam(1e-2),

@@ -59,7 +59,8 @@ class Sequence:
         """
         if self.timesteps is None:
             raise SuperloopError(
-                f"{setting} = 0 means as many as the timesteps need, whose number is not known here: "
+                f"{setting} = 0 means as many as the timesteps need, whose number is not known here, as in "
+                "a session without 'timesteps', a stateful loop, a memory that is shared or that thinks: "
                 f"set {setting!r}"
             )
         return self.timesteps

@@ -151,12 +151,17 @@ class _Changes(Plan):
         if not tf.is_tensor(value):
             value = value(np.array(old)) if callable(value) else value
             try:
-                value = np.broadcast_to(np.asarray(value), old.shape).astype(old.dtype.as_numpy_dtype)
+                given = np.broadcast_to(np.asarray(value), old.shape)
+                with np.errstate(invalid="ignore", over="ignore"):
+                    value = given.astype(old.dtype.as_numpy_dtype)
             except (TypeError, ValueError) as error:
                 shape = short_repr(np.shape(value))
                 raise TraceError(
                     f"{name!r} at a timestep has the shape {tuple(old.shape)}: {shape}"
                 ) from error
+            if not old.dtype.is_floating and not old.dtype.is_complex and (given != value).any():
+                wrong = given[given != value].flat[0]
+                raise TraceError(f"{name!r} holds numbers of {old.dtype.name}, and {wrong} is none")
         if self.rows.all():
             return tf.convert_to_tensor(value)
         return tf.where(self.rows.reshape(-1, *[1] * (len(old.shape) - 1)), value, old)

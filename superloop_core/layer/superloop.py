@@ -231,6 +231,13 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
     def _state_specs(self) -> LoopState:
         return self.wiring.state_specs()
 
+    @cached_property
+    def _sized_by_timesteps(self) -> tuple[str, ...]:
+        """Paths of the state's tensors whose size depends on the number of timesteps."""
+        specs = tf.nest.flatten(self._state_specs), tf.nest.flatten(self.wiring.state_specs(timesteps=1))
+        pairs = zip(self.state_names, *specs, strict=True)
+        return tuple(name for name, one, other in pairs if one.shape.as_list() != other.shape.as_list())
+
     def symbolic_inputs(
         self, batch_size: int | None = None, *, lengths: bool = False, optional: bool = False
     ) -> Any:
@@ -381,11 +388,13 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
             SuperloopError: the layer has no weights yet, or this is inside a ``tf.function``.
         """
         feed, sequence = self._single_steps(batch_size, sources, timesteps, training=False)
+        number = sequence.timesteps
         return Session(
             self.wiring,
             sequence,
             self._initial_state(feed, sequence, initial_state),
             input_size=self.config.inputs,
+            most=number if isinstance(number, int) and self._sized_by_timesteps else None,
             traces=self.traces if traces is None else checked_traces(traces),
             owner=self.name,
         )
@@ -621,6 +630,12 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
         if store is not None:
             state = store.load(state, feed.batch_size)
         if given is not None:
+            named = given if isinstance(given, Mapping) else self.state_names
+            if sized := next((name for name in self._sized_by_timesteps if name in named), ""):
+                raise SourceError(
+                    f"{self.name}: {sized!r} is as large as one call needs, so a call cannot go on with the "
+                    "state of another; set the size of this memory, such as its 'capacity' or 'slots'"
+                )
             state = with_given(state, self.wiring.state_names(state), given, self.name)
         if feed.feedback is not None:
             state = self.wiring.with_feedback(state, feed.feedback)

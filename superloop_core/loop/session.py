@@ -40,6 +40,7 @@ class Session:
         input_size: size of the input at each timestep; 0: none.
         traces: names or patterns of the traces to record, or ``"all"``.
         owner: a name for messages.
+        most: number of steps for which the state is large enough; None: any.
 
     Raises:
         SuperloopError: it is opened inside a ``tf.function``.
@@ -54,8 +55,10 @@ class Session:
         input_size: int,
         traces: Collection[str] | str = (),
         owner: str = "session",
+        most: int | None = None,
     ):
         self._owner = owner
+        self._most = most
         self._require_eager()
         self._names = builder.state_names(state)
         self._input_shape = (sequence.batch_size, input_size) if input_size else None
@@ -99,9 +102,15 @@ class Session:
 
         Raises:
             SourceError: the inputs have a wrong shape; no step was taken.
-            SuperloopError: it is called inside a ``tf.function``.
+            SuperloopError: it is called inside a ``tf.function``, or the memory is as large as the number of
+                timesteps that the session was opened for, and these are over.
         """
         self._require_eager()
+        if self._most is not None and self.timestep >= self._most:
+            raise SuperloopError(
+                f"{self._owner}: this session is for {self._most} timesteps, as its memory is as large as "
+                "these need; open it with more, or set the size of the memory"
+            )
         if inputs is not None:
             inputs = tf.cast(tf.convert_to_tensor(inputs), self._dtype)
         received = None if inputs is None else tuple(inputs.shape)

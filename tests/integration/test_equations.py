@@ -30,6 +30,8 @@ def equations(monkeypatch):
         ("sum_i w_i |M_i|^2", r"\sum_{i}\,w_{i} \left|M_{i}\right|^{2}"),
         ("sqrt(key_size) >= 1e-5", r"\sqrt{\mathrm{key\_size}} \ge  10^{-5}"),
         ("softmax_S(beta * h~)", r"\operatorname{softmax}_{S}\left(\beta  \odot  \tilde{h}\right)"),
+        ("lambda_max Sigma_i", r"\lambda_{\mathrm{max}}\,\Sigma _{i}"),
+        ("1.5e+3 - 2e-4", r"1.5 \cdot 10^{+3} - 2 \cdot 10^{-4}"),
         ("10,000 read modes", r"10{,}000\,\mathrm{read}\ \mathrm{modes}"),
     ],
 )
@@ -38,9 +40,11 @@ def test_the_notation_in_latex(text, latex, equations):
 
 
 def test_a_block_has_sides_remarks_and_lines_that_go_on(equations):
-    rows = equations.rows_of("a = b,  c = d      always, or so\n  = elu(x), divided by its length\n\n  + 1")
+    rows = equations.rows_of(
+        "a = b,  c = d   + e      always, or so\n  = elu(x), divided by its length\n\n  + 1"
+    )
     assert [(row.left.strip(), row.right.strip(), row.remark) for row in rows] == [
-        ("a", r"=b ,\quad c  = d", "always, or so"),
+        ("a", r"=b ,\quad c  = d  + e", "always, or so"),
         ("", r"=\operatorname{elu}\left(x \right)", "divided by its length"),
         ("", "", ""),
         ("", "+ 1", ""),
@@ -48,7 +52,28 @@ def test_a_block_has_sides_remarks_and_lines_that_go_on(equations):
 
 
 @pytest.mark.parametrize(
-    "text", ["superloop train", 'a = "b"', "x = (1", "x = 1)", "x = |a", "y = x^", "y = #"]
+    "text",
+    [
+        "superloop train",
+        'a = "b"',
+        "x = (1",
+        "x = 1)",
+        "x = |a",
+        "y = x^",
+        "y = #",
+        "W = A.T x",
+        "y = .5 x",
+        "y = x**2",
+        "x *= 2",
+        "sum_t=1^T x_t = y",
+        "W = W^Tx",
+        "y = x_t-1",
+        "y = x_0:t",
+        "x => y",
+        "layer = keras.layers.Dense(4)",
+        "x = self.config.depth",
+        "y = sum_i=1..n x_i",
+    ],
 )
 def test_what_is_no_equation_is_left_alone(text, equations):
     with pytest.raises(equations.Unreadable):

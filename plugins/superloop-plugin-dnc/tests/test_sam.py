@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from superloop_plugin_dnc import SAMConfig
 from superloop_plugin_dnc.sam import SAM
 
-from superloop_core import Sequence, SuperloopError
+from superloop_core import Sequence, SourceError, Superloop, SuperloopError
 from superloop_core.builder import dtype_policy
 
 SURE = 50.0
@@ -199,3 +199,32 @@ def test_it_cannot_know_the_slots_of_a_sequence_without_end():
     sequence = Sequence(batch_size=1, timesteps=None, lengths=None, dtype="float64")
     with pytest.raises(SuperloopError, match=r"slots = 0 means .* set 'slots'"):
         sam(slots=0).initial_state(sequence)
+
+
+def test_a_call_cannot_go_on_with_slots_of_another_call():
+    config = {"inputs": 2, "outputs": 1, "cells": [{"use": "dense", "units": 3}]}
+    x = np.random.default_rng(0).normal(size=(2, 4, 2)).astype("float32")
+
+    def loop(slots):
+        sam = {"use": "sam", "id": "m", "slots": slots, "width": 3}
+        layer = Superloop(config | {"systems": [sam]}, return_state=True, jit_compile=False)
+        layer(x)
+        return layer
+
+    grows = loop(0)
+    _, *state = grows(x)
+    for passed_on in (state, dict(zip(grows.state_names, state, strict=True))):
+        with pytest.raises(SourceError, match=r"'m\.memory' is as large as one call needs"):
+            grows(x, initial_state=passed_on)
+    grows(x, initial_state={"m.read": np.ones((2, 3), "float32")})  # the rest of it fits
+    fixed = loop(30)
+    _, *state = fixed(x)
+    fixed(x, initial_state=state)
+    session = grows.session(batch_size=2, timesteps=4)
+    for t in range(4):
+        session.step(x[:, t])
+    with pytest.raises(
+        SuperloopError, match="this session is for 4 timesteps, as its memory is as large as these"
+    ):
+        session.step(x[:, 0])
+    assert session.timestep == 4

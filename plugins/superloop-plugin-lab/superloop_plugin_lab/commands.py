@@ -497,7 +497,7 @@ def view_command(
     if live:
         server = live_run(
             runs[0], sequences=sequences, length=length, seed=seed, overrides=overrides, port=port
-        ).start()
+        )
         click.echo(f"{server.url}\nserved until Ctrl-C, to this machine only")
         if opens:
             server.open()

@@ -53,7 +53,7 @@ def launch(
             f"--workers: this process is {cluster.name(cluster.index)} already, as {cluster.source} says; "
             f"leave --workers out, or unset {cluster.source}"
         )
-    if check and (status := _succeed(check)):
+    if check and (status := _exit_status(check)):
         return status
     addresses = [f"localhost:{port}" for port in _free_ports(workers)]
     with ExitStack() as stack:
@@ -77,7 +77,7 @@ def launch(
     return max(128 - status if status < 0 else status for status in statuses)
 
 
-def _succeed(command: Sequence[str]) -> int:
+def _exit_status(command: Sequence[str]) -> int:
     """Run a command of ``superloop`` in a process of its own, and return its exit status."""
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}
     module = [sys.executable, "-m", "superloop_core.cli"]

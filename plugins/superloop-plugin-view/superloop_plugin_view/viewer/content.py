@@ -59,7 +59,7 @@ class Run:
         sources = {part.facts["source"]: None for part in parts if part.facts["source"]}
         parts += [_source_part(traces, name, chosen) for name in sources]
         timesteps = max(traces[name].shape[1] for name in drawn)
-        lengths = _lengths(traces, drawn)
+        lengths = lengths_of(traces, drawn)
         tokens, of_vectors = _tokens(given, traces, chosen)
         run = {
             "name": given.name,
@@ -73,7 +73,7 @@ class Run:
         return cls(given.name, traces, chosen, run, parts + of_vectors)
 
 
-def _lengths(traces: Traces, names: list[str]) -> np.ndarray:
+def lengths_of(traces: Traces, names: list[str]) -> np.ndarray:
     """Return the timesteps of each sequence in the loop that has the most, ``(sequence,)``."""
     found = []
     for name in names:

@@ -9,10 +9,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl
 
+import numpy as np
+
 from superloop_core import intervene, trace
 from superloop_core.errors import SuperloopError
 from superloop_core.traces import Traces
-from superloop_plugin_view.viewer.content import MAX_SEQUENCES
+from superloop_plugin_view.viewer.content import MAX_SEQUENCES, lengths_of
 from superloop_plugin_view.viewer.page import NOTEBOOK_STYLE
 from superloop_plugin_view.viewer.recording import Recording
 from superloop_plugin_view.viewer.viewer import make_page
@@ -29,9 +31,9 @@ class Live:
 
     ::
 
-        with what_if(model, words, answers=lambda traces: traces["outputs"].argmax(-1)) as live:
-            live.open()
-            input("Enter ends it")
+        live = what_if(model, words, answers=lambda traces: traces.results.argmax(-1))
+        live.open()
+        live.wait()
 
     Attributes:
         url: of the page.
@@ -49,18 +51,14 @@ class Live:
             ) from error
         self._server.daemon_threads = True
         self.url = f"http://{HOST}:{self._server.server_port}/{self._token}/"
-        self._thread: threading.Thread | None = None
 
-    def start(self) -> "Live":
-        """Serve in the background, until :meth:`close`."""
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
-        return self
 
     def wait(self) -> None:
         """Return when Ctrl-C is pressed, or the server was closed."""
         try:
-            while self._thread is not None and self._thread.is_alive():
+            while self._thread.is_alive():
                 self._thread.join(0.2)
         except KeyboardInterrupt:
             pass
@@ -72,15 +70,13 @@ class Live:
         webbrowser.open(self.url)
 
     def close(self) -> None:
-        """Stop serving."""
-        if self._thread is not None:
-            self._server.shutdown()
-            self._thread.join()
-            self._thread = None
+        """Stop serving; the page cannot be asked any more."""
+        self._server.shutdown()
+        self._thread.join()
         self._server.server_close()
 
     def __enter__(self) -> "Live":
-        return self if self._thread else self.start()
+        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -99,7 +95,10 @@ class Live:
                 change = Change.of(dict(parse_qsl(form, keep_blank_values=True)))
                 return HTTPStatus.OK, self._page_of(change, "", self._token)
             except SuperloopError as refused:
-                return HTTPStatus.BAD_REQUEST, self._page_of(change, str(refused), self._token)
+                error = str(refused)
+            except Exception as failed:  # a model that cannot compute with such a state
+                error = f"{type(failed).__name__}: {str(failed).partition(chr(10))[0]}"
+            return HTTPStatus.BAD_REQUEST, self._page_of(change, error, self._token)
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         live = self
@@ -110,7 +109,7 @@ class Live:
 
             def do_GET(self) -> None:
                 if self._may():
-                    self._send(*live.answer(None))
+                    self._send(*live.answer(None), "text/html")
 
             def do_POST(self) -> None:
                 length = self.headers.get("Content-Length", "")
@@ -119,7 +118,8 @@ class Live:
                 if not length.isdecimal() or int(length) > MOST_BYTES:
                     self._send(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "a form has at most 100,000 bytes")
                     return
-                self._send(*live.answer(self.rfile.read(int(length)).decode("utf-8", "replace")))
+                form = self.rfile.read(int(length)).decode("utf-8", "replace")
+                self._send(*live.answer(form), "text/html")
 
             def _may(self) -> bool:
                 """Whether the request has the token, and is for this host: not of a stranger's page."""
@@ -133,13 +133,12 @@ class Live:
                     and secrets.compare_digest(self.path.encode(), f"/{live._token}/".encode())
                 ):
                     return True
-                self._send(HTTPStatus.NOT_FOUND, "no such page")
+                self._send(HTTPStatus.NOT_FOUND, "no such page: open the address that was printed, whole")
                 return False
 
-            def _send(self, status: HTTPStatus, text: str) -> None:
+            def _send(self, status: HTTPStatus, text: str, kind: str = "text/plain") -> None:
                 body = text.encode()
                 self.send_response(status)
-                kind = "text/html" if text.startswith("<!DOCTYPE") else "text/plain"
                 for name, value in {
                     "Content-Type": f"{kind}; charset=utf-8",
                     "Content-Length": str(len(body)),
@@ -181,17 +180,23 @@ def what_if(
         title: as for :func:`view`.
         port: of the server, on this machine only; 0: one that is free.
         record: returns a recording of traces, with a name; None: one with what is known.
-        known: arguments of :class:`Recording`. ``answers`` and ``wrong`` are functions of the traces, since
-            a change changes them.
+        known: arguments of :class:`Recording`; ``answers`` is a function of the traces.
 
     Returns:
-        the server, which is not started; ``with`` starts it, and so does :meth:`Live.start`.
+        the server, which runs until :meth:`Live.close`, the end of a ``with``, or that of Python.
 
     Raises:
-        SuperloopError: no loop was called, there is nothing to show, or the port cannot be used.
+        SuperloopError: no loop was called, there is nothing to show, the port cannot be used, or what is
+            known could not follow a change.
         TraceError: a name matches no trace.
     """
     rows = None if sequences is None else list(sequences)
+    fixed = [name for name in ("answers", "wrong", "correct") if not callable(known.get(name, callable))]
+    if fixed and record is None:
+        raise SuperloopError(
+            f"{fixed[0]!r} would stay the same after a change: give 'answers' as a function of the traces, "
+            "and all else by 'record'"
+        )
 
     def recorded(traces: Traces, name: str) -> Recording:
         return Recording(traces=traces, name=name, **known) if record is None else record(traces, name)
@@ -200,6 +205,7 @@ def what_if(
         if change is None or error:
             shown = [recorded(plain, "")]
         else:
+            _require_valid(change, lengths)
             made = intervene(model, inputs, **change.arguments())
             shown = [recorded(made.before, "before"), recorded(made.after, f"changed at {made.at}")]
         form = panel(choices, change, error, token)
@@ -208,6 +214,16 @@ def what_if(
 
     plain = trace(model, inputs)
     count = len(next(iter(plain.values())))
+    lengths = lengths_of(plain, [name for name in plain if plain[name].ndim >= 2])
     choices = Choices.of(plain, list(range(min(count, MAX_SEQUENCES))) if rows is None else rows)
     page_of(None, "", "")  # what cannot be shown is said before it is served
     return Live(page_of, port)
+
+
+def _require_valid(change: Change, lengths: np.ndarray) -> None:
+    """Refuse a change in the padding, which nothing reads."""
+    length = lengths[change.row] if change.row in range(len(lengths)) else lengths.max()
+    if length <= change.at < lengths.max():
+        raise SuperloopError(
+            f"timestep {change.at} is padding of sequence {change.row}, which has {length} timesteps"
+        )

@@ -153,12 +153,14 @@ class Trace { // an array (sequence, timestep, lead, slots, width)
     const largest = new Float32Array(this.slots);
     for (let i = 0; i < this.numbers.length; i++) {
       const slot = Math.floor(i / this.width) % this.slots, size = Math.abs(this.numbers[i]);
-      if (size > largest[slot]) largest[slot] = size;
+      if (!Number.isFinite(size)) largest[slot] = Infinity;
+      else if (size > largest[slot]) largest[slot] = size;
     }
-    const limit = Math.max(...largest) * 1e-3;
+    const limit = Math.max(0, ...largest.filter(Number.isFinite)) * 1e-3;
     let last = this.slots;
     while (last > 1 && !(largest[last - 1] > limit)) last--;
-    this.usedSlots = limit > 0 ? last : this.slots;
+    this.usedSlots = last > 1 || largest[0] > limit ? last : this.slots;
+    this.empty = !largest.slice(this.usedSlots).some((size) => size > 0);
     return this.usedSlots;
   }
 }
@@ -211,15 +213,15 @@ function heat(pen, x, y, width, height, rows, columns, get, range) { // cells, o
   }
   const density = window.devicePixelRatio || 1;
   const down = Math.max(1, Math.min(rows, Math.round(height * density))), across = Math.max(1, Math.min(columns, Math.round(width * density)));
-  const image = new ImageData(across, down);
+  const image = new ImageData(across, down), none = [1, 3, 5].map((from) => parseInt(theme.rule.slice(from, from + 2), 16)).concat(255);
   for (let i = 0; i < down; i++) {
     const r0 = Math.floor((i * rows) / down), r1 = Math.max(r0 + 1, Math.floor(((i + 1) * rows) / down));
     for (let j = 0; j < across; j++) {
       const c0 = Math.floor((j * columns) / across), c1 = Math.max(c0 + 1, Math.floor(((j + 1) * columns) / across));
       let most = get(r0, c0); // the largest of those that share a pixel
-      for (let r = r0; r < r1; r++) for (let c = c0; c < c1; c++) { const v = get(r, c); if (Math.abs(v) > Math.abs(most)) most = v; }
+      for (let r = r0; r < r1; r++) for (let c = c0; c < c1; c++) { const v = get(r, c); if (!(Math.abs(v) <= Math.abs(most))) most = v; }
       const color = colorOf(most, range), at = 4 * (i * across + j);
-      if (color) image.data.set([color[0], color[1], color[2], 255], at);
+      image.data.set(color ? [color[0], color[1], color[2], 255] : none, at);
     }
   }
   const scratch = document.createElement("canvas");
@@ -318,7 +320,7 @@ class MemoryPanel extends Panel { // slots from top to bottom, their numbers fro
       for (let head = 0; head < trace.lead; head++)
         if (!memory || memory.lead === 1 || trace.lead !== memory.lead || head === lead) this.bars.push({ trace, head, color: index });
     });
-    if (first.slots > this.slots) this.note = `${words(first.axis(memory ? 2 : 1))}s ${this.slots} to ${first.slots - 1} stay empty`;
+    if (first.slots > this.slots) this.note = `${words(first.axis(memory ? 2 : 1))}s from ${this.slots} to ${first.slots - 1} stay ${first.empty === false ? "below 0.1% of the largest number" : "empty"}`;
   }
   row() { return clamp(400 / this.slots, 3, this.memory && this.memory.kind === "stack" ? 20 : 18); }
   top() { return this.heads ? 18 : this.memory && this.memory.kind === "stack" ? 8 : 3; }
@@ -860,7 +862,7 @@ function follow(panel) { // the timestep of the slider, and the sequence that is
   at.addEventListener("change", () => seek(Number(at.value)));
   for (const name of ["set", "entry", "value", "off", "swap", "other"]) {
     const field = $(`what-if-${name}`);
-    if (field) field.addEventListener("input", () => { field.closest(".kind").querySelector("[type=radio]").checked = true; });
+    for (const event of ["input", "click"]) if (field) field.addEventListener(event, () => { field.closest(".kind").querySelector("[type=radio]").checked = true; });
   }
   panel.querySelector("form").addEventListener("submit", () => { panel.querySelector("[type=submit]").textContent = "Running …"; });
 }

@@ -1,5 +1,6 @@
 """The panel of a live page: a change of one timestep, as a form of HTML."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
@@ -33,7 +34,7 @@ class Choices:
     @classmethod
     def of(cls, traces: Traces, sequences: Sequence[int]) -> "Choices":
         """Find them in the traces of a model."""
-        states = sorted((name for name in traces if name in traces.states), key=lambda name: "cells." in name)
+        states = sorted((name for name in traces if name in traces.states), key=_is_of_cell)
         controls = [name for name in traces if name.rpartition(".")[2] == CONTROL]
         systems = [name.rpartition(".")[0] for name in traces if name.rpartition(".")[2] == READ]
         owners = [name.rpartition(".")[0] for name in states if name.rpartition(".")[2] != READ]
@@ -91,8 +92,8 @@ class Change:
         """
         rows = None if self.row is None else [self.row]
         if self.kind == "swap":
-            if self.row is None:
-                raise SuperloopError("a swap is of two sequences: choose one, not all")
+            if self.row in (None, self.other):
+                raise SuperloopError("a swap is of two different sequences: choose one, and not all")
             return {"at": self.at, "swap": {self.name: (self.row, self.other)}}
         if self.kind == "off":
             return {"at": self.at, "off": [self.name], "rows": rows}
@@ -109,22 +110,32 @@ class Change:
 
         def edit(old: np.ndarray) -> np.ndarray:
             where: Any = (slice(None), *places)
-            new = np.array(old)
+            new = old.astype(np.result_type(old, np.float64))  # intervene refuses what the state cannot hold
+            shape, entry = (", ".join(map(str, sizes)) for sizes in (old.shape[1:], places))
             try:
+                room = new[where].shape[1:]
                 new[where] = values[0] if len(values) == 1 else values
-            except (IndexError, ValueError) as error:
-                shape = ", ".join(map(str, old.shape[1:]))
+            except IndexError as error:
                 raise TraceError(
-                    f"{self.name!r} at a timestep has the shape ({shape}), in which {len(values)} numbers "
-                    f"do not fit at the entry ({', '.join(map(str, places))})"
+                    f"{self.name!r} at a timestep has the shape ({shape}), without an entry ({entry})"
+                ) from error
+            except ValueError as error:
+                raise TraceError(
+                    f"{self.name!r}: the entry ({entry}) has the shape ({', '.join(map(str, room))}), which "
+                    f"{len(values)} numbers do not fit"
                 ) from error
             return new
 
         return edit
 
 
+def _is_of_cell(name: str) -> bool:
+    """Whether a state is that of a cell, in any loop: ``encoder.cells.0.h``."""
+    return "cells" in name.split(".")
+
+
 def _whole(text: str, what: str) -> int:
-    if not text.strip().isdecimal():
+    if not re.fullmatch("[0-9]{1,9}", text.strip()):
         raise SuperloopError(f"{what} must be a whole number from 0 on: {short_repr(text)}")
     return int(text)
 

@@ -109,14 +109,19 @@ def test_a_number_set_to_what_it_was_changes_nothing(model, ask):
     ("wrong", "told"),
     [
         ({"value": "much"}, "value must be a number, or numbers separated by commas: &#x27;much&#x27;"),
-        ({"value": "1, 2, 3"}, "has the shape (1, 4, 2), in which 3 numbers do not fit at the entry (0, 1)"),
-        ({"entry": "0, 4"}, "has the shape (1, 4, 2), in which 2 numbers do not fit at the entry (0, 4)"),
+        ({"value": "1, 2, 3"}, "the entry (0, 1) has the shape (2), which 3 numbers do not fit"),
+        ({"entry": "0, 4"}, "has the shape (1, 4, 2), without an entry (0, 4)"),
         ({"entry": "-1"}, "entry must be a whole number from 0 on: &#x27;-1&#x27;"),
         ({"at": "6"}, "at must be from 0 to 5, the last timestep: 6"),
         ({"at": "soon"}, "timestep must be a whole number from 0 on: &#x27;soon&#x27;"),
         ({"set": "memo.celsl"}, "did you mean &#x27;memo.cells&#x27;?"),
         ({"kind": "all"}, "kind must be one of set, off, swap: &#x27;all&#x27;"),
-        ({"kind": "swap", "swap": "memo", "row": "all", "other": "1"}, "choose one, not all"),
+        ({"kind": "swap", "swap": "memo", "row": "1", "other": "1"}, "two different sequences"),
+        ({"at": "1" * 5000}, "timestep must be a whole number from 0 on"),
+        (
+            {"kind": "swap", "swap": "memo", "row": "all", "other": "1"},
+            "two different sequences: choose one, and not all",
+        ),
     ],
 )
 def test_what_cannot_be_done_is_told_and_the_fields_stay(wrong, told, ask):
@@ -144,7 +149,7 @@ def test_a_file_has_no_panel(model):
 
 
 def test_a_server_ends_and_its_port_is_free_again(model):
-    live = what_if(model, X).start()
+    live = what_if(model, X)
     port = urlsplit(live.url).port
     with pytest.raises(SuperloopError, match=f"port {port} cannot be used: .*; choose another, or 0"):
         what_if(model, X, port=port)
@@ -152,3 +157,36 @@ def test_a_server_ends_and_its_port_is_free_again(model):
     live.wait()
     what_if(model, X, port=port).close()
     assert live.url in live._repr_html_()
+
+
+def test_what_a_state_cannot_hold_and_what_fails_in_the_model_is_told():
+    loop = Superloop(
+        inputs=2,
+        outputs=1,
+        cells=[{"use": "dense", "units": 2}],
+        systems=[{"use": "sam", "id": "m", "slots": 6}],
+    )
+    loop(X)
+    with what_if(loop, X) as live:
+        form = {"kind": "set", "at": "1", "row": "all", "entry": ""}
+        for value, told in [
+            ("0.5", "holds numbers of int32, and 0.5 is none"),
+            ("1e12", "holds numbers of int32, and 1000000000000.0 is none"),
+            ("nan", "holds numbers of int32, and nan is none"),
+            ("9999", "Error: "),
+        ]:
+            status, text = live.answer(urlencode(form | {"set": "m.read_slots", "value": value}))
+            assert (status, told in text) == (400, True), value
+        assert live.answer(urlencode(form | {"set": "m.read_slots", "value": "3"}))[0] == 200
+
+
+def test_the_padding_cannot_be_changed_and_fixed_answers_are_refused(model):
+    masked = keras.Sequential([keras.layers.Masking(), *model.layers[1:]])
+    x = X.copy()
+    x[1, 4:] = 0
+    with what_if(masked, x) as live:
+        status, text = live.answer(urlencode(SET | {"at": "4"}))
+        assert (status, "timestep 4 is padding of sequence 1, which has 4 timesteps" in text) == (400, True)
+        assert live.answer(urlencode(SET | {"at": "4", "row": "0"}))[0] == 200
+    with pytest.raises(SuperloopError, match="'answers' would stay the same after a change"):
+        what_if(model, X, answers=np.zeros((3, 6)))
