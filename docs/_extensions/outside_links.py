@@ -46,6 +46,8 @@ def site_link(path: Path, anchor: str = "") -> str | None:
         if path == EXAMPLES:
             return "/reference/configs.markdown"
         return f"#{config_anchor(path)}"
+    if path == DOCS / "gallery":
+        return "/reference/programs/index.rst"
     if path.is_relative_to(DOCS):
         return f"/{path.relative_to(DOCS)}{anchor}" if path.suffix == ".md" else None
     inside = path.relative_to(ROOT)
