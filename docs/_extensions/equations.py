@@ -34,7 +34,8 @@ SIGNS = {
 }  # fmt: skip
 OPERATORS = set("*/.=<>")
 TOKEN = re.compile(
-    r"(?P<space>\s+)|(?P<number>\d+(?:,\d{3})*(?:\.\d+)?(?:e[+-]?\d+)?)|(?P<name>(?:sum|prod)(?=_)|[A-Za-z]{2,}(?:_[a-z]{2,})+|[A-Za-z]+)"
+    r"(?P<space>\s+)|(?P<number>\d+(?:,\d{3})*(?:\.\d+)?(?:e[+-]?\d+)?)"
+    r"|(?P<name>(?:sum|prod)(?=_)|[A-Za-z]{2,}(?:_[a-z]{2,})+|[A-Za-z]+)"
     r"|(?P<sign><-|<=|>=|->|\.\.\.|[-+*/.=<>,:;|])|(?P<open>[(\[])|(?P<close>[)\]])|(?P<after>['~_^])"
 )
 RELATION = re.compile(r"(?<![<>=])=(?!=)|<-")
@@ -127,11 +128,7 @@ def _sequence(tokens: list[tuple[str, str]], place: int, closing: str | None) ->
                 raise Unreadable(text)
             return "".join(made), place + 1
         if kind == "space":
-            made.append(
-                r"\quad "
-                if text != " " and tokens[place - 1][1] == ","
-                else _between(tokens[place - 1], tokens[place + 1])
-            )
+            made.append(_space(*tokens[place - 1 : place + 2]))
             place += 1
         elif kind == "sign" and text != "|":
             _require_sign(tokens, place)
@@ -161,17 +158,15 @@ def _require_sign(tokens: list[tuple[str, str]], place: int) -> None:
         raise Unreadable(text)
 
 
-def _between(before: tuple[str, str], after: tuple[str, str]) -> str:
-    """Return the space between two tokens: between words, or between factors of a product."""
+def _space(before: tuple[str, str], space: tuple[str, str], after: tuple[str, str]) -> str:
+    """Return the space between two tokens: equations, words, or factors of a product."""
+    if before[1] == "," and len(space[1]) > 1:
+        return r"\quad "
     words = [kind == "name" and len(text) > 1 and text not in GREEK for kind, text in (before, after)]
     if all(words):
         return r"\ "
-    product = before[0] in ("name", "number", "close", "after", "group") and after[0] in (
-        "name",
-        "number",
-        "open",
-    )
-    return r"\," if product else " "
+    ends = before[0] in ("name", "number", "close", "after", "group")
+    return r"\," if ends and after[0] in ("name", "number", "open") else " "
 
 
 def _atom(tokens: list[tuple[str, str]], place: int) -> tuple[str, int]:

@@ -234,8 +234,11 @@ class Superloop(keras.layers.Layer):  # type: ignore[misc]
     @cached_property
     def _sized_by_timesteps(self) -> tuple[str, ...]:
         """Paths of the state's tensors whose size depends on the number of timesteps."""
-        specs = tf.nest.flatten(self._state_specs), tf.nest.flatten(self.wiring.state_specs(timesteps=1))
-        pairs = zip(self.state_names, *specs, strict=True)
+        specs = tf.nest.flatten(self._state_specs)
+        if all(spec.shape[1:].is_fully_defined() for spec in specs):
+            return ()
+        of_one = tf.nest.flatten(self.wiring.state_specs(timesteps=1))
+        pairs = zip(self.state_names, specs, of_one, strict=True)
         return tuple(name for name, one, other in pairs if one.shape.as_list() != other.shape.as_list())
 
     def symbolic_inputs(

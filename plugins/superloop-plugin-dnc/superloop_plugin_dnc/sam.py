@@ -42,8 +42,8 @@ class SAM(System[SAMConfig]):
     undoing sparse writes, and so takes a time that does not depend on the number of slots. Here all slots
     are compared, exactly, without a gradient, and the loop saves the memory at every timestep for its
     backward pass. But slots that nothing has touched are all alike, and the first of them is taken: in T
-    timesteps at most T (heads + top_k) slots are touched. With ``slots = 0`` there are so many. The results
-    are those of any larger number, at a time that depends on T and not on it.
+    timesteps at most T (heads + top_k) slots are touched. With ``slots = 0`` the memory has that many: the
+    results are those of any larger number, and the time depends on T only.
 
     Reference: Rae et al., 2016, https://arxiv.org/abs/1610.09027
 

@@ -14,10 +14,10 @@ import numpy as np
 from superloop_core import intervene, trace
 from superloop_core.errors import SuperloopError
 from superloop_core.traces import Traces
-from superloop_plugin_view.viewer.content import MAX_SEQUENCES, lengths_of
+from superloop_plugin_view.viewer.content import Run, lengths_of
 from superloop_plugin_view.viewer.page import NOTEBOOK_STYLE
 from superloop_plugin_view.viewer.recording import Recording
-from superloop_plugin_view.viewer.viewer import make_page
+from superloop_plugin_view.viewer.viewer import halves, make_page
 from superloop_plugin_view.viewer.what_if import Change, Choices, panel
 
 HOST = "127.0.0.1"
@@ -51,7 +51,6 @@ class Live:
             ) from error
         self._server.daemon_threads = True
         self.url = f"http://{HOST}:{self._server.server_port}/{self._token}/"
-
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
 
@@ -191,7 +190,9 @@ def what_if(
         TraceError: a name matches no trace.
     """
     rows = None if sequences is None else list(sequences)
-    fixed = [name for name in ("answers", "wrong", "correct") if not callable(known.get(name, callable))]
+    fixed = [name for name in ("wrong", "correct") if known.get(name) is not None]
+    if known.get("answers") is not None and not callable(known["answers"]):
+        fixed.insert(0, "answers")
     if fixed and record is None:
         raise SuperloopError(
             f"{fixed[0]!r} would stay the same after a change: give 'answers' as a function of the traces, "
@@ -206,17 +207,15 @@ def what_if(
             shown = [recorded(plain, "")]
         else:
             _require_valid(change, lengths)
-            made = intervene(model, inputs, **change.arguments())
-            shown = [recorded(made.before, "before"), recorded(made.after, f"changed at {made.at}")]
+            shown = [recorded(*half) for half in halves(intervene(model, inputs, **change.arguments()))]
         form = panel(choices, change, error, token)
         at, row = (0, None) if change is None else (change.at, change.row)
         return make_page(shown, names, rows, title or "What if", panel=form, at=at, row=row).html
 
     plain = trace(model, inputs)
-    count = len(next(iter(plain.values())))
+    shown_rows = Run.of(recorded(plain, ""), names, rows, 0).rows  # refuses what cannot be shown
     lengths = lengths_of(plain, [name for name in plain if plain[name].ndim >= 2])
-    choices = Choices.of(plain, list(range(min(count, MAX_SEQUENCES))) if rows is None else rows)
-    page_of(None, "", "")  # what cannot be shown is said before it is served
+    choices = Choices.of(plain, shown_rows)
     return Live(page_of, port)
 
 

@@ -177,6 +177,7 @@ function less(after, before, one, other, lengths) { // a trace of the difference
   const trace = new Trace({ ...facts, shape: [1, timesteps, ...after.sizes], difference: true, form: after.form, scale: after.scale }, numbers);
   const most = Math.max(-trace.range.low, trace.range.high);
   trace.usedSlots = Math.max(after.used(), before.used());
+  trace.empty = after.empty && before.empty;
   trace.range = { low: -most, high: most, root: true };
   return trace;
 }
@@ -320,7 +321,7 @@ class MemoryPanel extends Panel { // slots from top to bottom, their numbers fro
       for (let head = 0; head < trace.lead; head++)
         if (!memory || memory.lead === 1 || trace.lead !== memory.lead || head === lead) this.bars.push({ trace, head, color: index });
     });
-    if (first.slots > this.slots) this.note = `${words(first.axis(memory ? 2 : 1))}s from ${this.slots} to ${first.slots - 1} stay ${first.empty === false ? "below 0.1% of the largest number" : "empty"}`;
+    if (first.slots > this.slots) this.note = `${words(first.axis(memory ? 2 : 1))}s from ${this.slots} to ${first.slots - 1} stay ${first.empty ? "empty" : "below 0.1% of the largest number"}`;
   }
   row() { return clamp(400 / this.slots, 3, this.memory && this.memory.kind === "stack" ? 20 : 18); }
   top() { return this.heads ? 18 : this.memory && this.memory.kind === "stack" ? 8 : 3; }

@@ -6,6 +6,7 @@ from typing import Any
 
 import attrs
 
+from superloop_core import Traces
 from superloop_core.errors import SuperloopError
 from superloop_plugin_view.viewer.content import Run, differences, first_changes
 from superloop_plugin_view.viewer.page import Page, fit_page
@@ -90,12 +91,13 @@ def make_page(
 def _both(recordings: Sequence[Any]) -> list[Any]:
     """Return the recordings; those before and after, of an intervention."""
     if len(recordings) == 1 and hasattr(recordings[0], "before") and hasattr(recordings[0], "after"):
-        change = recordings[0]
-        return [
-            Recording(traces=change.before, name="before"),
-            Recording(traces=change.after, name=f"changed at {change.at}"),
-        ]
+        return [Recording(traces=traces, name=name) for traces, name in halves(recordings[0])]
     return list(recordings)
+
+
+def halves(change: Any) -> list[tuple[Traces, str]]:
+    """Return the traces before and after an intervention, with their names on a page."""
+    return [(change.before, "before"), (change.after, f"changed at {change.at}")]
 
 
 def _recording(given: Any, known: Mapping[str, Any]) -> Recording:
