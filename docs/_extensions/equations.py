@@ -239,7 +239,7 @@ def _name(text: str, called: bool = False, in_words: bool = False) -> str:
         return LARGE[text]
     base, _, script = text.partition("_")
     if base in GREEK and script:
-        return rf"\{base}_{{\mathrm{{{script}}}}}"
+        return rf"\{base}_{{{_script_name(script)}}}"
     if text in GREEK:
         return f"\\{text} "
     if len(text) == 1:

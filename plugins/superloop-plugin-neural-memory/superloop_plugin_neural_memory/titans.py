@@ -42,8 +42,8 @@ class Titans(System[TitansConfig]):
         M'   = (1 - alpha) M + alpha M_0 + S'
         read = M'(q)
 
-        M(x) = W x                                      linear, M_0 = 0
-        M(x) = W u,  u = tanh(V x) / sqrt(hidden_size)  with a hidden layer, M_0 trained
+        M(x) = W x                                       linear, M_0 = 0
+        M(x) = W u,  u = tanh(V x) / sqrt(hidden_size)   with a hidden layer, M_0 trained
 
     The gradients are written out: with e = M(k) - value, that of a linear W is 2 e k^T. With a hidden layer
     that of W is 2 e u^T, and that of V is 2 (W^T e * (1 - tanh^2(V k)) / sqrt(hidden_size)) k^T. They are

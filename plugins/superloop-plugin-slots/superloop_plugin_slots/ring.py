@@ -30,7 +30,7 @@ class Ring(System[RingConfig]):
 
         key and value into the slot of the cursor, which then moves on by one
         w    = softmax(beta' K q)                     over the slots that are filled
-        q'   = K^T w                                  ``updates - 1`` times: an update of the query
+        q'   = K^T w                                  updates - 1 times: an update of the query
         read = V^T softmax(beta' K q')
         beta' = beta, or beta softplus(factor + log(e - 1)) from the control
 
