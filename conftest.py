@@ -1,5 +1,6 @@
-"""Threads, tiers and order of all tests of the repository."""
+"""Threads, memory, tiers and order of all tests of the repository."""
 
+import gc
 import os
 
 import pytest
@@ -11,6 +12,9 @@ from superloop_core.testing import Check
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+# Modules and graphs stay until the end, and Python would look through them again and again.
+gc.set_threshold(50_000, 50, 100)
 
 RELEASE_CHECKS = ("stays_finite_in_training",)
 # In the release tier for other settings of a plugin: another form of it, or a preset of another one.
@@ -32,6 +36,11 @@ def pytest_collection_modifyitems(config, items):
                 item.add_marker(pytest.mark.xdist_group(f"{value.record.qualified_name} {value.form}"))
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: item.get_closest_marker("slow") is None)  # otherwise in their order
+
+
+def pytest_collection_finish():
+    """Leave what was imported and collected out of every later search for garbage."""
+    gc.freeze()
 
 
 def _is_preset(record):

@@ -82,10 +82,11 @@ def test_what_is_written_for_a_task_and_systems_can_be_trained(task, systems, su
 
 @pytest.mark.release
 @pytest.mark.parametrize("task", TASKS)
-def test_what_is_written_for_a_task_and_every_system_can_be_trained(task, superloop):
-    for index, system in enumerate(SYSTEMS):
+def test_what_is_written_for_a_task_and_its_share_of_the_systems_can_be_trained(task, superloop):
+    first = TASKS.index(task)
+    for system in SYSTEMS[first % 6 :: 6]:
         check_init(superloop, task, system)
-        check_init(superloop, task, system, SYSTEMS[(index + TASKS.index(task)) % len(SYSTEMS)])
+        check_init(superloop, task, system, SYSTEMS[(SYSTEMS.index(system) + first) % len(SYSTEMS)])
 
 
 def test_a_task_whose_files_are_missing_leaves_its_sizes_out(superloop, monkeypatch):

@@ -3,7 +3,6 @@
 import ast
 import keyword
 import re
-import subprocess
 import sys
 import tempfile
 import tomllib
@@ -20,8 +19,6 @@ ROOT = Path(__file__).parents[2]
 KINDS = ("system", "cell", "task", "metric", "command", "table")
 REGISTERED = KINDS[:4]  # those that have a conformance kit
 LONGEST = "a_name_of_exactly_30_character"
-# Checks that take seconds; the release tier runs them too.
-DEAR = "stays_finite or xla_is_eager or static_is_dynamic or saved_and_loaded"
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -100,20 +97,6 @@ def test_its_readme_has_a_config_that_is_valid(kind, written):
     (config,) = re.findall(r"```toml\n(.*?)```", readme, re.S)
     named = read_config(tomllib.loads(config), load_registry()).to_dict()
     assert "ring_buffer" in str(named) or kind == "command"
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "kind", [KINDS[0], *(pytest.param(kind, marks=pytest.mark.release) for kind in KINDS[1:])]
-)
-def test_it_passes_its_own_tests(kind, written):
-    folder = written(kind, "ring_buffer")
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", f"not ({DEAR})", folder],
-        capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert " passed" in done.stdout
 
 
 def test_a_folder_in_use_is_left_alone(superloop, tmp_path):

@@ -348,6 +348,7 @@ def test_the_page_on_troubleshooting_quotes_the_messages_there_are():
         assert message in page, message
 
 
+@pytest.mark.release
 def test_the_page_on_troubleshooting_quotes_the_messages_of_runs(tmp_path, monkeypatch):
     page = (ROOT / "docs/troubleshooting.md").read_text()
     monkeypatch.chdir(tmp_path)
@@ -396,6 +397,7 @@ def test_the_page_on_the_viewer_runs_top_down_and_writes_a_page(tmp_path, monkey
     assert [path.name for path in tmp_path.iterdir()] == ["view.html"]
 
 
+@pytest.mark.release
 def test_the_page_on_notebooks_runs_top_down_and_its_file_on_the_command_line(tmp_path, monkeypatch, capsys):
     code = blocks((ROOT / "docs/plugins/notebook.md").read_text(), "python")
     monkeypatch.chdir(tmp_path)

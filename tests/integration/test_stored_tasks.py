@@ -40,6 +40,7 @@ batch_size = 15
 evaluate_every = 4
 log_every = 1
 schedule = "constant"
+xla = false
 """
 
 

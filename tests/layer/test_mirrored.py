@@ -48,7 +48,7 @@ print("equal")
 """
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_fit_on_two_devices_gives_what_it_gives_on_one():
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=300, check=False

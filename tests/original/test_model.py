@@ -1,3 +1,4 @@
+import functools
 import json
 from pathlib import Path
 
@@ -26,6 +27,16 @@ def golden_config(case):
 
 def golden_model(case, **changes):
     model = superloop.Model(golden_config(case) | changes)
+    model.build_all()
+    return model
+
+
+@functools.cache
+def unchanged_model(name):
+    """A model that no test may change: the golden case of this name, or one of OTHERS, or the toy."""
+    if name in CASES:
+        return golden_model(name)
+    model = superloop.Model(OTHERS.get(name, toy()))
     model.build_all()
     return model
 
@@ -213,20 +224,15 @@ OTHERS = {
 def test_weights_of_another_config_are_rejected_and_none_is_changed(
     other, written_by, tmp_path, assert_close
 ):
-    theirs = superloop.Model(OTHERS[other])
-    theirs.build_all()
+    theirs, ours = unchanged_model(other), unchanged_model("toy")
     path = tmp_path / "theirs.h5"
     if written_by == "us":
         theirs.save_weights(path)
-    elif other != "another cell":
+    else:
+        if other == "another cell":  # the original had SGU only: a file of it, and a model of another cell
+            theirs, ours = ours, theirs
         as_the_original_wrote(theirs, path)
-    else:  # the original had SGU only: a file of it, and a model of another cell
-        mine = superloop.Model(toy())
-        mine.build_all()
-        as_the_original_wrote(mine, path)
-    ours = superloop.Model(toy() if written_by == "us" or other != "another cell" else OTHERS[other])
-    ours.build_all()
-    before = arrays(ours)
+    before = [weight.copy() for weight in arrays(ours)]
     with pytest.raises(WeightsError, match=r"theirs\.h5: (holds|is the original's)"):
         ours.load_weights(path)
     assert_close(arrays(ours), before, 0)
@@ -300,15 +306,14 @@ def an_array_less(path):
 )
 @pytest.mark.parametrize("written_by", ["us", "the original"])
 def test_garbage_is_rejected_and_no_weight_is_changed(spoil, written_by, tmp_path, assert_close):
-    slmodel = golden_model("original_sgu_attention")
+    slmodel = unchanged_model("original_sgu_attention")
     path = tmp_path / "weights.h5"
     if written_by == "us":
-        other = golden_model("original_sgu_attention")
-        other.save_weights(path)
+        golden_model("original_sgu_attention").save_weights(path)
     else:
         path.write_bytes((GOLDEN / "original_sgu_attention.h5").read_bytes())
     spoil(path)
-    before = arrays(slmodel)
+    before = [weight.copy() for weight in arrays(slmodel)]
     with pytest.raises(WeightsError, match=r"weights\.h5: "):
         slmodel.load_weights(path)
     assert_close(arrays(slmodel), before, 0)

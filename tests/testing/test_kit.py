@@ -112,34 +112,26 @@ def test_each_check_catches_what_it_is_for(name, check, told, wrong):
     assert re.search(r"superloop_plugin_wrong.*\.py:\d+$", result.place)
 
 
-RIGHT = (
-    "right",
-    "right_cell",
-    "right_noisy",
-    "right_in_training",
-    "right_reader",
-    "right_wave",
-    "right_silent",
-    "right_task",
-    "stored",
-    "right_metric",
+RIGHT_PARTS = (
+    *("right", "right_cell", "right_noisy", "right_in_training"),
+    *("right_reader", "right_wave", "right_silent"),
 )
+RIGHT = (*RIGHT_PARTS, "right_task", "stored", "right_metric")
+DEAR = {"stays_finite", "stays_finite_in_training", "xla_is_eager", "saved_and_loaded"}
 
 
-@pytest.mark.parametrize("name", RIGHT)
-def test_what_is_right_passes_every_check(name, wrong):
-    checks = {check.name for check in conformance(name)} - {"stays_finite_in_training"}
+@pytest.mark.parametrize(
+    ("name", "dear"),
+    [
+        *((name, False) for name in RIGHT),
+        *(pytest.param(name, True, marks=pytest.mark.release) for name in RIGHT_PARTS),
+    ],
+)
+def test_what_is_right_passes_every_check(name, dear, wrong):
+    checks = {check.name for check in conformance(name) if (check.name in DEAR) == dear}
     report = check_plugin(name, only=checks)
     report.raise_failures()
     assert report.counts == {"run": len(checks), "passed": len(checks), "failed": 0, "excused": 0}
-
-
-@pytest.mark.release
-@pytest.mark.parametrize(
-    "name", [name for name in RIGHT if name not in ("right_task", "stored", "right_metric")]
-)
-def test_what_is_right_stays_finite_in_training(name, wrong):
-    check_plugin(name, only=["stays_finite_in_training"]).raise_failures()
 
 
 def test_there_is_a_wrong_plugin_for_every_check(wrong):

@@ -31,7 +31,8 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", ["dropout", pytest.param("averages", marks=pytest.mark.release)])
+@pytest.mark.release
+@pytest.mark.parametrize("case", ["dropout", "averages"])
 def test_each_run_equals_the_one_of_its_seed_alone_bit_by_bit(
     small, train_to, tmp_path, capfd, case, assert_same
 ):
