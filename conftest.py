@@ -11,6 +11,7 @@ from superloop_core.testing import Check
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ["SUPERLOOP_STORED_PROGRAMS"] = "0"  # nothing is left in the user's cache, nor taken from it
 
 RELEASE_CHECKS = ("stays_finite_in_training",)
 # In the release tier for other settings of a plugin: another form of it, or a preset of another one.
