@@ -33,7 +33,7 @@ class Ending:
 
 
 def launch(
-    arguments: Sequence[str], workers: int, devices: Sequence[int] = (), *, check: Sequence[str] = ()
+    arguments: Sequence[str], workers: int, devices: Sequence[int] = (), *, check: Sequence[str]
 ) -> int:
     """Run a command of ``superloop`` in many processes on this machine, and return its exit status.
 
@@ -53,7 +53,7 @@ def launch(
             f"--workers: this process is {cluster.name(cluster.index)} already, as {cluster.source} says; "
             f"leave --workers out, or unset {cluster.source}"
         )
-    if check and (status := _exit_status(check)):
+    if status := _exit_status(check):
         return status
     addresses = [f"localhost:{port}" for port in _free_ports(workers)]
     with ExitStack() as stack:
