@@ -273,6 +273,8 @@ def launch_all(
     command = [*files, *arguments, *_set(overrides)]
     if workers is not None or devices:
         sys.exit(launcher.launch(command, workers or len(devices), devices, check=[*files, *check]))
+    if launcher.needs_supervision():
+        sys.exit(launcher.supervise(command))
 
 
 def _set(overrides: Sequence[str]) -> list[str]:

@@ -1,5 +1,6 @@
 """Real workers: processes that connect, train together, die and go on."""
 
+import json
 import os
 import signal
 import socket
@@ -163,6 +164,30 @@ def test_sigterm_ends_a_worker_that_waits_for_another(config, tmp_path):
     assert time.monotonic() - began < 2 * ENDING
     assert run.returncode == 128 + signal.SIGTERM
     assert not out.exists()
+
+
+@pytest.mark.release
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="finds the worker's process in /proc")
+def test_a_signal_ends_a_worker_of_a_cluster_that_waits_for_another(config, tmp_path, ending):
+    cluster = {"worker": [f"localhost:{free_port()}" for _ in range(2)]}
+    told = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": 0}})
+    run = subprocess.Popen(
+        command("train", config, "--out", tmp_path / "waiting"), env={**os.environ, "TF_CONFIG": told}
+    )
+    while not (workers := [int(one) for one in children(run) if is_worker(one)]):
+        assert run.poll() is None
+        time.sleep(0.02)
+    while not handles_sigterm(workers[0]):
+        assert run.poll() is None
+        time.sleep(0.1)
+    run.send_signal(ending)
+    assert run.wait(timeout=2 * ENDING) in (128 + ending, -ending)
+    deadline = time.monotonic() + ENDING
+    while Path(f"/proc/{workers[0]}").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert not (tmp_path / "waiting").exists()
 
 
 def is_worker(process):

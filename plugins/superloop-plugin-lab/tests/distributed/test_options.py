@@ -78,6 +78,15 @@ def test_a_run_that_resume_refuses_starts_no_process_and_has_the_same_error(supe
     assert "has taken 7 steps" in error
 
 
+def test_a_worker_of_a_cluster_is_a_process_of_its_own_with_all_cores(superloop, started, run, monkeypatch):
+    told = {"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 1}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(told))
+    assert superloop("resume", run.path, "--steps", 9)[0] == 0
+    ((command, environment),) = started
+    assert command[3:] == ["0", "1", "resume", str(run.path), "--steps=9"]
+    assert json.loads(environment["TF_CONFIG"]) == told
+
+
 @pytest.fixture
 def started(monkeypatch):
     """The processes that would be started: command and environment."""
