@@ -190,6 +190,25 @@ def test_a_signal_ends_a_worker_of_a_cluster_that_waits_for_another(config, tmp_
     assert not (tmp_path / "waiting").exists()
 
 
+@pytest.mark.release
+@pytest.mark.skipif(os.name != "posix", reason="Windows has another Ctrl-C")
+def test_ctrl_c_on_one_worker_of_a_cluster_stops_all_after_the_same_step(config, tmp_path):
+    out, addresses = tmp_path / "run", [f"localhost:{free_port()}" for _ in range(2)]
+    workers = []
+    for index in range(2):
+        told = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+        environment = {**os.environ, "TF_CONFIG": json.dumps(told)}
+        run = command("train", config, "--out", out, "--set", "train.steps=100_000")
+        workers.append(subprocess.Popen(run, stdout=subprocess.PIPE, text=True, env=environment))
+    while not (out / "checkpoint.npz").exists():
+        assert all(worker.poll() is None for worker in workers)
+        time.sleep(0.1)
+    workers[1].send_signal(signal.SIGINT)
+    printed = [worker.communicate(timeout=DEADLINE)[0] for worker in workers]
+    assert [worker.returncode for worker in workers] == [130, 130]
+    assert "(interrupted)" in printed[0]
+
+
 def is_worker(process):
     return b"superloop_plugin_lab.distributed.process" in Path(f"/proc/{process}/cmdline").read_bytes()
 
