@@ -44,6 +44,13 @@ def no_worker(monkeypatch):
     monkeypatch.setattr(launcher, "_start", refuse)
 
 
+def refusal(done):
+    """Return the error of a command; TensorFlow may print others before."""
+    status, _, error = done
+    assert status == 2
+    return error[error.index("superloop: error: ") :]
+
+
 @pytest.mark.parametrize(
     ("text", "rule"),
     [
@@ -63,19 +70,15 @@ def test_a_config_that_train_refuses_starts_no_process_and_has_the_same_error(
 ):
     config = tmp_path / "copy.toml"
     config.write_text(text)
-    alone = superloop("train", config)
-    assert superloop("train", config, "--workers", 2) == alone
-    status, _, error = alone
-    assert status == 2
-    assert rule in error
+    alone = refusal(superloop("train", config))
+    assert refusal(superloop("train", config, "--workers", 2)) == alone
+    assert rule in alone
 
 
 def test_a_run_that_resume_refuses_starts_no_process_and_has_the_same_error(superloop, no_worker, run):
-    alone = superloop("resume", run.path)
-    assert superloop("resume", run.path, "--workers", 2) == alone
-    status, _, error = alone
-    assert status == 2
-    assert "has taken 7 steps" in error
+    alone = refusal(superloop("resume", run.path))
+    assert refusal(superloop("resume", run.path, "--workers", 2)) == alone
+    assert "has taken 7 steps" in alone
 
 
 def test_a_worker_of_a_cluster_is_a_process_of_its_own_with_all_cores(superloop, started, run, monkeypatch):
