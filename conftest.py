@@ -12,6 +12,7 @@ from superloop_core.testing import Check
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ["SUPERLOOP_STORED_PROGRAMS"] = "0"  # nothing is left in the user's cache, nor taken from it
 
 # Modules and graphs stay until the end, and Python would look through them again and again.
 gc.set_threshold(50_000, 50, 100)

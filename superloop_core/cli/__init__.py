@@ -105,6 +105,7 @@ def main() -> None:
     streams.open_missing()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow logs its start-up otherwise
     os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "1")  # large tensors keep their pages from step to step
+    os.environ.setdefault("SUPERLOOP_STORED_PROGRAMS", "1")  # what XLA compiled is loaded by the next process
     try:
         with streams.flushed():
             cli()

@@ -1,8 +1,36 @@
 """Start TensorFlow without the notes that it prints at any log level."""
 
+import atexit
 import os
+import subprocess
 import sys
 import tempfile
+from contextlib import suppress
+
+if sys.platform == "linux":
+    from superloop_core.cli.stored_programs import use_stored_programs
+else:  # no /proc/cpuinfo, which says whose programs this machine can run
+
+    def use_stored_programs() -> bool:
+        """Return False: nothing is stored."""
+        return False
+
+
+# What TensorFlow prints as errors whenever it loads a stored program: it tries to read a text first, and two
+# preferences of the compiler are no features of any machine.
+OF_LOADING = (
+    rb"text_format\.cc:\d+\] Error parsing text-format tensorflow\.XlaSerializedCacheEntry: |"
+    rb"cpu_aot_loader\.cc:\d+\] Loading XLA:CPU AOT result\. Target machine feature "
+    rb"\+prefer-no-(scatter|gather) "
+)
+FILTER = f"""
+import re, sys
+left_out = re.compile({OF_LOADING!r})
+for line in sys.stdin.buffer:
+    if not left_out.search(line):
+        sys.stdout.buffer.write(line)
+        sys.stdout.buffer.flush()
+"""
 
 
 def start_tensorflow() -> None:
@@ -12,7 +40,11 @@ def start_tensorflow() -> None:
     """
     if not os.environ.get("KERAS_BACKEND"):
         os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever the user's keras.json says
-    if "tensorflow" in sys.modules or "TF_CPP_MAX_VLOG_LEVEL" in os.environ:
+    if "tensorflow" in sys.modules:
+        return
+    if use_stored_programs():
+        _filter_stderr()
+    if "TF_CPP_MAX_VLOG_LEVEL" in os.environ:
         return
     sys.stderr.flush()
     terminal = os.dup(2)
@@ -30,3 +62,36 @@ def start_tensorflow() -> None:
         finally:
             os.dup2(terminal, 2)
             os.close(terminal)
+
+
+def _filter_stderr() -> None:
+    """Leave the lines of :data:`OF_LOADING` out of what compiled code prints to stderr.
+
+    A process does it, so that the last words of this one come through where it crashes.  It ends with this
+    one.  Python's ``sys.stderr`` goes on to the terminal itself.
+    """
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    try:
+        filtering = subprocess.Popen(
+            [sys.executable, "-IS", "-c", FILTER],
+            stdin=subprocess.PIPE,
+            stdout=terminal,
+            start_new_session=True,  # Ctrl-C is for this process
+        )
+    except OSError:  # no more processes: all lines are printed
+        os.close(terminal)
+        return
+    assert filtering.stdin is not None
+    os.dup2(filtering.stdin.fileno(), 2)
+    filtering.stdin.close()
+    if (stream := sys.__stderr__) is not None and sys.stderr is stream:
+        sys.stderr = os.fdopen(terminal, "w", 1, stream.encoding, stream.errors)
+
+    def end() -> None:
+        sys.stderr.flush()
+        os.dup2(terminal, 2)
+        with suppress(subprocess.TimeoutExpired):  # another process prints through it
+            filtering.wait(timeout=1)
+
+    atexit.register(end)

@@ -77,7 +77,7 @@ def _names(listed: str) -> frozenset[str]:
 
 
 def _typos(environment: Mapping[str, str]) -> Iterator[str]:
-    ours = (ALLOW, BLOCK, STRICT)
+    ours = (ALLOW, BLOCK, STRICT, "SUPERLOOP_STORED_PROGRAMS")
     for name in environment:
         if name not in ours and name.upper().startswith("SUPERLOOP_"):
             for near in difflib.get_close_matches(name.upper(), ours, n=1, cutoff=0.8):

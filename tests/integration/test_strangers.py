@@ -42,6 +42,7 @@ def clean(wheels, tmp_path_factory):
         "PIP_FIND_LINKS": str(wheels),
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "TF_CPP_MIN_LOG_LEVEL": "2",
+        "SUPERLOOP_STORED_PROGRAMS": "0",
     }
 
     def command(*arguments, cwd, **more):

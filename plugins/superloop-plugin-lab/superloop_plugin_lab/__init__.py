@@ -83,10 +83,16 @@ def superloop_check_config(config: Config) -> Iterator[Problem | Fact]:
 
 @hookimpl
 def superloop_add_commands(cli: click.Group) -> None:
-    """Add train, resume, eval, predict, trace, view, compare, sweep and export."""
+    """Add train, resume, eval, predict, trace, view, compare, sweep, export and the hidden check-run."""
     from superloop_plugin_lab import commands, experiment_commands
 
-    of_one = (commands.train, commands.resume, commands.evaluate, commands.predict)
+    of_one = (
+        commands.train,
+        commands.resume,
+        commands.check_run_command,
+        commands.evaluate,
+        commands.predict,
+    )
     to_see = (commands.trace, commands.view_command)
     of_many = (experiment_commands.compare, experiment_commands.sweep, experiment_commands.export)
     for command in (*of_one, *to_see, *of_many):

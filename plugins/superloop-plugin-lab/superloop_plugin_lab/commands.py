@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -156,11 +156,11 @@ def train(
     given = {"train.steps": steps, "train.seed": seed}
     named = overrides + tuple(f"{key}={value}" for key, value in given.items() if value is not None)
     changes = named + (() if steps is None else ("train.epochs=0",))
-    if workers is not None or devices:
+    if not seeds and not dry_run:
         options = {"--out": out, "--steps": steps, "--seed": seed}
         given_options = [f"{name}={value}" for name, value in options.items() if value is not None]
         flags = ["--resume"] if resumes else []
-        check = ["validate", str(config), *_set(changes)]
+        check = ["check-run", str(config), *_set(changes)]
         launch_all(["train", str(config), *given_options, *flags], overrides, workers, devices, check)
     name = folder_name(name_of(config), named)
     begin()
@@ -224,15 +224,26 @@ def resume(
     before its first one at the beginning. For a run that is complete, set more steps with --steps; for one
     that stopped early, more patience with --set early_stopping.patience=N.
     """
-    if workers is not None or devices:
-        given_options = [] if steps is None else [f"--steps={steps}"]
-        launch_all(["resume", str(run), *given_options], overrides, workers, devices)
-    if steps is not None:
-        overrides += (f"train.steps={steps}",)
+    given_options = [] if steps is None else [f"--steps={steps}"]
+    changes = overrides if steps is None else (*overrides, f"train.steps={steps}")
+    check = ["check-run", "--resume", str(run), *_set(changes)]
+    launch_all(["resume", str(run), *given_options], overrides, workers, devices, check)
     begin()
     from superloop_plugin_lab.runs import resume_run
 
-    end_of(resume_run(run, overrides))
+    end_of(resume_run(run, changes))
+
+
+@click.command("check-run", hidden=True)
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option("--resume", "resumes", is_flag=True, help="SOURCE is a run folder, and not a config.")
+@SET
+def check_run_command(source: Path, resumes: bool, overrides: tuple[str, ...]) -> None:
+    """Check what train, or resume, would start with; before processes are started for it."""
+    begin()
+    from superloop_plugin_lab.runs import check_resume, check_run
+
+    (check_resume if resumes else check_run)(source, overrides)
 
 
 def launch_all(
@@ -240,27 +251,30 @@ def launch_all(
     overrides: tuple[str, ...],
     workers: int | None,
     devices: tuple[int, ...],
-    check: Sequence[str] = (),
-) -> NoReturn:
-    """Run a command in many processes on this machine, and end with its exit status.
+    check: Sequence[str],
+) -> None:
+    """Run a command in other processes on this machine where it needs some, and end with its exit status.
 
     Args:
         arguments: the command and its arguments.
         overrides: changes of the config.
         workers: number of processes; None: one for each device.
         devices: numbers of GPUs.
-        check: a command that must succeed before any process is started.
+        check: a command that must succeed before many processes are started.
 
     Raises:
         ConfigError: this process is a worker of a cluster already.
     """
-    from superloop_plugin_lab.distributed.launcher import launch
+    from superloop_plugin_lab.distributed import launcher
 
     if devices and workers not in (None, len(devices)):
         raise click.UsageError(f"--workers must be the number of --devices, {len(devices)}, or be left out")
     files = [f"-p{file}" for file in plugin_files()]
-    check = [*files, *check] if check else ()
-    sys.exit(launch([*files, *arguments, *_set(overrides)], workers or len(devices), devices, check=check))
+    command = [*files, *arguments, *_set(overrides)]
+    if workers is not None or devices:
+        sys.exit(launcher.launch(command, workers or len(devices), devices, check=[*files, *check]))
+    if launcher.needs_supervision():
+        sys.exit(launcher.supervise(command))
 
 
 def _set(overrides: Sequence[str]) -> list[str]:
@@ -404,6 +418,7 @@ def predict(run: Path, file: Path, output: Path | None, weights: str, overrides:
     FILE has the columns of the run's data; targets may be missing. A row of the output is a class, numbers in
     the units of the data, or a token, as the run's task says.
     """
+    begin()
     begin()
     from superloop_plugin_lab.prediction import predict_run, write_csv, write_predictions, writer_of
 

@@ -10,7 +10,7 @@ import click
 from superloop_core import ConfigError
 from superloop_core.errors import printable
 from superloop_plugin_lab.checkpoint import Checkpoint
-from superloop_plugin_lab.distributed import Workers, start_workers
+from superloop_plugin_lab.distributed import ALONE, Workers, start_workers
 from superloop_plugin_lab.distributed.told_folder import ToldFolder, read_start
 from superloop_plugin_lab.evaluation import warn_of_other_versions
 from superloop_plugin_lab.experiment import Experiment, read_experiment
@@ -56,11 +56,37 @@ def resume_run(run: Path, overrides: Sequence[str]) -> Outcome:
     with workers.watched():
         folder = RunFolder.find(run) if workers.is_chief else ToldFolder(run)
         with folder.writing():
-            start = read_start(folder, workers)
-            experiment = _read(start.config, overrides, workers, start.task_state)
-            if workers.is_chief:
-                _check_can_go_on(folder, experiment, start.checkpoint.step if start.checkpoint else 0)
-            return _go_on(experiment, folder, start.checkpoint, workers)
+            experiment, checkpoint = _read_to_resume(folder, overrides, workers)
+            return _go_on(experiment, folder, checkpoint, workers)
+
+
+def check_run(config: Path, overrides: Sequence[str]) -> None:
+    """Check what :func:`train_run` reads.
+
+    Args:
+        config: a config file.
+        overrides: changes of it, each ``KEY=VALUE``.
+
+    Raises:
+        ConfigError: the config is not valid.
+    """
+    read_experiment(config, overrides, to_train=True)
+
+
+def check_resume(run: Path, overrides: Sequence[str]) -> None:
+    """Check what :func:`resume_run` reads.
+
+    Args:
+        run: the folder.
+        overrides: changes of its config, each ``KEY=VALUE``.
+
+    Raises:
+        ConfigError: there is nothing to resume, or a change is not valid.
+        RunFolderError: the folder is damaged, or another process writes it.
+    """
+    folder = RunFolder.find(run)
+    with folder.writing():
+        _read_to_resume(folder, overrides, ALONE)
 
 
 def train_or_resume(config: Path, overrides: Sequence[str], out: Path) -> Outcome | None:
@@ -103,6 +129,17 @@ def _train(
     folder = RunFolder.create(out, default=default) if workers.is_chief else ToldFolder(out or default)
     with folder.writing():
         return _go_on(experiment, folder, None, workers)
+
+
+def _read_to_resume(
+    folder: RunFolder, overrides: Sequence[str], workers: Workers
+) -> tuple[Experiment, Checkpoint | None]:
+    """Read what a run goes on with: its experiment, and its checkpoint if it has one."""
+    start = read_start(folder, workers)
+    experiment = _read(start.config, overrides, workers, start.task_state)
+    if workers.is_chief:
+        _check_can_go_on(folder, experiment, start.checkpoint.step if start.checkpoint else 0)
+    return experiment, start.checkpoint
 
 
 def _go_on(experiment: Experiment, folder: RunFolder, start: Checkpoint | None, workers: Workers) -> Outcome:

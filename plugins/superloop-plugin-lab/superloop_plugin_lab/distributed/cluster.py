@@ -53,18 +53,20 @@ class Cluster:
         return f"worker {index} of {len(self.addresses)} ({self.addresses[index]})"
 
 
+def is_named() -> bool:
+    """Return whether the environment names a cluster; this process may be all of it."""
+    return bool(os.environ.get(TF_CONFIG, "").strip()) or os.environ.get(SLURM_TASKS, "1") != "1"
+
+
 def read_cluster() -> Cluster | None:
     """Read the cluster that ``TF_CONFIG`` names, or else the step of SLURM; None: this process is alone.
 
     Raises:
         ConfigError: what the environment says is no cluster of workers.
     """
-    if os.environ.get(TF_CONFIG, "").strip():
-        cluster = _of_tf_config(os.environ[TF_CONFIG])
-    elif os.environ.get(SLURM_TASKS, "1") != "1":
-        cluster = _of_slurm()
-    else:
+    if not is_named():
         return None
+    cluster = _of_tf_config(os.environ[TF_CONFIG]) if os.environ.get(TF_CONFIG, "").strip() else _of_slurm()
     return cluster if len(cluster.addresses) > 1 else None
 
 

@@ -17,12 +17,15 @@ import attrs
 import click
 
 from superloop_core import ConfigError
-from superloop_plugin_lab.distributed.cluster import read_cluster
+from superloop_plugin_lab.distributed.cluster import is_named, read_cluster
 
 GRACE = 30.0  # seconds that the others get to end by themselves, once a worker ended with an error
 ENDING = 5.0  # seconds that workers get to end by themselves after SIGTERM
 LAST = 4000  # bytes of what a worker printed
 INTERRUPTED = 130  # exit status after Ctrl-C
+PROCESS = "superloop_plugin_lab.distributed.process"
+
+is_supervised = False  # whether this process is one of PROCESS, which sets it
 
 
 @attrs.define
@@ -33,7 +36,7 @@ class Ending:
 
 
 def launch(
-    arguments: Sequence[str], workers: int, devices: Sequence[int] = (), *, check: Sequence[str] = ()
+    arguments: Sequence[str], workers: int, devices: Sequence[int] = (), *, check: Sequence[str]
 ) -> int:
     """Run a command of ``superloop`` in many processes on this machine, and return its exit status.
 
@@ -53,7 +56,7 @@ def launch(
             f"--workers: this process is {cluster.name(cluster.index)} already, as {cluster.source} says; "
             f"leave --workers out, or unset {cluster.source}"
         )
-    if check and (status := _exit_status(check)):
+    if status := _exit_status(check):
         return status
     addresses = [f"localhost:{port}" for port in _free_ports(workers)]
     with ExitStack() as stack:
@@ -72,6 +75,34 @@ def launch(
             click.echo(f"superloop: worker {first} of {workers} {how}{_last(printed[first])}", err=True)
             if first == 0:
                 click.echo("superloop: start all workers again with resume, or train --resume", err=True)
+    return _status(statuses, ending)
+
+
+def needs_supervision() -> bool:
+    """Return whether this process was started as a worker of a cluster by something else than ours."""
+    return is_named() and not is_supervised
+
+
+def supervise(arguments: Sequence[str]) -> int:
+    """Run a command of ``superloop`` as the worker that the environment names, and return its exit status.
+
+    The worker is a process of its own: while it connects to the others, TensorFlow ignores SIGTERM, and
+    nothing within that process can act.
+
+    Args:
+        arguments: the command and its arguments.
+    """
+    worker = _process(arguments, 0, 1, os.environ, process_group=0)  # the terminal's Ctrl-C comes here only
+    try:
+        with _passed_on([worker], interrupts=True) as ending:
+            _wait([worker], ending)
+    finally:
+        _kill([worker])
+    return _status([worker.returncode], ending)
+
+
+def _status(statuses: Sequence[int], ending: Ending) -> int:
+    """Return the exit status for those of processes, of which a negative one is the signal that ended it."""
     if ending.deadline < float("inf") and any(statuses):
         return 128 + signal.SIGTERM
     return max(128 - status if status < 0 else status for status in statuses)
@@ -95,13 +126,34 @@ def _start(
     environment: Mapping[str, str] = {**os.environ, "TF_CONFIG": json.dumps(config)}
     if devices:
         environment = {**environment, "CUDA_VISIBLE_DEVICES": ",".join(map(str, devices))}
-    module = "superloop_plugin_lab.distributed.process"
+    return _process(arguments, index, len(addresses), environment, printed)
+
+
+def _process(
+    arguments: Sequence[str],
+    index: int,
+    count: int,
+    environment: Mapping[str, str],
+    printed: IO[bytes] | None = None,
+    process_group: int | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start a process that ends with this one, and has a part of the cores.
+
+    Args:
+        arguments: the command and its arguments.
+        index: which part of the cores.
+        count: number of parts.
+        environment: its variables.
+        printed: takes what it prints to stderr, where stdout is not shown either; None: both are shown.
+        process_group: 0: one of its own; None: that of this process.
+    """
     return subprocess.Popen(
-        [sys.executable, "-m", module, str(index), str(len(addresses)), *arguments],
+        [sys.executable, "-m", PROCESS, str(index), str(count), *arguments],
         env=environment,
         stdin=subprocess.PIPE,
         stdout=None if printed is None else subprocess.DEVNULL,
         stderr=printed,
+        process_group=process_group,
     )
 
 
@@ -136,22 +188,28 @@ def _kill(processes: Sequence[subprocess.Popen[bytes]]) -> None:
 
 
 @contextmanager
-def _passed_on(processes: Sequence[subprocess.Popen[bytes]]) -> Iterator[Ending]:
-    """Leave Ctrl-C to the workers, to which a terminal sends it too, and pass on SIGTERM."""
+def _passed_on(processes: Sequence[subprocess.Popen[bytes]], *, interrupts: bool = False) -> Iterator[Ending]:
+    """Pass SIGTERM on, and Ctrl-C too if ``interrupts``; a terminal sends it to all of its own group."""
     ending = Ending()
+
+    def interrupt(*_: object) -> None:
+        for process in processes if interrupts else ():
+            process.send_signal(signal.SIGINT)
 
     def end(*_: object) -> None:
         ending.deadline = min(ending.deadline, time.monotonic() + ENDING)
         for process in processes:
             process.terminate()
 
-    before = {signal.SIGINT: signal.signal(signal.SIGINT, signal.SIG_IGN)}
-    before[signal.SIGTERM] = signal.signal(signal.SIGTERM, end)
+    before = {
+        number: signal.signal(number, handler)
+        for number, handler in ((signal.SIGINT, interrupt), (signal.SIGTERM, end))
+    }
     try:
         yield ending
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, former in before.items():
+            signal.signal(number, former)
 
 
 def _free_ports(count: int) -> list[int]:

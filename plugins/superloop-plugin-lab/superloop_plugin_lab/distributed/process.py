@@ -1,20 +1,31 @@
-"""One of the processes that ``--workers`` starts; it ends when its launcher does.
+"""A worker in a process of its own; it ends when its launcher does.
 
 ``python -m superloop_plugin_lab.distributed.process INDEX COUNT ARGUMENT...``; the launcher holds its input.
 """
 
+import ctypes
 import os
+import signal
 import sys
 import threading
 
 from superloop_core.cli import main
+from superloop_plugin_lab.distributed import launcher
+
+PR_SET_PDEATHSIG = 1  # of Linux's prctl
 
 
 def _end_with_launcher() -> None:
     """End this process once its input is closed, as it is when the launcher was killed."""
-    while os.read(0, 1):
-        pass
-    os._exit(1)
+    if sys.platform == "linux":  # also while TensorFlow connects to the others, when no thread of Python runs
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    def wait() -> None:
+        while os.read(0, 1):
+            pass
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _take_cores(index: int, count: int) -> None:
@@ -29,6 +40,7 @@ if __name__ == "__main__":
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # its notes on a worker that died; the error says it
     index, count = map(int, sys.argv[1:3])
     del sys.argv[1:3]
-    threading.Thread(target=_end_with_launcher, daemon=True).start()
+    launcher.is_supervised = True
+    _end_with_launcher()
     _take_cores(index, count)
     main()

@@ -1,5 +1,6 @@
 """Real workers: processes that connect, train together, die and go on."""
 
+import json
 import os
 import signal
 import socket
@@ -163,6 +164,49 @@ def test_sigterm_ends_a_worker_that_waits_for_another(config, tmp_path):
     assert time.monotonic() - began < 2 * ENDING
     assert run.returncode == 128 + signal.SIGTERM
     assert not out.exists()
+
+
+@pytest.mark.release
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="finds the worker's process in /proc")
+def test_a_signal_ends_a_worker_of_a_cluster_that_waits_for_another(config, tmp_path, ending):
+    cluster = {"worker": [f"localhost:{free_port()}" for _ in range(2)]}
+    told = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": 0}})
+    run = subprocess.Popen(
+        command("train", config, "--out", tmp_path / "waiting"), env={**os.environ, "TF_CONFIG": told}
+    )
+    while not (workers := [int(one) for one in children(run) if is_worker(one)]):
+        assert run.poll() is None
+        time.sleep(0.02)
+    while not handles_sigterm(workers[0]):
+        assert run.poll() is None
+        time.sleep(0.1)
+    run.send_signal(ending)
+    assert run.wait(timeout=2 * ENDING) in (128 + ending, -ending)
+    deadline = time.monotonic() + ENDING
+    while Path(f"/proc/{workers[0]}").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert not (tmp_path / "waiting").exists()
+
+
+@pytest.mark.release
+@pytest.mark.skipif(os.name != "posix", reason="Windows has another Ctrl-C")
+def test_ctrl_c_on_one_worker_of_a_cluster_stops_all_after_the_same_step(config, tmp_path):
+    out, addresses = tmp_path / "run", [f"localhost:{free_port()}" for _ in range(2)]
+    workers = []
+    for index in range(2):
+        told = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+        environment = {**os.environ, "TF_CONFIG": json.dumps(told)}
+        run = command("train", config, "--out", out, "--set", "train.steps=100_000")
+        workers.append(subprocess.Popen(run, stdout=subprocess.PIPE, text=True, env=environment))
+    while not (out / "checkpoint.npz").exists():
+        assert all(worker.poll() is None for worker in workers)
+        time.sleep(0.1)
+    workers[1].send_signal(signal.SIGINT)
+    printed = [worker.communicate(timeout=DEADLINE)[0] for worker in workers]
+    assert [worker.returncode for worker in workers] == [130, 130]
+    assert "(interrupted)" in printed[0]
 
 
 def is_worker(process):

@@ -34,10 +34,26 @@ def test_seeds_are_refused_in_a_worker_of_a_cluster(superloop, small_file, monke
     assert "one process, and TF_CONFIG says worker 1 of 2 (b:1)" in " ".join(error.split())
 
 
+@pytest.fixture
+def no_worker(monkeypatch):
+    """No worker may be started."""
+
+    def refuse(*_):
+        raise AssertionError("a process was started")
+
+    monkeypatch.setattr(launcher, "_start", refuse)
+
+
+def refusal(done):
+    """Return the error of a command; TensorFlow may print others before."""
+    status, _, error = done
+    assert status == 2
+    return error[error.index("superloop: error: ") :]
+
+
 @pytest.mark.parametrize(
     ("text", "rule"),
     [
-        (None, "cannot be read"),
         (
             "[task]\nuse = 'copy'\n[loop]\ncells = [{use = 'lstm', units = 3, unit = 3}]\n",
             "no setting 'unit'",
@@ -47,20 +63,31 @@ def test_seeds_are_refused_in_a_worker_of_a_cluster(superloop, small_file, monke
             "set loop.inputs = 5",
         ),
     ],
-    ids=["none", "wrong by itself", "does not fit its task"],
+    ids=["wrong by itself", "does not fit its task"],
 )
-def test_a_config_that_validate_refuses_starts_no_process(superloop, monkeypatch, tmp_path, text, rule):
-    def refuse(*_):
-        raise AssertionError("a process was started")
-
-    monkeypatch.setattr(launcher, "_start", refuse)
+def test_a_config_that_train_refuses_starts_no_process_and_has_the_same_error(
+    superloop, no_worker, tmp_path, text, rule
+):
     config = tmp_path / "copy.toml"
-    if text is not None:
-        config.write_text(text)
-    status, _, error = superloop("train", config, "--workers", 2)
-    assert status == 2
-    assert "copy.toml: 1 problem" in error
-    assert rule in error
+    config.write_text(text)
+    alone = refusal(superloop("train", config))
+    assert refusal(superloop("train", config, "--workers", 2)) == alone
+    assert rule in alone
+
+
+def test_a_run_that_resume_refuses_starts_no_process_and_has_the_same_error(superloop, no_worker, run):
+    alone = refusal(superloop("resume", run.path))
+    assert refusal(superloop("resume", run.path, "--workers", 2)) == alone
+    assert "has taken 7 steps" in alone
+
+
+def test_a_worker_of_a_cluster_is_a_process_of_its_own_with_all_cores(superloop, started, run, monkeypatch):
+    told = {"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 1}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(told))
+    assert superloop("resume", run.path, "--steps", 9)[0] == 0
+    ((command, environment),) = started
+    assert command[3:] == ["0", "1", "resume", str(run.path), "--steps=9"]
+    assert json.loads(environment["TF_CONFIG"]) == told
 
 
 @pytest.fixture
@@ -105,7 +132,7 @@ def test_each_device_gets_a_worker_with_the_files_and_changes_of_the_command(sup
     assert status == 0, error
     (command, environment), *workers = started
     changes = ["loop.name=a b", "train.steps=3", "train.epochs=0"]
-    assert command[3:] == [f"-p{plugin}", "validate", str(config), *(f"--set={change}" for change in changes)]
+    assert command[3:] == [f"-p{plugin}", "check-run", str(config), *(f"--set={one}" for one in changes)]
     assert environment["CUDA_VISIBLE_DEVICES"] == "-1"
     assert len(workers) == 2
     for index, (command, environment) in enumerate(workers):
