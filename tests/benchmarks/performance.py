@@ -185,6 +185,10 @@ WORKS = {
         *(LSTM_100, {"use": "gated_deltanet", "key_size": 20, "width": 20}, 128),
     ),
     **memories(
+        *("kda", Contender("PyTorch", "torch_peers", "kda")),
+        *(LSTM_100, {"use": "kda", "key_size": 20, "width": 20}, 128),
+    ),
+    **memories(
         *("deltaproduct", Contender("PyTorch", "torch_peers", "deltaproduct")),
         *(LSTM_100, {"use": "deltaproduct", "key_size": 20, "width": 20}, 128),
     ),
