@@ -5,7 +5,8 @@
 
 Every row is a process of its own, so that its peak memory is its own; the contenders take turns, and each
 figure is the median of the rounds, in each of which a step's time is the median of 5. Ratios are of medians
-of one run, to the first row: below 1 is faster.
+of one run, to the first row: below 1 is faster. On a machine that others use, ``--one-core`` gives each
+process one core and counts the time that it computes, in which it waits for nobody.
 """
 
 import argparse
@@ -185,6 +186,10 @@ WORKS = {
         *(LSTM_100, {"use": "gated_deltanet", "key_size": 20, "width": 20}, 128),
     ),
     **memories(
+        *("kda", Contender("PyTorch", "torch_peers", "kda")),
+        *(LSTM_100, {"use": "kda", "key_size": 20, "width": 20}, 128),
+    ),
+    **memories(
         *("deltaproduct", Contender("PyTorch", "torch_peers", "deltaproduct")),
         *(LSTM_100, {"use": "deltaproduct", "key_size": 20, "width": 20}, 128),
     ),
@@ -208,12 +213,16 @@ WORKS = {
 }
 
 
-def measured(contender: Contender, peers: str | None) -> dict[str, float]:
+def measured(contender: Contender, peers: str | None, one_core: bool) -> dict[str, float]:
     """Run a contender in a fresh interpreter."""
     python = sys.executable if contender.script == "ours" else peers
     command = [python, FOLDER / f"{contender.script}.py", contender.function, json.dumps(contender.settings)]
+    environment = os.environ | contender.environment
+    if one_core:
+        command = ["taskset", "--cpu-list", "0", *command]
+        environment["SUPERLOOP_BENCHMARK_CLOCK"] = "process_time"
     done = subprocess.run(
-        command, check=True, env=os.environ | contender.environment,
+        command, check=True, env=environment,
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     return json.loads(done.stdout.splitlines()[-1])
@@ -226,10 +235,10 @@ def medians(rounds: list[dict[str, float]]) -> dict[str, float]:
     return figures
 
 
-def show(work: str, peers: str | None, rounds: int) -> None:
+def show(work: str, peers: str | None, rounds: int, one_core: bool) -> None:
     """Print a table of one work."""
     contenders = [c for c in WORKS[work] if peers or c.script == "ours"]
-    turns = [[measured(contender, peers) for contender in contenders] for _ in range(rounds)]
+    turns = [[measured(contender, peers, one_core) for contender in contenders] for _ in range(rounds)]
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column(f"{work}, medians of {rounds}", no_wrap=True)
     for column in COLUMNS:
@@ -256,8 +265,9 @@ if __name__ == "__main__":
     parser.add_argument("works", nargs="*", metavar="WORK", help=f"all, or of: {', '.join(WORKS)}")
     parser.add_argument("--peers", help="a Python that has tests/benchmarks/peers.txt installed")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--one-core", action="store_true", help="the time that one core computes")
     arguments = parser.parse_args()
     if unknown := set(arguments.works) - set(WORKS):
         parser.error(f"no work {', '.join(sorted(unknown))}; there are: {', '.join(WORKS)}")
     for name in arguments.works or WORKS:
-        show(name, arguments.peers, arguments.rounds)
+        show(name, arguments.peers, arguments.rounds, arguments.one_core)

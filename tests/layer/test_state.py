@@ -47,6 +47,73 @@ def test_a_state_goes_through_functional_models_beside_a_mask(made, make_loop, a
     assert_close(model([feed, given]), layer(feed, initial_state=given, mask=mask))
 
 
+STACK = {"use": "stack", "id": "memo", "depth": 6, "width": 2}
+
+
+def test_a_loop_that_starts_from_the_state_of_another_goes_on_as_one_loop(assert_close):
+    config = {"inputs": 2, "outputs": 3, "cells": [{"use": "gru", "units": 4}], "systems": [STACK]}
+    first, second, whole = Superloop(config, return_state=True), Superloop(config), Superloop(config)
+    x = np.random.default_rng(0).normal(size=(3, 9, 2)).astype("float32")
+    expected = whole(x)
+    for layer in (first, second):
+        layer.build(x.shape)
+        layer.set_weights(whole.get_weights())
+    outputs, *state = first(x[:, :5])
+    assert_close(outputs, expected[:, :5])
+    assert_close(second(x[:, 5:], initial_state=state), expected[:, 5:])
+
+
+def test_an_encoder_and_a_decoder_with_one_memory_are_one_loop_with_the_cells_of_both(assert_close):
+    """Only the memory remembers. The third input is 1 where it is the decoder's turn."""
+    rng, stop = np.random.default_rng(1), 100.0
+
+    def loop(units, **options):
+        cells = [{"use": "dense", "units": units, "activation": "relu"}]
+        systems = [STACK | {"feedback": False}]
+        layer = Superloop(inputs=3, outputs=2, cells=cells, systems=systems, **options)
+        layer.build((None, None, 3))
+        return layer
+
+    encoder, decoder, both = loop(4, return_state=True), loop(5), loop(9)
+    assert encoder.state_names == ("memo.cells",)
+    drawn = {layer: [rng.normal(size=w.shape) for w in layer.get_weights()] for layer in (encoder, decoder)}
+    for layer, share in ((encoder, 0), (decoder, 1)):
+        kernel, bias, *_ = drawn[layer]
+        kernel[2] = stop if share else -stop  # one cell is 0 where it is the other's turn
+        bias -= share * stop
+        drawn[layer][3] = drawn[encoder][3]  # the bias of the control, which a turn cannot change
+        layer.set_weights(drawn[layer])
+    cells, biases, controls = (
+        np.concatenate([drawn[encoder][i], drawn[decoder][i]], axis=-1 if i < 2 else 0) for i in range(3)
+    )
+    answers = np.concatenate([np.zeros((4, 2)), drawn[decoder][4]])
+    both.set_weights([cells, biases, controls, drawn[encoder][3], answers, drawn[decoder][5]])
+
+    x = rng.normal(size=(3, 11, 3)).astype("float32")
+    x[:, :6, 2], x[:, 6:, 2] = 0, 1
+    _, memory = encoder(x[:, :6])
+    answer = decoder(x[:, 6:], initial_state={"memo.cells": memory})
+    assert_close(answer, both(x)[:, 6:])
+    assert np.abs(answer - decoder(x[:, 6:])).max() > 0.01
+
+
+def test_a_decoder_of_other_cells_trains_the_encoder_whose_memory_it_reads(tmp_path):
+    encoder = Superloop(inputs=2, cells=[{"use": "lstm", "units": 5}], systems=[STACK], return_state=True)
+    decoder = Superloop(inputs=2, outputs=2, cells=[{"use": "gru", "units": 4}], systems=[STACK])
+    source, target = keras.Input((None, 2)), keras.Input((None, 2))
+    _, *state = encoder(source)
+    memory = state[encoder.state_names.index("memo.cells")]
+    model = keras.Model([source, target], decoder(target, initial_state={"memo.cells": memory}))
+    x = np.random.default_rng(0).normal(size=(3, 4, 2)).astype("float32")
+    with tf.GradientTape() as tape:
+        total = tf.reduce_sum(model([x, x[:, :2]]) ** 2)
+    slopes = tape.gradient(total, encoder.trainable_weights)
+    assert all(np.abs(slope).max() > 1e-6 for slope in slopes)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded([x, x[:, :2]]), model([x, x[:, :2]]))
+
+
 @pytest.mark.parametrize(
     ("given", "told"),
     [

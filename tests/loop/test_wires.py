@@ -22,6 +22,7 @@ from superloop_core.loop.wiring import Wire, Wiring
 
 STACK = {"use": "stack", "depth": 3, "width": 2}
 GRU = {"use": "gru", "units": 4}
+LOOP = {"use": "superloop", "loop": {"cells": [GRU], "systems": [STACK | {"id": "own"}]}}
 
 
 @attrs.frozen(kw_only=True)
@@ -60,11 +61,15 @@ class Sum(keras.layers.Layer):
 
 
 def run(inputs, cells=1, wires=None, systems=("memo",), **settings):
-    """Return the traces of every timestep of one sequence, ``(timesteps,)`` each; all weights are ones."""
+    """Return the traces of every timestep of one sequence, ``(timesteps,)`` each; all weights are ones.
+
+    ``cells`` are Builders, or a number of cells that add their inputs.
+    """
     shared = wires or {}
     made = {id: Echo(EchoConfig()) for id in systems if not shared.get(id, Wire()).shares}
     of_ids = {id: made[shared[id].shares if id in shared and shared[id].shares else id] for id in systems}
-    wiring = Wiring([KerasCell(Sum()) for _ in range(cells)], of_ids, wires=shared, **settings)
+    cells = [KerasCell(Sum()) for _ in range(cells)] if isinstance(cells, int) else cells
+    wiring = Wiring(cells, of_ids, wires=shared, **settings)
     wiring.build(1)
     for weight in wiring.trainable_variables:
         if weight.name == "kernel":
@@ -125,6 +130,26 @@ def test_systems_that_share_a_memory_take_turns_at_it_in_each_timestep():
     assert seen["b.control"] == [1 + 1, 2 + 22, 0 + 240]  # the second cell sees a's read vector
     assert seen["b.read"] == [2 + 10 * 1, 24 + 10 * 2, 240 + 10 * 0]  # what a stored in this one
     assert seen["a.last"] == [0, 2, 24]
+
+
+def test_what_one_nested_loop_stores_another_reads_in_the_same_timestep():
+    """Two loops, each with a cell and a memory of its own, control one more memory."""
+
+    def inner():
+        return Wiring([KerasCell(Sum())], {"own": Echo(EchoConfig())})
+
+    wires = {"a": Wire(cell=0, feedback=False), "b": Wire(feedback=False, shares="a")}
+    seen = run([1, 2, 0], cells=[inner(), inner()], systems=("a", "b"), wires=wires, outputs=1)
+    # The first loop: its input, and what it read from its own memory in the timestep before.
+    assert seen["a.control"] == [1, 2 + 1, 0 + 13]
+    assert seen["cells.0.own.last"] == [0, 1, 3]
+    # The second loop: the output of the first, the read vector a, and what it read from its own memory.
+    assert seen["b.control"] == [1 + 1, 3 + 23 + 2, 13 + 293 + 48]
+    assert seen["cells.1.own.last"] == [0, 2, 28]
+    # Each reads its control, and 10 times what the other stored: b in this timestep, a in the one before.
+    assert seen["b.read"] == [2 + 10 * 1, 28 + 10 * 3, 354 + 10 * 13]
+    assert seen["a.read"] == [1, 3 + 10 * 2, 13 + 10 * 28]
+    assert seen["outputs"] == [2 + 12, 28 + 58, 354 + 484]
 
 
 def test_a_residual_connection_adds_what_is_below_and_no_read_vector():
@@ -191,6 +216,10 @@ WIRED = {
             {"use": "attention", "id": "tape", "width": 2, "reads": ["a"]},
             {"id": "b", "shares": "a", "reads": ["a", "tape"], "learn_initial_read": True},
         ],
+    },
+    "two loops": {
+        "cells": [LOOP, LOOP],
+        "systems": [STACK | {"controlled_by": 0, "feedforward": True}, {"id": "b", "shares": "stack"}],
     },
     "thinking": {
         "think_steps": 1,

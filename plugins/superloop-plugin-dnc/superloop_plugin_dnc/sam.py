@@ -45,6 +45,16 @@ class SAM(System[SAMConfig]):
     timesteps at most T (heads + top_k) slots are touched. With ``slots = 0`` the memory has that many: the
     results are those of any larger number, and the time depends on T only.
 
+    Reads, writes, erasure and accesses are those of the paper: its equations 4, 5 and 8 and its second
+    definition of usage, with delta = ``threshold``. Four details are a choice:
+
+    - beta is that of the NTM. The paper's controller computes no strength.
+    - Read weights sum to 1 over S. The paper truncates weights that are normalized over all slots, but its
+      index finds S only.
+    - Equation 6 takes the slot with the smallest U. If U is the time since the last access, that is the slot
+      accessed last. The text says the least recently accessed slot, which has the largest U: so it is here.
+    - The equations have one head, the experiments 4. An access here counts the weights of all heads.
+
     Reference: Rae et al., 2016, https://arxiv.org/abs/1610.09027
 
     Traces: ``memory`` ``(batch, slots, width)``, ``accessed`` ``(batch, slots)``, ``read_slots`` and

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from superloop_core import Sequence, System, TraceView
+from superloop_core import Sequence, System, TraceView, checkpoint
 from superloop_core.builder import Tensor
 from superloop_plugin_kv import MesaConfig
 from superloop_plugin_kv.operations import GATE_BIAS, features, read_of
@@ -109,7 +109,50 @@ class Mesa(System[MesaConfig]):
         memory = state.memory + share * (values[..., None] * row - state.memory)
         ridge = tf.linalg.diag(LEAST_RIDGE + ops.softplus(self.ridge))
         weight = mass[:, :, None, None]
-        solved = tf.linalg.solve(weight * covariance + ridge, query[..., None])[..., 0]
+        solved = solve(weight * covariance + ridge, query)
         read = ops.reshape(read_of(weight * memory, solved), (-1, config.output_size))
         traces = {"write_strength": beta, "decay": alpha, "keys": key, "queries": query}
         return read, MesaState(mass, covariance, memory), traces
+
+
+@tf.custom_gradient  # type: ignore[untyped-decorator]
+def solve(matrices: Tensor, vectors: Tensor) -> Any:
+    """Return the x of ``matrices x = vectors``, saved for the backward pass, which then solves once.
+
+    Args:
+        matrices: symmetric and positive definite, ``(batch, heads, n, n)``.
+        vectors: ``(batch, heads, n)``.
+    """
+    x = checkpoint(_solution(matrices, vectors))
+
+    def gradient(slope: Tensor) -> tuple[Tensor, Tensor]:
+        of_vectors = _solution(tf.linalg.matrix_transpose(matrices), slope)
+        return -of_vectors[..., None] * x[..., None, :], of_vectors
+
+    return x, gradient
+
+
+def _solution(matrices: Tensor, vectors: Tensor) -> Tensor:
+    """Solve in the way that is faster: XLA would compile ``tf.linalg.solve`` to a QR decomposition."""
+    if tf.__internal__.get_enclosing_xla_context():
+        return eliminate(matrices, vectors)
+    return tf.linalg.solve(matrices, vectors[..., None])[..., 0]
+
+
+def eliminate(matrices: Tensor, vectors: Tensor) -> Tensor:
+    """Solve by Gauss-Jordan elimination without pivoting, which positive definite matrices do not need.
+
+    A step eliminates the first column, drops it, and moves the first row to the end.
+    """
+    n = matrices.shape[-1]
+    rows = tf.concat([matrices, vectors[..., None]], axis=-1)
+    columns = tf.transpose(rows, (3, 2, 0, 1))  # (n + 1, n, batch, heads): long vectors for the processor
+
+    def step(done: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
+        first = columns[1:, :1] / columns[:1, :1]
+        others = columns[1:, 1:] - columns[:1, 1:] * first
+        left = tf.concat([others, first], axis=1)
+        return done + 1, tf.concat([left, left[:1]], axis=0)  # of a constant shape; nothing reads the last
+
+    _, columns = tf.while_loop(lambda done, _: done < n, step, (0, columns))
+    return tf.transpose(columns[0], (1, 2, 0))

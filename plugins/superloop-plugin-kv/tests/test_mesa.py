@@ -6,7 +6,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from superloop_plugin_kv import MesaConfig
-from superloop_plugin_kv.mesa import LEAST_RIDGE, MOST_MASS, Mesa
+from superloop_plugin_kv.mesa import LEAST_RIDGE, MOST_MASS, Mesa, eliminate, solve
 from superloop_plugin_kv.operations import GATE_BIAS
 
 from superloop_core import Sequence
@@ -22,7 +22,10 @@ def along_the_sphere(slopes, x):
     return slopes - np.sum(slopes * x, axis=-1, keepdims=True) * x
 
 
-def test_reads_sums_and_gradients_are_the_recorded_ones(make, run, recorded):
+@pytest.mark.parametrize("compiled", [False, True])
+def test_reads_sums_and_gradients_are_the_recorded_ones(make, run, recorded, monkeypatch, compiled):
+    if compiled:  # solve as compiled code does
+        monkeypatch.setattr("superloop_plugin_kv.mesa._solution", eliminate)
     arrays = recorded("mesa", "plain")
     inputs = {key[3:]: tf.constant(array) for key, array in arrays.items() if key.startswith("in/")}
     system = make("mesa", key_size=5, width=5, feature_map="linear")
@@ -129,6 +132,44 @@ def test_the_first_ridge_is_one_so_a_first_write_reads_half_of_its_value(make, r
     system = make("mesa", key_size=2, width=1, feature_map="linear")
     reads, _ = run(system, np.array([[[SURE, 3, 0, 5, 0, 8, 0]]]))
     np.testing.assert_allclose(reads[0, 0], [4])
+
+
+def regression(n, mass, dtype):
+    """Return equations of a memory whose ``mass`` is in keys that are much alike, and vectors."""
+    rng = np.random.default_rng(n)
+    keys = rng.normal(size=(16, 2, 3 * n, n)) * 0.1 ** np.arange(n) + 0.1
+    keys /= np.linalg.norm(keys, axis=-1, keepdims=True)
+    matrices = mass / (3 * n) * np.einsum("bhti,bhtj->bhij", keys, keys) + LEAST_RIDGE * np.eye(n)
+    return tf.constant(matrices, dtype), tf.constant(rng.normal(size=(16, 2, n)), dtype)
+
+
+@pytest.mark.parametrize("n", [1, 3, 12])
+def test_compiled_solutions_and_their_gradients_are_those_of_lapack(n):
+    matrices, vectors = regression(n, 20, tf.float64)
+
+    def with_slopes(matrices, vectors):
+        with tf.GradientTape() as tape:
+            tape.watch([matrices, vectors])
+            total = tf.reduce_sum(tf.sin(solve(matrices, vectors)))
+        return solve(matrices, vectors), *tape.gradient(total, [matrices, vectors])
+
+    found = tf.function(with_slopes, jit_compile=True, autograph=False)(matrices, vectors)
+    x = np.linalg.solve(matrices, vectors[..., None])[..., 0]
+    slope = np.linalg.solve(matrices, np.cos(x)[..., None])[..., 0]
+    for ours, expected in zip(found, (x, -slope[..., None] * x[..., None, :], slope), strict=True):
+        np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("mass", [10, 1000, MOST_MASS])
+def test_elimination_in_float32_is_as_exact_as_lapack(mass):
+    matrices, vectors = regression(20, mass, tf.float32)
+    exact = np.linalg.solve(*(x.numpy().astype("float64") for x in (matrices, vectors[..., None])))[..., 0]
+
+    def error(x):
+        return np.max(np.linalg.norm(x - exact, axis=-1) / np.linalg.norm(exact, axis=-1))
+
+    pivoted = tf.linalg.solve(matrices, vectors[..., None])[..., 0]
+    assert error(eliminate(matrices, vectors)) < 2 * error(pivoted) < 0.01
 
 
 @pytest.mark.slow

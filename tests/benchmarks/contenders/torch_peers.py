@@ -428,21 +428,23 @@ class Slstm(nn.Module):
 
 
 class GatedDelta(nn.Module):
-    """Gated DeltaNet, or without a gate DeltaProduct (Yang et al., 2024; Siems et al., 2025)."""
+    """Gated DeltaNet with 1 gate (Yang et al., 2024), KDA with ``key_size`` gates (Kimi Team, 2025), or
+    DeltaProduct without one (Siems et al., 2025).
+    """
 
-    def __init__(self, key_size, width, writes=1, gated=True):
+    def __init__(self, key_size, width, writes=1, gates=1):
         super().__init__()
-        self.key_size, self.width, self.writes, self.gated = key_size, width, writes, gated
-        self.control_size, self.output_size = writes * (1 + key_size + width) + key_size + gated, width
+        self.key_size, self.width, self.writes, self.gates = key_size, width, writes, gates
+        self.control_size, self.output_size = writes * (1 + key_size + width) + key_size + gates, width
 
     def start(self, rows):
         return torch.zeros(rows, self.width, self.key_size)
 
     def forward(self, control, memory):
         n, d = self.writes, self.key_size
-        strengths, keys, query, values, gate = control.split([n, n * d, d, n * self.width, self.gated], -1)
-        if self.gated:
-            memory = (gate + 4).sigmoid()[..., None] * memory
+        strengths, keys, query, values, gate = control.split([n, n * d, d, n * self.width, self.gates], -1)
+        if self.gates:
+            memory = (gate + 4).sigmoid()[:, None] * memory
         keys, query = (nn.functional.silu(x.unflatten(-1, (-1, d))) for x in (keys, query))
         keys, query = (nn.functional.normalize(x, dim=-1, eps=1e-6) for x in (keys, query))
         values, strengths = values.unflatten(-1, (n, -1)), strengths.sigmoid()
@@ -609,9 +611,14 @@ def gated_deltanet(batch, timesteps=40):
     return fitted(Loop(100, GatedDelta(20, 20)), batch, timesteps)
 
 
+def kda(batch, timesteps=40):
+    """An LSTM of 100 units with keys and values of 20 numbers, each number of a key with a gate."""
+    return fitted(Loop(100, GatedDelta(20, 20, gates=20)), batch, timesteps)
+
+
 def deltaproduct(batch, timesteps=40):
     """An LSTM of 100 units with keys and values of 20 numbers, two writes in a timestep."""
-    return fitted(Loop(100, GatedDelta(20, 20, writes=2, gated=False)), batch, timesteps)
+    return fitted(Loop(100, GatedDelta(20, 20, writes=2, gates=0)), batch, timesteps)
 
 
 def rwkv7(batch, timesteps=40):
@@ -633,7 +640,7 @@ WORKS = (
     *(ntm, dnc, sam, neural_stack, nondeterministic_stack, baby_ntm),
     *(ring, gated_slots, lmu, ffm, lru),
     *(mlstm, ttt_linear, titans, slstm),
-    *(gated_deltanet, deltaproduct, rwkv7, mesa, self_referential),
+    *(gated_deltanet, kda, deltaproduct, rwkv7, mesa, self_referential),
 )
 
 if __name__ == "__main__":
