@@ -419,7 +419,6 @@ def predict(run: Path, file: Path, output: Path | None, weights: str, overrides:
     the units of the data, or a token, as the run's task says.
     """
     begin()
-    begin()
     from superloop_plugin_lab.prediction import predict_run, write_csv, write_predictions, writer_of
 
     if output is not None:
