@@ -19,7 +19,7 @@ gc.set_threshold(50_000, 50, 100)
 
 RELEASE_CHECKS = ("stays_finite_in_training",)
 # In the release tier for other settings of a plugin: another form of it, or a preset of another one.
-DEAR_CHECKS = ("stays_finite", "xla_is_eager", "static_is_dynamic", "saved_and_loaded")
+EXPENSIVE_CHECKS = ("stays_finite", "xla_is_eager", "static_is_dynamic", "saved_and_loaded")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -32,8 +32,8 @@ def pytest_collection_modifyitems(config, items):
         callspec = getattr(item, "callspec", None)
         for value in callspec.params.values() if callspec else ():
             if isinstance(value, Check):
-                dear = value.name in DEAR_CHECKS and (value.form or _is_preset(value.record))
-                item.add_marker("release" if dear or value.name in RELEASE_CHECKS else "slow")
+                expensive = value.name in EXPENSIVE_CHECKS and (value.form or _is_preset(value.record))
+                item.add_marker("release" if expensive or value.name in RELEASE_CHECKS else "slow")
                 item.add_marker(pytest.mark.xdist_group(f"{value.record.qualified_name} {value.form}"))
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: item.get_closest_marker("slow") is None)  # otherwise in their order

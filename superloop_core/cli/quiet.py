@@ -16,16 +16,17 @@ else:  # no /proc/cpuinfo, which says whose programs this machine can run
         return False
 
 
-# What TensorFlow prints as errors whenever it loads a stored program: it tries to read a text first, and two
-# preferences of the compiler are no features of any machine.
-OF_LOADING = (
+# What TensorFlow prints as errors, and are none. It tries to read a stored program as a text first, two
+# preferences of the compiler are no features of any machine, and one computation has two ways.
+NOT_ERRORS = (
     rb"text_format\.cc:\d+\] Error parsing text-format tensorflow\.XlaSerializedCacheEntry: |"
     rb"cpu_aot_loader\.cc:\d+\] Loading XLA:CPU AOT result\. Target machine feature "
-    rb"\+prefer-no-(scatter|gather) "
+    rb"\+prefer-no-(scatter|gather) |"
+    rb"util\.cc:\d+\] oneDNN supports DT_BOOL only on platforms with AVX-512\."
 )
 FILTER = f"""
 import re, sys
-left_out = re.compile({OF_LOADING!r})
+left_out = re.compile({NOT_ERRORS!r})
 for line in sys.stdin.buffer:
     if not left_out.search(line):
         sys.stdout.buffer.write(line)
@@ -65,7 +66,7 @@ def start_tensorflow() -> None:
 
 
 def _filter_stderr() -> None:
-    """Leave the lines of :data:`OF_LOADING` out of what compiled code prints to stderr.
+    """Leave the lines of :data:`NOT_ERRORS` out of what compiled code prints to stderr.
 
     A process does it, so that the last words of this one come through where it crashes.  It ends with this
     one.  Python's ``sys.stderr`` goes on to the terminal itself.

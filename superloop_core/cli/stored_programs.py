@@ -132,12 +132,13 @@ def _clean(folder: Path) -> None:
     sums, total = {}, 0
     for file in sorted(_programs(folder), key=lambda file: file.stat().st_mtime_ns, reverse=True):
         content = file.read_bytes()
-        total += len(content)
-        sums[file.name] = zlib.crc32(content)
-        is_good = known[file.name] == sums[file.name] if file.name in known else _is_whole(content)
-        if file.suffix != ".pb" or total > MAX_BYTES or not is_good:
+        checksum = zlib.crc32(content)
+        is_good = known[file.name] == checksum if file.name in known else _is_whole(content)
+        if file.suffix == ".pb" and is_good and total + len(content) <= MAX_BYTES:
+            total += len(content)
+            sums[file.name] = checksum
+        else:
             file.unlink()
-            del sums[file.name]
     new = folder / f"{INDEX}.new"
     new.write_text(json.dumps(sums))
     new.replace(folder / INDEX)
@@ -159,8 +160,9 @@ def _is_whole(content: bytes) -> bool:
 def _remove_unused(folder: Path) -> None:
     """Remove the folders beside this one that no process has used for long."""
     for other in folder.parent.glob(f"{FOLDER}*"):
-        if other != folder and time.time() - (other / LOCK).stat().st_mtime > UNUSED:
-            shutil.rmtree(other)
+        used = other / LOCK if (other / LOCK).exists() else other
+        if other != folder and time.time() - used.stat().st_mtime > UNUSED:
+            shutil.rmtree(other, ignore_errors=True)
 
 
 def _programs(folder: Path) -> Iterator[Path]:

@@ -27,7 +27,7 @@ from superloop_core.config.schema import (
     own_keys,
 )
 from superloop_core.config.settings import read_settings
-from superloop_core.errors import ConfigError, PluginError, Problem, cut, reason, short_repr
+from superloop_core.errors import ConfigError, PluginError, Problem, cut, did_you_mean, reason, short_repr
 from superloop_core.names import FEEDBACK, INPUTS
 from superloop_core.registry.records import PluginRecord
 from superloop_core.registry.registry import Registry
@@ -216,9 +216,13 @@ class Reader:
         owners = {system.id: system for system in before if system is not None and not system.shares}
         id, shares = table.get("id", ""), table["shares"]
         where = f'{where} "{cut(str(id), 60)}"'
-        own = {"use": ".", "settings": None, **table}
-        made: SystemConfig | None = self.settings(SystemConfig, own, where)
-        if made is None:
+        keys = [key for key in own_keys(SystemConfig) if key != "use"]
+        for key in table:
+            if key not in keys:
+                self.report(where, f"no setting {short_repr(key)}{did_you_mean(key, keys)}")
+        own = {key: value for key, value in table.items() if key in keys}
+        made: SystemConfig | None = self.settings(SystemConfig, {"use": ".", "settings": None} | own, where)
+        if made is None or len(own) < len(table):
             return None
         if made.shares not in owners:
             there = f"one of {', '.join(owners)}" if owners else "and there is none"

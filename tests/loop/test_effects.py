@@ -162,13 +162,13 @@ def ran(
     return results
 
 
-def dear(*values):
+def in_release(*values):
     return pytest.param(*values, marks=pytest.mark.release)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "system", [Noisy, Normalized, Adding, *map(dear, (Plain, Dropping, Sparse, Complex))]
+    "system", [Noisy, Normalized, Adding, *map(in_release, (Plain, Dropping, Sparse, Complex))]
 )
 def test_every_way_to_run_a_loop_gives_the_same_results_gradients_and_weights(system, assert_close):
     one = wired(system(Settings()))
@@ -189,7 +189,7 @@ def test_every_way_to_run_a_loop_gives_the_same_results_gradients_and_weights(sy
     ("system", "way"),
     [
         *((Noisy, "static"), (Dropping, "static"), (Dropping, "four shards")),
-        dear(Noisy, "four shards"),
+        in_release(Noisy, "four shards"),
     ],
 )
 def test_noise_is_drawn_anew_at_each_timestep_and_by_each_seed(system, way):
@@ -249,8 +249,8 @@ def test_a_named_loss_is_the_sum_of_the_valid_timesteps_and_the_mean_of_the_rows
     [
         (Directed, 1),
         (Regularized, 1),
-        *(dear(system, 1) for system in (Normalized, Sparse, Adding)),
-        dear(Noisy, 2),
+        *(in_release(system, 1) for system in (Normalized, Sparse, Adding)),
+        in_release(Noisy, 2),
     ],
 )
 def test_batches_of_several_sizes_give_with_xla_what_they_give_without(

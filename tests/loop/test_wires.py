@@ -332,6 +332,8 @@ def test_each_think_step_draws_noise_of_its_own_and_losses_are_added():
         ([{"id": "b", "shares": "a"}], "'shares' must be the id of a system before it"),
         ([STACK, {"id": "b", "shares": "stack"}, {"id": "c", "shares": "b"}], "one of stack: 'b'"),
         ([STACK, {"id": "b", "shares": "stack", "depth": 4}], "no setting 'depth'"),
+        ([STACK, {"id": "b", "shares": "stack", "settings": {"depth": 4}}], "no setting 'settings'"),
+        ([STACK, {"id": "b", "shares": "stack", "given": 3}], "no setting 'given'"),
         ([STACK, {"id": "b", "shares": "stack", "learn_initial_state": True}], "set it there"),
         ([STACK, {"id": "b", "shares": "stack", "use": "stack"}], "leave it out"),
         ([STACK, {"shares": "stack"}], "'id' is missing"),

@@ -117,18 +117,18 @@ RIGHT_PARTS = (
     *("right_reader", "right_wave", "right_silent"),
 )
 RIGHT = (*RIGHT_PARTS, "right_task", "stored", "right_metric")
-DEAR = {"stays_finite", "stays_finite_in_training", "xla_is_eager", "saved_and_loaded"}
+EXPENSIVE = {"stays_finite", "stays_finite_in_training", "xla_is_eager", "saved_and_loaded"}
 
 
 @pytest.mark.parametrize(
-    ("name", "dear"),
+    ("name", "expensive"),
     [
         *((name, False) for name in RIGHT),
         *(pytest.param(name, True, marks=pytest.mark.release) for name in RIGHT_PARTS),
     ],
 )
-def test_what_is_right_passes_every_check(name, dear, wrong):
-    checks = {check.name for check in conformance(name) if (check.name in DEAR) == dear}
+def test_what_is_right_passes_every_check(name, expensive, wrong):
+    checks = {check.name for check in conformance(name) if (check.name in EXPENSIVE) == expensive}
     report = check_plugin(name, only=checks)
     report.raise_failures()
     assert report.counts == {"run": len(checks), "passed": len(checks), "failed": 0, "excused": 0}

@@ -111,8 +111,13 @@ def _status(statuses: Sequence[int], ending: Ending) -> int:
 def _exit_status(command: Sequence[str]) -> int:
     """Run a command of ``superloop`` in a process of its own, and return its exit status."""
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}
-    module = [sys.executable, "-m", "superloop_core.cli"]
-    return subprocess.run([*module, *command], env=environment, stdout=subprocess.DEVNULL).returncode
+    with _process(command, 0, 1, environment, stdout=subprocess.DEVNULL) as process:
+        try:
+            with _passed_on([process]) as ending:
+                _wait([process], ending)
+        finally:
+            _kill([process])
+    return _status([process.returncode], ending)
 
 
 def _start(
@@ -126,7 +131,8 @@ def _start(
     environment: Mapping[str, str] = {**os.environ, "TF_CONFIG": json.dumps(config)}
     if devices:
         environment = {**environment, "CUDA_VISIBLE_DEVICES": ",".join(map(str, devices))}
-    return _process(arguments, index, len(addresses), environment, printed)
+    stdout = None if printed is None else subprocess.DEVNULL
+    return _process(arguments, index, len(addresses), environment, stdout=stdout, stderr=printed)
 
 
 def _process(
@@ -134,7 +140,9 @@ def _process(
     index: int,
     count: int,
     environment: Mapping[str, str],
-    printed: IO[bytes] | None = None,
+    *,
+    stdout: int | None = None,
+    stderr: IO[bytes] | None = None,
     process_group: int | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start a process that ends with this one, and has a part of the cores.
@@ -144,15 +152,16 @@ def _process(
         index: which part of the cores.
         count: number of parts.
         environment: its variables.
-        printed: takes what it prints to stderr, where stdout is not shown either; None: both are shown.
+        stdout: takes what it prints there; None: it is shown.
+        stderr: the same.
         process_group: 0: one of its own; None: that of this process.
     """
     return subprocess.Popen(
         [sys.executable, "-m", PROCESS, str(index), str(count), *arguments],
         env=environment,
         stdin=subprocess.PIPE,
-        stdout=None if printed is None else subprocess.DEVNULL,
-        stderr=printed,
+        stdout=stdout,
+        stderr=stderr,
         process_group=process_group,
     )
 

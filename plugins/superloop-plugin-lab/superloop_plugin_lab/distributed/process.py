@@ -12,6 +12,7 @@ import threading
 from superloop_core.cli import main
 from superloop_plugin_lab.distributed import launcher
 
+LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 PR_SET_PDEATHSIG = 1  # of Linux's prctl
 
 
@@ -37,7 +38,8 @@ def _take_cores(index: int, count: int) -> None:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # its notes on a worker that died; the error says it
+    if os.environ.get(LOG_LEVEL, "2") == "2":  # that of all our commands, which the launcher has set
+        os.environ[LOG_LEVEL] = "3"  # without TensorFlow's notes on a worker that died; our error says it
     index, count = map(int, sys.argv[1:3])
     del sys.argv[1:3]
     launcher.is_supervised = True

@@ -132,7 +132,7 @@ def test_each_device_gets_a_worker_with_the_files_and_changes_of_the_command(sup
     assert status == 0, error
     (command, environment), *workers = started
     changes = ["loop.name=a b", "train.steps=3", "train.epochs=0"]
-    assert command[3:] == [f"-p{plugin}", "check-run", str(config), *(f"--set={one}" for one in changes)]
+    assert command[5:] == [f"-p{plugin}", "check-run", str(config), *(f"--set={one}" for one in changes)]
     assert environment["CUDA_VISIBLE_DEVICES"] == "-1"
     assert len(workers) == 2
     for index, (command, environment) in enumerate(workers):
