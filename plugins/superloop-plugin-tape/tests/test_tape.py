@@ -267,12 +267,30 @@ def test_a_session_equals_a_call(jump):
     np.testing.assert_allclose(tf.stack(stepped, axis=1), expected, atol=1e-5)
 
 
+def test_noise_makes_each_batch_element_choose_an_action_in_training():
+    """The tape writes 1 and then takes one of five actions: the 1 is read after 'stay' only."""
+    layer = Superloop(loop(width=1, jump="source", noise=1e4) | {"outputs": 1, "outputs_read_systems": True})
+    inputs = {"inputs": np.zeros((200, 1, 2), "float32"), "tape_jump": np.full(200, 3)}
+    layer.build({name: array.shape for name, array in inputs.items()})
+    for weight in layer.weights:
+        weight.assign(np.zeros(weight.shape))
+    control, output = layer.wiring.controls[0], layer.wiring.projection
+    control.bias.assign([0, 0, 0, 0, 0, 1])
+    output.kernel.assign([[0], [0], [0], [0], [1]])  # of the cell's four units, and of the read vector
+    np.testing.assert_allclose(layer(inputs), 0.2, atol=1e-6)
+    reads = np.round(layer(inputs, training=True), 3)
+    assert set(reads.flat) == {0, 1}
+    assert 20 < reads.sum() < 60  # a fifth of 200, with a standard deviation of 6
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
         ({"slots": 0}, "slots"),
         ({"width": 0}, "width"),
         ({"tapes": 0}, "tapes"),
+        ({"noise": -1}, "noise"),
+        ({"noise": float("inf")}, "noise"),
         ({"jumps": False, "jump": "source"}, "'jump' = 'source' needs 'jumps' = true"),
     ],
 )
