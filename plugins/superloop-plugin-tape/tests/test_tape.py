@@ -230,6 +230,31 @@ def test_two_tapes_give_a_string_twice_where_a_jump_has_its_length(length):
     assert answers == [*string, *string]
 
 
+@pytest.mark.parametrize("length", [1, 2, 3, 7, 40])
+def test_one_tape_gives_a_string_again_and_again_with_two_steps_in_a_timestep(length):
+    """Walk a ring of as many slots as the string has: jump back from the first symbol, which has a mark."""
+    string = np.random.default_rng(length).choice([-1.0, 1.0], size=length)
+    system = tape(slots=length + 2, width=2, jump="source")
+    sequence = Sequence(
+        batch_size=1,
+        timesteps=6 * length,
+        lengths=None,
+        dtype="float64",
+        sources={"jump": tf.constant([length], tf.float64)},
+    )
+    state, constants = system.initial_state(sequence), system.constants(sequence)
+    read, answers = np.zeros(2), []
+    for t, symbol in enumerate([*string, *np.zeros(2 * length)]):
+        passed, state, _ = system.step(tf.constant([[*LEFT, *read]]), state, constants)
+        slot = np.array([symbol, t == 0]) if symbol else np.round(passed.numpy()[0])
+        turn = JUMP_RIGHT if slot[1] else STAY
+        read, state, _ = system.step(tf.constant([[*turn, *slot]]), state, constants)
+        read = np.round(read.numpy()[0])
+        if not symbol:
+            answers.append(slot[0])
+    assert answers == [*string, *string]
+
+
 def loop(**config):
     return {
         "inputs": 2,
