@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
 import attrs
-from attrs.validators import deep_iterable, ge
+from attrs.validators import deep_iterable, ge, lt
 
 from superloop_core import SystemSettings, SystemSpec, hookimpl
 
@@ -23,6 +23,8 @@ class TapeConfig(SystemSettings):
             neither the tape nor the task says anything and the task knows the length of its contents.
         value_layers: sizes of hidden layers between the control and the values to write, each with a ReLU.
             The paper has two of 64; none: the values are the control itself.
+        noise: standard deviation of the noise that is added to the scores of the actions in training. Scores
+            that differ by little lose against it, so that a tape learns to take one action and not a mixture.
     """
 
     # Settings by which the source ``jump`` takes the length of a task's content.
@@ -34,6 +36,7 @@ class TapeConfig(SystemSettings):
     jumps: bool = True
     jump: Literal["length", "source"] = "length"
     value_layers: tuple[int, ...] = attrs.field(default=(), validator=deep_iterable(ge(1)))
+    noise: float = attrs.field(default=0.0, validator=[ge(0), lt(float("inf"))])
 
     def __attrs_post_init__(self) -> None:
         if self.jump == "source" and not self.jumps:

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from superloop_core import Sequence, SourceError, System, TraceView
+from superloop_core import Sequence, SourceError, System, TraceView, draw_normal
 from superloop_core.builder import Tensor
 from superloop_plugin_tape import TapeConfig
 
@@ -23,6 +23,13 @@ class Jumps(NamedTuple):
     length: Tensor  # (batch,) of int32
     left: Tensor  # (batch, slots) of int32: (m + length) mod slots, for each m
     right: Tensor  # (batch, slots) of int32: (m - length) mod slots
+
+
+class TapeConstants(NamedTuple):
+    """The same at each timestep of a call."""
+
+    jumps: Jumps | None
+    noisy: bool  # whether noise is added to the scores
 
 
 class Tape(System[TapeConfig]):
@@ -51,6 +58,11 @@ class Tape(System[TapeConfig]):
     the cell by an MLP with two hidden layers of 64: ``value_layers = [64, 64]``, whose first layer is the
     projection to the control.
 
+    With ``noise`` the scores of the actions have normal noise in training, drawn anew at each timestep. A
+    mixture of actions blurs the tape a little in each step, so a network that mixes them fails on longer
+    sequences than in training; against noise it learns to choose one. The paper has no noise; Salakhutdinov
+    and Hinton, Semantic Hashing, 2009, https://doi.org/10.1016/j.ijar.2008.11.006, makes units binary by it.
+
     Sources: with ``jump = "source"``, ``jump`` ``(batch,)``, integers, which may be negative. Other numbers
     are rounded, and no gradient reaches them.
     Traces: ``cells`` ``(batch, tapes, slots, width)``; ``actions`` ``(batch, tapes, 5)``, or 3 without jumps,
@@ -67,6 +79,7 @@ class Tape(System[TapeConfig]):
 
     def __init__(self, config: TapeConfig):
         super().__init__(config)
+        self.stochastic = "training" if config.noise else False
         sizes = (*config.value_layers[1:], config.tapes * config.width) if config.value_layers else ()
         self.value_layers = [keras.layers.Dense(size, dtype=self.dtype_policy) for size in sizes]
 
@@ -87,12 +100,15 @@ class Tape(System[TapeConfig]):
         shape = (sequence.batch_size, config.tapes, config.slots, config.width)
         return TapeState(ops.zeros(shape, dtype=self.variable_dtype))
 
-    def constants(self, sequence: Sequence) -> Jumps | None:
-        """Return the jumps of each batch element, or None without jumps.
+    def constants(self, sequence: Sequence) -> TapeConstants:
+        """Return the jumps of each batch element, and whether there is noise.
 
         Raises:
             SourceError: the number of timesteps is unknown.
         """
+        return TapeConstants(self._jumps(sequence), noisy=bool(self.config.noise and sequence.training))
+
+    def _jumps(self, sequence: Sequence) -> Jumps | None:
         if not self.config.jumps:
             return None
         if self.config.jump == "source":
@@ -110,11 +126,13 @@ class Tape(System[TapeConfig]):
         return Jumps(length, left, right)
 
     def step(
-        self, control: Tensor, state: TapeState, constants: Jumps | None
+        self, control: Tensor, state: TapeState, constants: TapeConstants
     ) -> tuple[Tensor, TapeState, dict[str, Tensor]]:
         """Write, turn, then read. The control is ``(batch, control_size)``."""
-        config, jumps = self.config, constants
+        config, jumps = self.config, constants.jumps
         scores, value = ops.split(control, [config.tapes * config.actions], axis=-1)
+        if constants.noisy:
+            scores += config.noise * ops.cast(draw_normal(scores.shape[1:]), scores.dtype)
         actions = tf.nn.softmax(ops.reshape(scores, (-1, config.tapes, config.actions)))
         for layer in self.value_layers:
             value = layer(ops.relu(value))

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -230,6 +231,31 @@ def test_two_tapes_give_a_string_twice_where_a_jump_has_its_length(length):
     assert answers == [*string, *string]
 
 
+@pytest.mark.parametrize("length", [1, 2, 3, 7, 40])
+def test_one_tape_gives_a_string_again_and_again_with_two_steps_in_a_timestep(length):
+    """Walk a ring of as many slots as the string has: jump back from the first symbol, which has a mark."""
+    string = np.random.default_rng(length).choice([-1.0, 1.0], size=length)
+    system = tape(slots=length + 2, width=2, jump="source")
+    sequence = Sequence(
+        batch_size=1,
+        timesteps=6 * length,
+        lengths=None,
+        dtype="float64",
+        sources={"jump": tf.constant([length], tf.float64)},
+    )
+    state, constants = system.initial_state(sequence), system.constants(sequence)
+    read, answers = np.zeros(2), []
+    for t, symbol in enumerate([*string, *np.zeros(2 * length)]):
+        passed, state, _ = system.step(tf.constant([[*LEFT, *read]]), state, constants)
+        slot = np.array([symbol, t == 0]) if symbol else np.round(passed.numpy()[0])
+        turn = JUMP_RIGHT if slot[1] else STAY
+        read, state, _ = system.step(tf.constant([[*turn, *slot]]), state, constants)
+        read = np.round(read.numpy()[0])
+        if not symbol:
+            answers.append(slot[0])
+    assert answers == [*string, *string]
+
+
 def loop(**config):
     return {
         "inputs": 2,
@@ -267,12 +293,31 @@ def test_a_session_equals_a_call(jump):
     np.testing.assert_allclose(tf.stack(stepped, axis=1), expected, atol=1e-5)
 
 
+def test_noise_makes_each_batch_element_choose_an_action_in_training():
+    """The tape writes 1 and then takes one of five actions: the 1 is read after 'stay' only."""
+    keras.utils.set_random_seed(0)  # of the noise
+    layer = Superloop(loop(width=1, jump="source", noise=1e6) | {"outputs": 1, "outputs_read_systems": True})
+    inputs = {"inputs": np.zeros((200, 1, 2), "float32"), "tape_jump": np.full(200, 3)}
+    layer.build({name: array.shape for name, array in inputs.items()})
+    for weight in layer.weights:
+        weight.assign(np.zeros(weight.shape))
+    control, output = layer.wiring.controls[0], layer.wiring.projection
+    control.bias.assign([0, 0, 0, 0, 0, 1])
+    output.kernel.assign([[0], [0], [0], [0], [1]])  # of the cell's four units, and of the read vector
+    np.testing.assert_allclose(layer(inputs), 0.2, atol=1e-6)
+    reads = np.round(layer(inputs, training=True), 3)
+    assert set(reads.flat) == {0, 1}
+    assert 20 < reads.sum() < 60  # a fifth of 200, with a standard deviation of 6
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
         ({"slots": 0}, "slots"),
         ({"width": 0}, "width"),
         ({"tapes": 0}, "tapes"),
+        ({"noise": -1}, "noise"),
+        ({"noise": float("inf")}, "noise"),
         ({"jumps": False, "jump": "source"}, "'jump' = 'source' needs 'jumps' = true"),
     ],
 )
