@@ -195,6 +195,18 @@ def test_the_sum_of_displacements_is_the_position_of_the_head():
     assert displacements == pytest.approx(0)
 
 
+def begun(system, timesteps, jump):
+    """Return the state at t = 0 and the constants of a batch of one sequence."""
+    sequence = Sequence(
+        batch_size=1,
+        timesteps=timesteps,
+        lengths=None,
+        dtype="float64",
+        sources={"jump": tf.constant([jump], tf.float64)},
+    )
+    return system.initial_state(sequence), system.constants(sequence)
+
+
 @pytest.mark.parametrize("length", [1, 2, 3, 7, 40])
 def test_two_tapes_give_a_string_twice_where_a_jump_has_its_length(length):
     """The controller sees the input and the reads; its memory does not grow with the string.
@@ -205,14 +217,7 @@ def test_two_tapes_give_a_string_twice_where_a_jump_has_its_length(length):
     mark = 5.0
     string = np.random.default_rng(length).choice([-1.0, 1.0], size=length)
     system = tape(slots=2 * length + 2, width=1, tapes=2, jump="source")
-    sequence = Sequence(
-        batch_size=1,
-        timesteps=3 * length,
-        lengths=None,
-        dtype="float64",
-        sources={"jump": tf.constant([length], tf.float64)},
-    )
-    state, constants = system.initial_state(sequence), system.constants(sequence)
+    state, constants = begun(system, 3 * length, jump=length)
     reads, answers, phase = np.zeros(2), [], "input"
     for symbol in [*string, *np.zeros(2 * length)]:
         if symbol:  # write it on both tapes, and walk on
@@ -236,14 +241,7 @@ def test_one_tape_gives_a_string_again_and_again_with_two_steps_in_a_timestep(le
     """Walk a ring of as many slots as the string has: jump back from the first symbol, which has a mark."""
     string = np.random.default_rng(length).choice([-1.0, 1.0], size=length)
     system = tape(slots=length + 2, width=2, jump="source")
-    sequence = Sequence(
-        batch_size=1,
-        timesteps=6 * length,
-        lengths=None,
-        dtype="float64",
-        sources={"jump": tf.constant([length], tf.float64)},
-    )
-    state, constants = system.initial_state(sequence), system.constants(sequence)
+    state, constants = begun(system, 6 * length, jump=length)
     read, answers = np.zeros(2), []
     for t, symbol in enumerate([*string, *np.zeros(2 * length)]):
         passed, state, _ = system.step(tf.constant([[*LEFT, *read]]), state, constants)

@@ -93,12 +93,7 @@ def supervise(arguments: Sequence[str]) -> int:
         arguments: the command and its arguments.
     """
     worker = _process(arguments, 0, 1, os.environ, process_group=0)  # the terminal's Ctrl-C comes here only
-    try:
-        with _passed_on([worker], interrupts=True) as ending:
-            _wait([worker], ending)
-    finally:
-        _kill([worker])
-    return _status([worker.returncode], ending)
+    return _ended(worker, interrupts=True)
 
 
 def _status(statuses: Sequence[int], ending: Ending) -> int:
@@ -111,9 +106,14 @@ def _status(statuses: Sequence[int], ending: Ending) -> int:
 def _exit_status(command: Sequence[str]) -> int:
     """Run a command of ``superloop`` in a process of its own, and return its exit status."""
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}
-    with _process(command, 0, 1, environment, stdout=subprocess.DEVNULL) as process:
+    return _ended(_process(command, 0, 1, environment, stdout=subprocess.DEVNULL))
+
+
+def _ended(process: subprocess.Popen[bytes], *, interrupts: bool = False) -> int:
+    """Wait for a process while signals are passed on to it, and return its exit status."""
+    with process:
         try:
-            with _passed_on([process]) as ending:
+            with _passed_on([process], interrupts=interrupts) as ending:
                 _wait([process], ending)
         finally:
             _kill([process])
