@@ -44,6 +44,12 @@ def pytest_collection_finish():
     gc.freeze()
 
 
+def pytest_sessionfinish():
+    """Search for garbage once, as pytest's own searches at the end would each look through all graphs."""
+    gc.collect()
+    gc.freeze()
+
+
 def _is_preset(record):
     """Whether the settings of a plugin are those of another one, with other defaults."""
     own = record.spec.config

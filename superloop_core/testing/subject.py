@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import attrs
@@ -193,24 +194,36 @@ class Answer(NamedTuple):
     updated: list[Tensor]  # the weights that are not trained, after it
 
 
-class Plain(NamedTuple):
-    """A small loop, and its results in one dynamic loop without XLA."""
+@attrs.define(eq=False)
+class Subject:
+    """The small loop of a plugin's example, without XLA, which checks share and leave as it was."""
 
-    layer: Superloop
-    feed: dict[str, Any]
-    results: Answer
+    record: PluginRecord
+
+    @cached_property
+    def loop(self) -> Superloop:
+        """The layer."""
+        return made(self.record, jit_compile=False)
+
+    @cached_property
+    def feed(self) -> dict[str, Any]:
+        """All its inputs."""
+        return draw(self.loop)
+
+    @cached_property
+    def results(self) -> Answer:
+        """Its results, step by step in Python."""
+        return with_gradients(self.loop, self.feed, graph=False)
 
 
-_latest: list[tuple[PluginRecord, Plain]] = []  # of the plugin under test
+_latest: list[Subject] = []  # the plugin under test
 
 
-def plain_answer(record: PluginRecord) -> Plain:
-    """Return the plain answer and its gradients, which several checks compare with; computed once."""
-    if not _latest or _latest[0][0] is not record:
-        layer = made(record, jit_compile=False)
-        feed = draw(layer)
-        _latest[:] = [(record, Plain(layer, feed, with_gradients(layer, feed)))]
-    return _latest[0][1]
+def subject_of(record: PluginRecord) -> Subject:
+    """Return the loop of a plugin; made once for the checks that follow each other."""
+    if not _latest or _latest[0].record is not record:
+        _latest[:] = [Subject(record)]
+    return _latest[0]
 
 
 def with_gradients(

@@ -26,7 +26,7 @@ from superloop_core.testing.subject import (
     draw,
     has_gradient,
     made,
-    plain_answer,
+    subject_of,
     unchanged,
     with_gradients,
 )
@@ -37,20 +37,27 @@ TRAINED, LEARNING_RATE, TARGETS = 2_000, 0.3, 30.0  # steps; a hundred times a u
 
 def static_is_dynamic(record: PluginRecord) -> None:
     """Static unrolling and one dynamic loop give the same results, gradients, losses and assigned weights."""
+    subject = subject_of(record)
+    layer, expected = subject.loop, subject.results
+    with unchanged(layer.variables):
+        answer = tf.function(layer, autograph=False)(subject.feed, training=True)
+        updated = [tf.identity(variable.value) for variable in layer.non_trainable_variables]
+    where = "in a graph, where its Python runs once for all timesteps, it gives other"
+    require_close(answer, expected.answer, f"{where} answers")
+    require_close(updated, expected.updated, f"{where} assigned weights")
     _require_same(record, "unrolled and in one loop", graph=False, unroll=True)
 
 
 def xla_is_eager(record: PluginRecord) -> None:
     """XLA gives the same results and gradients; a part with ``supports_jit = False`` runs without it."""
-    supported = plain_answer(record).layer.wiring.supports_jit
+    supported = subject_of(record).loop.wiring.supports_jit
     with _loops_need_a_bound():
         _require_same(record, "with XLA and without", jit_compile=True if supported else "auto")
 
 
 def masked_is_unpadded(record: PluginRecord) -> None:
     """A padded sequence gives the same results as without padding, and the padding is never read."""
-    layer = made(record, jit_compile=False)
-    feed = draw(layer)
+    layer, feed = subject_of(record).loop, subject_of(record).feed
     lengths = np.array([TIMESTEPS, 1, 3])
     padded = dict(feed)
     padded["inputs"] = feed["inputs"].copy()
@@ -72,8 +79,8 @@ def masked_is_unpadded(record: PluginRecord) -> None:
 
 def masked_source(record: PluginRecord) -> None:
     """A padded and masked source gives the same results; a row may be masked, an optional source left out."""
-    layer = made(record, jit_compile=False, return_state=False)
-    feed, sources = draw(layer), layer.config.sources
+    layer, feed = subject_of(record).loop, subject_of(record).feed
+    sources = layer.config.sources
     parallel: dict[str, list[str]] = {}  # sources by their first axis, which some share
     for name, source in sources.items():
         if source:
@@ -82,7 +89,7 @@ def masked_source(record: PluginRecord) -> None:
         if sources[names[0]][0] is None and layer.wiring.stochastic is not True:  # slots may have noise
             rule = f"masked padding of the source {' and '.join(map(repr, names))} changed what the cells see"
             padded, masks = _padded(feed, {n: _axes(sources[n], axis, n) for n in sources})
-            expected, answer = answer_of(layer, feed), answer_of(layer, padded, mask=masks)
+            (expected, *_), (answer, *_) = answer_of(layer, feed), answer_of(layer, padded, mask=masks)
             seen = {"outputs", f"{ID}.read"} & set(expected)
             require_close({n: answer[n] for n in seen}, {n: expected[n] for n in seen}, rule)
         if any(len(sources[name]) == 2 for name in names):
@@ -99,8 +106,7 @@ def masked_source(record: PluginRecord) -> None:
 
 def chunks_are_the_whole(record: PluginRecord) -> None:
     """A sequence in two parts, or in single steps, gives the same results as the whole."""
-    layer = made(record, jit_compile=False)
-    feed = draw(layer)
+    layer, feed = subject_of(record).loop, subject_of(record).feed
     sources = {name: array for name, array in feed.items() if name != "inputs"}
     whole, *final = answer_of(layer, feed)
     rows = len(feed["inputs"])
@@ -129,14 +135,14 @@ def chunks_are_the_whole(record: PluginRecord) -> None:
 
 def mixed_precision(record: PluginRecord) -> None:
     """Mixed precision gives nearly the same results; a system's layers and state are in float32 at least."""
-    plain, mixed = made(record), made(record, dtype="mixed_float16")
+    plain, mixed = subject_of(record).loop, made(record, dtype="mixed_float16")
     for system in mixed.wiring.systems:
         for layer in system._flatten_layers():
             dtype = tf.as_dtype(layer.compute_dtype)
             rule = f"the layer {layer.name!r} of a system computes in {dtype.name}"
             move = "make it in 'build', and with no dtype of its own"
             require(not dtype.is_floating or dtype.size >= 4, f"{rule}; {move}")
-    feed = draw(plain)
+    feed = subject_of(record).feed
     (expected, *_), (answer, *state) = answer_of(plain, feed), answer_of(mixed, feed)
     floats = {name: trace for name, trace in expected.items() if has_gradient(trace)}
     require_close(
@@ -258,12 +264,12 @@ def _axes(source: Any, axis: str, name: str) -> list[int]:
 
 
 def _require_same(record: PluginRecord, ways: str, graph: bool = True, **options: Any) -> None:
-    layer, feed, plain = plain_answer(record)
-    others = with_gradients(made(record, **options), feed, graph=graph)
-    if options.get("jit_compile") and _draws_by_keras(layer, plain):
+    subject = subject_of(record)
+    others = with_gradients(made(record, **options), subject.feed, graph=graph)
+    if options.get("jit_compile") and _draws_by_keras(subject.loop, subject.results):
         require_finite(others.answer, f"{ways} its answers must be finite")
         return  # Keras draws other numbers with XLA
-    for name, expected in plain._asdict().items():
+    for name, expected in subject.results._asdict().items():
         what = {"answer": "answers", "updated": "assigned weights"}.get(name, name)
         require_close(getattr(others, name), expected, f"{ways} it gives other {what}")
 

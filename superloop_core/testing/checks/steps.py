@@ -12,17 +12,18 @@ from superloop_core.errors import did_you_mean
 from superloop_core.loop.shards import Shard, split_rows
 from superloop_core.loop.wiring import Wiring
 from superloop_core.registry.records import PluginRecord
+from superloop_core.testing.report import CheckFailed
 from superloop_core.testing.require import require, require_close, require_finite
 from superloop_core.testing.subject import (
     ROWS,
     Part,
     answer_of,
-    draw,
     draw_weights,
     has_gradient,
     loop_of,
     made,
     part_config,
+    subject_of,
     unchanged,
 )
 
@@ -39,7 +40,7 @@ def sizes(record: PluginRecord) -> None:
         declared["output_size of its settings"] = settings.output_size
     for name, size in declared.items():
         require(size == answer.shape[-1], f"{name} is {size}, but its output has {answer.shape[-1]} numbers")
-    layer = made(record)
+    layer = subject_of(record).loop
     of_settings, of_builder = (
         {name: (*source, source.dtype, source.optional) for name, source in owner.sources.items()}
         for owner in (layer.config, layer.wiring)
@@ -140,8 +141,7 @@ def loop_closes(record: PluginRecord) -> None:
 
 def rows_independent(record: PluginRecord) -> None:
     """No row of a batch affects another."""
-    layer = made(record)
-    feed = draw(layer)
+    layer, feed = subject_of(record).loop, subject_of(record).feed
     other = {name: np.concatenate([_another(array[:1]), array[1:]]) for name, array in feed.items()}
     usual, changed = (
         tf.nest.map_structure(lambda tensor: tensor[1:], answer_of(layer, one)) for one in (feed, other)
@@ -151,8 +151,7 @@ def rows_independent(record: PluginRecord) -> None:
 
 def one_row(record: PluginRecord) -> None:
     """A batch of one row gives the same results as that row among others."""
-    layer = made(record)
-    feed = draw(layer)
+    layer, feed = subject_of(record).loop, subject_of(record).feed
     alone = answer_of(layer, {name: array[:1] for name, array in feed.items()})
     among = answer_of(layer, feed)
     first = tf.nest.map_structure(lambda tensor: tensor[:1], among)
@@ -212,13 +211,19 @@ def gradients_match(record: PluginRecord) -> None:
     part = Part.of(record, rows=2, dtype="float64")
     inputs, warm = part.inputs(3, seed=11), part.warm
     gradient, of_state = _gradient(part, inputs, warm)
-    for index in range(part.size):
-        step = np.zeros((1, part.size))
-        step[0, index] = NUDGE
+
+    def compare(direction: Any, rule: str) -> None:
+        step = NUDGE * direction
         slope = (_loss(part, inputs, warm, step) - _loss(part, inputs, warm, -step)) / (2 * NUDGE)
-        rule = f"the gradient of number {index} of its input"
-        require_close(tf.reduce_sum(gradient[:, index]), slope, rule, 1e-4, "it and the finite difference")
+        require_close(tf.reduce_sum(gradient * direction), slope, rule, 1e-4, "it and the finite difference")
+
     rng = np.random.default_rng(13)
+    try:
+        compare(rng.normal(size=gradient.shape), "the gradient of its input")
+    except CheckFailed:
+        for index, direction in enumerate(np.eye(part.size)):  # which of its numbers it is
+            compare(direction, f"the gradient of number {index} of its input")
+        raise
     directions = []
     for tensor in filter(has_gradient, tf.nest.flatten(warm)):
         numbers = rng.normal(size=(2, *tensor.shape))
