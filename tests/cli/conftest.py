@@ -11,7 +11,7 @@ def superloop():
     def run(*arguments, status=0):
         done = CliRunner().invoke(cli, [str(argument) for argument in arguments])
         if status is not None:
-            assert done.exit_code == status, (done.output, done.exception)
+            assert done.exit_code == status, f"{done.output}\n{done.exception!r}"
         return done
 
     return run
