@@ -55,7 +55,7 @@ class Cluster:
 
 def is_named() -> bool:
     """Return whether the environment names a cluster; this process may be all of it."""
-    return bool(os.environ.get(TF_CONFIG, "").strip()) or os.environ.get(SLURM_TASKS, "1") != "1"
+    return bool(_tf_config()) or _is_slurm_step()
 
 
 def read_cluster() -> Cluster | None:
@@ -64,10 +64,21 @@ def read_cluster() -> Cluster | None:
     Raises:
         ConfigError: what the environment says is no cluster of workers.
     """
-    if not is_named():
+    if text := _tf_config():
+        cluster = _of_tf_config(text)
+    elif _is_slurm_step():
+        cluster = _of_slurm()
+    else:
         return None
-    cluster = _of_tf_config(os.environ[TF_CONFIG]) if os.environ.get(TF_CONFIG, "").strip() else _of_slurm()
     return cluster if len(cluster.addresses) > 1 else None
+
+
+def _tf_config() -> str:
+    return os.environ.get(TF_CONFIG, "").strip()
+
+
+def _is_slurm_step() -> bool:
+    return os.environ.get(SLURM_TASKS, "1") != "1"
 
 
 def _of_tf_config(text: str) -> Cluster:
