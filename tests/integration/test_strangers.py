@@ -42,6 +42,7 @@ def clean(wheels, tmp_path_factory):
         "PATH": f"{folder / 'bin'}:/usr/bin:/bin",
         "PIP_FIND_LINKS": str(wheels),
         "UV_FIND_LINKS": str(wheels),
+        "UV_NATIVE_TLS": "1",  # certificates of the system, as pip has them
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "SUPERLOOP_STORED_PROGRAMS": "0",
