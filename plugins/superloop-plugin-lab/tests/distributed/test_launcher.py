@@ -210,7 +210,11 @@ def test_ctrl_c_on_one_worker_of_a_cluster_stops_all_after_the_same_step(config,
 
 
 def is_worker(process):
-    return b"superloop_plugin_lab.distributed.process" in Path(f"/proc/{process}/cmdline").read_bytes()
+    try:
+        command = Path(f"/proc/{process}/cmdline").read_bytes()
+    except OSError:  # it has ended meanwhile
+        return False
+    return b"superloop_plugin_lab.distributed.process" in command
 
 
 def handles_sigterm(process):
