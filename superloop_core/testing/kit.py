@@ -105,6 +105,9 @@ def conformance(
         ConfigError: the settings cannot be used.
         PluginError: there is no such plugin, or its ``expected_failures`` name no check.
     """
+    from superloop_core.testing.subject import forget_subject
+
+    forget_subject()
     records = find_records(name)
     if settings is not None:
         records = [

@@ -1,6 +1,7 @@
 """The conformance kit: every check catches what it is for, and lets what is right pass."""
 
 import enum
+import importlib
 import re
 from pathlib import Path
 from typing import Literal
@@ -43,6 +44,8 @@ CAUGHT = [
     ("withlambda", "no_lambda", "it has the Lambda layers"),
     ("partlystopped", "gradients_reach", "no gradient reaches the numbers [2] of the 3"),
     ("doubled", "gradients_match", "it and the finite difference differ by"),
+    ("remembering", "pure", "a step changed Remembering.last"),
+    ("doubledingraph", "xla_is_eager", "in a graph and step by step it gives other gradients"),
     ("counting", "static_is_dynamic", "in a graph, where its Python runs once for all timesteps, it gives"),
     ("bypython", "xla_is_eager", ""),
     ("bytimesteps", "masked_is_unpadded", "a sequence of 1 timesteps, padded to 5, gives other results"),
@@ -310,3 +313,13 @@ def test_a_check_fails_whatever_is_raised_and_a_plugin_cannot_skip_it(error):
     record = load_registry().resolve("cell", "gru")
     result = Check(name="raises", record=record, function=check).run()
     assert (result.status, result.message.partition(":")[0]) == ("failed", type(error).__name__)
+
+
+def test_a_class_that_was_changed_is_checked_anew(wrong, monkeypatch):
+    def statuses():
+        return [result.status for result in check_plugin("right", only=["static_is_dynamic"]).results]
+
+    assert statuses() == ["passed"]
+    parts = importlib.import_module("superloop_plugin_wrong.parts")
+    monkeypatch.setattr(parts.Echo, "answer", lambda self, control, state, constants: control - state.memory)
+    assert statuses() == ["passed"]

@@ -207,7 +207,7 @@ def gradients_reach(record: PluginRecord) -> None:
 
 
 def gradients_match(record: PluginRecord) -> None:
-    """Gradients equal finite differences in float64, those of a complex state too."""
+    """Gradients of its input and state equal finite differences in float64, those of a complex state too."""
     part = Part.of(record, rows=2, dtype="float64")
     inputs, warm = part.inputs(3, seed=11), part.warm
     gradient, of_state = _gradient(part, inputs, warm)
@@ -310,7 +310,7 @@ def _attributes(builder: Any) -> dict[str, Any]:
     """Return the attributes of an object and of its cell by name: values, identities, lengths of lists."""
     held = {}
     for owner in (builder, getattr(builder, "cell", None)):
-        for name, value in (*_own(owner), *_of_class(owner)):
+        for name, value in (*_of_class(owner), *_own(owner)):  # its own hides the class's
             size = len(value) if isinstance(value, list | dict | set) else None
             held[f"{type(owner).__name__}.{name}"] = (
                 (value, size) if isinstance(value, int | float | str) else (id(value), size)

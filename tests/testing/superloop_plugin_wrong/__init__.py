@@ -174,7 +174,8 @@ def superloop_register():
     yield system("unmasked", "Unmasked", config=Reading)
     yield system("averaged", "Averaged", config=Reading)
     for name in (
-        "Wide", "Growing", "Counting", "Noisy", "Widening", "Late", "Deaf", "Averaging", "Squeezed",
+        "Wide", "Growing", "Counting", "Remembering", "DoubledInGraph", "Noisy", "Widening", "Late", "Deaf",
+        "Averaging", "Squeezed",
         "Sharing", "WithLambda", "PartlyStopped", "Misnamed", "MisShaped", "Doubled", "ByPython",
         "ByTimesteps", "Restarting",
         "Narrow", "Exploding", "Saturating", "OfThisProcess", "Dying", "Once", "InBuild", "ByShard",

@@ -147,6 +147,22 @@ class Counting(Echo):
         return super().answer(control, state, constants) / self.count
 
 
+class Remembering(Echo):
+    last = None  # the class's, which that of an instance hides
+
+    def answer(self, control, state, constants):
+        self.last = super().answer(control, state, constants)
+        return self.last
+
+
+class DoubledInGraph(RightInTraining):
+    """In a graph its gradient is twice what it is."""
+
+    def answer(self, control, state, constants):
+        answer = super().answer(control, state, constants)
+        return answer if tf.executing_eagerly() else 2 * answer - tf.stop_gradient(answer)
+
+
 class Noisy(Echo):
     def answer(self, control, state, constants):
         return super().answer(control, state, constants) + keras.random.normal(ops.shape(control))

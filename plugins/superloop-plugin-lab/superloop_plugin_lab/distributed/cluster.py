@@ -78,7 +78,7 @@ def _tf_config() -> str:
 
 
 def _is_slurm_step() -> bool:
-    return os.environ.get(SLURM_TASKS, "1") != "1"
+    return os.environ.get(SLURM_TASKS, "").strip() not in ("", "1")
 
 
 def _of_tf_config(text: str) -> Cluster:

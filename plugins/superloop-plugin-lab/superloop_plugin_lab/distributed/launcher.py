@@ -218,7 +218,7 @@ def _passed_on(processes: Sequence[subprocess.Popen[bytes]], *, interrupts: bool
         yield ending
     finally:
         for number, former in before.items():
-            signal.signal(number, former)
+            signal.signal(number, former or signal.SIG_DFL)  # None: C code had set it
 
 
 def _free_ports(count: int) -> list[int]:
