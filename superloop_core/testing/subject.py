@@ -226,11 +226,6 @@ def subject_of(record: PluginRecord) -> Subject:
     return _latest[0]
 
 
-def forget_subject() -> None:
-    """Let the next check make the loop anew, as its classes may be others now."""
-    _latest.clear()
-
-
 def with_gradients(
     layer: Superloop, feed: Mapping[str, Any], *, training: bool = True, graph: bool = True, **how: Any
 ) -> Answer:
