@@ -56,8 +56,9 @@ def clean(wheels, tmp_path_factory):
     return command
 
 
-def run_tox(clean, plugin, runner="uv-venv-runner"):
+def run_tox(clean, plugin, *, by_pip=False):
     """Run a plugin's tox; uv installs TensorFlow in a second and pip in 25, so pip does it only once."""
+    runner = "virtualenv" if by_pip else "uv-venv-runner"
     return clean("tox", "-q", "--runner", runner, "-x", "testenv.uv_seed=true", cwd=plugin)
 
 
@@ -66,7 +67,7 @@ def test_a_new_plugin_passes_its_tox_and_is_used_by_name(kind, clean, tmp_path):
     name = f"my_{kind}"
     clean("superloop", "new-plugin", name, "--kind", kind, cwd=tmp_path)
     plugin = tmp_path / f"superloop-plugin-my-{kind}"
-    printed = run_tox(clean, plugin, *(["virtualenv"] if kind == "system" else []))
+    printed = run_tox(clean, plugin, by_pip=kind == "system")
     assert "Success: no issues found" in printed  # mypy
     assert " passed in " in printed
 

@@ -79,7 +79,7 @@ def launch(
 
 
 def needs_supervision() -> bool:
-    """Return whether this process was started as a worker of a cluster by something else than ours."""
+    """Return whether a scheduler or a user, and not this module, started this process as a worker."""
     return is_named() and not is_supervised
 
 

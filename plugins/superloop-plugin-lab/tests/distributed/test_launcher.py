@@ -171,9 +171,9 @@ def test_sigterm_ends_a_worker_that_waits_for_another(config, tmp_path):
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="finds the worker's process in /proc")
 def test_a_signal_ends_a_worker_of_a_cluster_that_waits_for_another(config, tmp_path, ending):
     cluster = {"worker": [f"localhost:{free_port()}" for _ in range(2)]}
-    told = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": 0}})
+    tf_config = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": 0}})
     run = subprocess.Popen(
-        command("train", config, "--out", tmp_path / "waiting"), env={**os.environ, "TF_CONFIG": told}
+        command("train", config, "--out", tmp_path / "waiting"), env={**os.environ, "TF_CONFIG": tf_config}
     )
     while not (workers := [int(one) for one in children(run) if is_worker(one)]):
         assert run.poll() is None
@@ -196,8 +196,8 @@ def test_ctrl_c_on_one_worker_of_a_cluster_stops_all_after_the_same_step(config,
     out, addresses = tmp_path / "run", [f"localhost:{free_port()}" for _ in range(2)]
     workers = []
     for index in range(2):
-        told = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
-        environment = {**os.environ, "TF_CONFIG": json.dumps(told)}
+        tf_config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+        environment = {**os.environ, "TF_CONFIG": json.dumps(tf_config)}
         run = command("train", config, "--out", out, "--set", "train.steps=100_000")
         workers.append(subprocess.Popen(run, stdout=subprocess.PIPE, text=True, env=environment))
     while not (out / "checkpoint.npz").exists():
@@ -241,9 +241,9 @@ def test_workers_with_other_configs_are_refused(config, tmp_path):
     addresses = [f"localhost:{free_port()}" for _ in range(2)]
     workers = []
     for index in range(2):
-        told = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+        tf_config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
         run = command("train", config, "--out", tmp_path / "run", "--set", f"train.learning_rate={index + 1}")
-        environment = {**os.environ, "TF_CONFIG": str(told).replace("'", '"')}
+        environment = {**os.environ, "TF_CONFIG": json.dumps(tf_config)}
         workers.append(subprocess.Popen(run, stderr=subprocess.PIPE, text=True, env=environment))
     errors = [worker.communicate(timeout=120)[1] for worker in workers]
     assert [worker.returncode for worker in workers] == [2, 2]
